@@ -1,0 +1,5 @@
+"""`python -m itukg`: the same as the command `itukg`."""
+
+from itukg.cli import main
+
+main()

@@ -1,0 +1,302 @@
+"""The command line. Exit codes: 0 conforms or done, 1 does not conform, 2 could not run, 3 not supported."""
+
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from itukg.conformance import Report
+    from itukg.corpus import Corpus
+    from itukg.release import Release
+    from itukg.settings import Settings
+
+# Each command imports what it needs when it runs, so that `--help` is quick.
+
+app = typer.Typer(
+    help="The ITU results knowledge graph: build it, query it, check it, serve it.",
+    epilog="Settings are environment variables (ITUKG_HOME, ITUKG_TIMEOUT, …): see docs/reference.md.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Output = Annotated[str, typer.Option("--output", "-o", help='File to write to; "-" is standard output.')]
+
+
+@app.command()
+def build() -> None:
+    """Build and publish the release of the files as they stand.
+
+    Reads data/, ontology/ and shapes/, derives what follows, checks the shapes and writes an immutable
+    release below ITUKG_HOME. A file that cannot be read, or a violation, publishes nothing.
+    """
+    settings = _settings()
+    release = _build(_corpus(settings), settings.home)
+    _say(f"{release.name}: {release.manifest['merged']} triples in the merged graph, {release.path}")
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on [ITUKG_HOST].")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 picks a free one [ITUKG_PORT].")] = None,
+) -> None:
+    """Serve SPARQL, JSON-LD and the conformance report over HTTP.
+
+    Builds the release of the files first when there is none. If that fails, the last release is served
+    and the reason is printed.
+    """
+    import uvicorn
+
+    from itukg.errors import ItukgError
+    from itukg.release import current
+    from itukg.web.app import create_app
+
+    settings = _settings(host=host, port=port)
+    try:
+        release = _build(_corpus(settings), settings.home)
+    except ItukgError as error:
+        last = current(settings.home)
+        if last is None:
+            raise
+        _say(f"{error}\nServing the last release instead: {last.name}")
+        release = last
+    uvicorn.run(create_app(settings, release), host=settings.host, port=settings.port, log_level="info")
+
+
+@app.command()
+def query(
+    question: Annotated[
+        str, typer.Argument(metavar="FILE_OR_TEXT", help="A SPARQL query, a file of one, or a saved query's name.")
+    ],
+    format: Annotated[
+        str | None, typer.Option(help="srj, srx, csv, tsv, json; for graphs ttl, nt, jsonld, rdf. Tables: csv.")
+    ] = None,
+    timeout: Annotated[float | None, typer.Option(help="Seconds to wait [ITUKG_TIMEOUT].")] = None,
+    output: Output = "-",
+) -> None:
+    """Answer a SPARQL query on the release of the files.
+
+    Examples: itukg query outputs-for-sdg-target; itukg query my.rq --format tsv;
+    itukg query 'SELECT * WHERE { ?s a itu:Output }'. Our prefixes need no declaration in a query given as text.
+    """
+    from itukg.formats import CSV, choose
+    from itukg.store import Dataset, offers_for, open_store, query_form
+
+    settings = _settings(timeout=timeout)
+    corpus = _corpus(settings)
+    text = _question(question, corpus)
+    offers = offers_for(query_form(text))
+    syntax = choose(offers, None, format or (CSV.name if CSV in offers else None))
+    store = open_store(_build(corpus, settings.home).dataset, settings.threads)
+    _write(b"".join(store.answer(text, Dataset(), syntax, settings.timeout).body), output)
+
+
+@app.command()
+def describe(
+    iri: Annotated[
+        str, typer.Argument(help="An IRI, a prefixed name (sdg:9.c), or a path (buap-2018-2021/output/2.1).")
+    ],
+    format: Annotated[str, typer.Option(help="jsonld, ttl, nt, rdf or html.")] = "jsonld",
+    output: Output = "-",
+) -> None:
+    """Print what the graph says of a thing, with the evidence behind its links."""
+    from itukg import names
+    from itukg.formats import THING_FORMATS, choose
+    from itukg.store import open_store
+    from itukg.web.resources import describe as described
+
+    settings = _settings()
+    syntax = choose(THING_FORMATS, None, format)
+    store = open_store(_build(_corpus(settings), settings.home).dataset, settings.threads)
+    _write(described(store, names.expand(iri), syntax), output)
+
+
+@app.command()
+def check(
+    file: Annotated[Path | None, typer.Argument(help="An RDF file to check instead of our own data.")] = None,
+    format: Annotated[str, typer.Option(help="text, html, ttl, jsonld, csv or json.")] = "text",
+    output: Output = "-",
+    reasoner: Annotated[bool, typer.Option("--reasoner", help="Check the ontology with HermiT instead.")] = False,
+) -> None:
+    """Check data against the shapes, and say whether it conforms.
+
+    Exit code 0: conforms; 1: at least one violation; 2: could not run; 3: not supported here.
+    """
+    from itukg.errors import DoesNotConform
+    from itukg.formats import REPORT_FORMATS, choose
+
+    corpus = _corpus(_settings())
+    if reasoner:
+        from itukg.reasoner import unsatisfiable
+
+        if classes := unsatisfiable(corpus):
+            raise DoesNotConform(f"Unsatisfiable: {', '.join(classes)}. Look for two disjoint super-classes.")
+        _say("The ontology is consistent and every class can have instances (HermiT).")
+        return
+    syntax = None if format == "text" else choose(REPORT_FORMATS, None, format)
+    report = _checked(corpus, file)
+    _write(report.write_text().encode() if syntax is None else report.write(syntax), output)
+    if not report.conforms:
+        raise typer.Exit(1)
+
+
+@app.command()
+def evidence(
+    sources: Annotated[
+        Path | None, typer.Option(help="Folder with the text copies of the documents [ITUKG_SOURCES].")
+    ] = None,
+    uncovered: Annotated[
+        bool, typer.Option("--uncovered", help="List the source lines that produced nothing.")
+    ] = False,
+) -> None:
+    """Check every label and quote against its document and line, and record the result in data/evidence.json.
+
+    Exit code 1 when a text is not found where the data says.
+    """
+    from itukg.errors import NotSupported
+    from itukg.evidence import check as check_texts
+    from itukg.evidence import record
+    from itukg.formats import write_json
+    from itukg.names import shorten
+
+    settings = _settings(sources=sources)
+    if settings.sources is None:
+        raise NotSupported("The documents are not part of itukg: name their folder with --sources or ITUKG_SOURCES.")
+    corpus = _corpus(settings)
+    results = check_texts(corpus, settings.sources)
+    for result in results:
+        for text in result.missed:
+            _say(f"{shorten(text.thing)}: {shorten(text.property)} is not on line {text.line}: {text.words}")
+        if uncovered:
+            for number, line in result.uncovered:
+                typer.echo(f"{number}\t{line}")
+        looked_for = len(result.found) + len(result.missed)
+        _say(
+            f"{shorten(result.document)}: {len(result.found)} of {looked_for} texts found; "
+            f"{len(result.uncovered)} of {result.lines} lines produced nothing"
+        )
+    (corpus.root / "data" / "evidence.json").write_bytes(write_json(record(corpus, results)))
+    if any(result.missed for result in results):
+        raise typer.Exit(1)
+
+
+@app.command()
+def doctor() -> None:
+    """Tell what this installation finds: files, releases, Java for the reasoner, the source documents."""
+    import platform
+
+    from itukg import __version__
+    from itukg.reasoner import java
+    from itukg.release import current
+
+    settings = _settings()
+    corpus = _corpus(settings)
+    release = current(settings.home)
+    facts = {
+        "itukg": __version__,
+        "Python": platform.python_version(),
+        "files": f"{corpus.root}: {len(corpus.files())} Turtle files, {len(corpus.queries())} queries",
+        "release of the files": corpus.fingerprint(),
+        "release served last": release.name if release else f"none yet below {settings.home}: run itukg build",
+        "Java": java() or "none: pip install 'itukg[reasoner]' brings it",
+        "source documents": str(settings.sources or "not named (ITUKG_SOURCES)"),
+    }
+    for name, fact in facts.items():
+        typer.echo(f"{name + ':':23}{fact}")
+
+
+def main() -> None:
+    """Run the command line; an error of ours is a message and an exit code, never a traceback."""
+    from itukg.errors import ItukgError
+
+    try:
+        app()
+    except ItukgError as error:
+        _say(f"{error.title}: {error}")
+        sys.exit(error.exit_code)
+
+
+def _settings(**given: object) -> "Settings":
+    from pydantic import ValidationError
+
+    from itukg.errors import BadRequest
+    from itukg.settings import Settings
+
+    try:
+        return Settings.model_validate({**Settings().model_dump(), **{k: v for k, v in given.items() if v is not None}})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise BadRequest(
+            f"Setting {'.'.join(map(str, first['loc']))}: {first['msg']} (got {first['input']!r})."
+        ) from None
+
+
+def _corpus(settings: "Settings") -> "Corpus":
+    from itukg.corpus import Corpus
+
+    return Corpus(settings.corpus)
+
+
+def _build(corpus: "Corpus", home: Path) -> "Release":
+    from itukg.release import build as make
+
+    with _progress() as announce:
+        return make(corpus, home, announce)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str], None]]:
+    """Show a bar on standard error while a release is built, when a terminal is attached."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from itukg.release import STEPS
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("", total=len(STEPS), visible=False)
+
+        def announce(step: str) -> None:
+            progress.update(task, description=step, completed=STEPS.index(step), visible=True)
+
+        yield announce
+
+
+def _question(question: str, corpus: "Corpus") -> str:
+    from itukg.errors import NotFound
+    from itukg.names import PREFIXES
+
+    if question.endswith(".rq"):
+        if not Path(question).is_file():
+            saved = ", ".join(q.name for q in corpus.queries())
+            raise NotFound(f"No file {question}. Saved queries go by name: {saved}")
+        return Path(question).read_text()
+    if re.fullmatch(r"[\w-]+", question):
+        return corpus.query(question).text
+    declared = "".join(f"PREFIX {prefix}: <{iri}>\n" for prefix, iri in PREFIXES.items())
+    return question if "PREFIX" in question.upper() else declared + question
+
+
+def _checked(corpus: "Corpus", file: Path | None) -> "Report":
+    from itukg.release import check_corpus, check_file
+
+    if file is None:
+        return check_corpus(list(corpus.quads()), corpus.fingerprint())
+    return check_file(corpus, file)
+
+
+def _write(content: bytes, output: str) -> None:
+    if output == "-":
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+    else:
+        Path(output).write_bytes(content)
+
+
+def _say(text: str) -> None:
+    typer.echo(text, err=True)

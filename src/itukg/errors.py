@@ -1,0 +1,111 @@
+"""One family of errors: each class carries its HTTP status, exit code and problem type; each message says what to try."""
+
+from typing import ClassVar
+
+
+class ItukgError(Exception):
+    """Something the user, the curator or the operator can mend. The message says what, where and what to try."""
+
+    status: ClassVar[int] = 500
+    exit_code: ClassVar[int] = 2
+    title: ClassVar[str] = "Something went wrong"
+
+    @property
+    def problem_type(self) -> str:
+        """The last part of the problem's type IRI (RFC 9457): the class name in kebab-case."""
+        name = type(self).__name__
+        return "".join("-" + c.lower() if c.isupper() else c for c in name).lstrip("-")
+
+    def extras(self) -> dict[str, object]:
+        """Return members that a problem of this class adds to the standard ones."""
+        return {}
+
+
+class BadRequest(ItukgError):
+    """What was sent cannot be understood."""
+
+    status = 400
+    title = "The request cannot be understood"
+
+
+class SyntaxProblem(BadRequest):
+    """A query that is not SPARQL. `line` and `column` count from 1; None where the engine names no place."""
+
+    title = "The query has a syntax error"
+
+    def __init__(self, message: str, line: int | None = None, column: int | None = None) -> None:
+        super().__init__(message)
+        self.line, self.column = line, column
+
+    def extras(self) -> dict[str, object]:
+        """Return line and column, where known."""
+        return {"line": self.line, "column": self.column} if self.line is not None else {}
+
+
+class QueryRefused(BadRequest):
+    """A well-formed query, or an update, that this service does not run."""
+
+    title = "This service does not run such queries"
+
+
+class NotFound(ItukgError):
+    """A thing, file or name that does not exist."""
+
+    status = 404
+    title = "There is no such thing"
+
+
+class NotAcceptable(ItukgError):
+    """No syntax on offer is one that the client takes."""
+
+    status = 406
+    title = "This cannot be served in the requested syntax"
+
+
+class TooLarge(ItukgError):
+    """A request over the size that is read."""
+
+    status = 413
+    title = "The request is too large"
+
+
+class UnsupportedMediaType(ItukgError):
+    """A request body in a syntax that is not read."""
+
+    status = 415
+    title = "The request's media type is not understood"
+
+
+class NotReady(ItukgError):
+    """The release is still being loaded; trying again helps."""
+
+    status = 503
+    title = "The service is still loading"
+
+
+class TimeLimit(ItukgError):
+    """A query that gave no answer in its time."""
+
+    status = 504
+    title = "The query took too long"
+
+
+class DataError(ItukgError):
+    """A file of ours that cannot be read: names the file, the line and the reason."""
+
+    title = "A data file cannot be read"
+
+
+class DoesNotConform(ItukgError):
+    """Data with violations: it is not published."""
+
+    exit_code = 1
+    title = "The data does not conform to the shapes"
+
+
+class NotSupported(ItukgError):
+    """Something that needs a part which is not installed, or that is not done here at all."""
+
+    status = 501
+    exit_code = 3
+    title = "This is not supported here"

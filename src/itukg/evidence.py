@@ -1,0 +1,171 @@
+"""Every label and quote of the plans against the source texts, and which source lines produced nothing."""
+
+import hashlib
+import re
+import unicodedata
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyoxigraph as ox
+
+from itukg import names
+from itukg.corpus import Corpus, file_hash, read_rdf
+from itukg.errors import NotFound
+
+VERBATIM = (
+    "rdfs:label",
+    "skos:altLabel",
+    "skos:definition",
+    "itu:quote",
+    "itu:mandate",
+    "itu:printedForm",
+    "itu:printedCode",
+)
+"""Properties whose values are words of the document, unless the thing says that its label is ours."""
+
+_PREFIXES = "".join(f"PREFIX {prefix}: <{iri}>\n" for prefix, iri in names.PREFIXES.items())
+_TEXTS = f"""{_PREFIXES}
+SELECT ?thing ?property ?text ?document ?line WHERE {{
+  VALUES ?property {{ {" ".join(VERBATIM)} }}
+  ?thing ?property ?text ; dcterms:source ?document ; itu:line ?line .
+  ?document itu:sha256 ?digest .
+  FILTER(?property NOT IN (rdfs:label, skos:altLabel) || NOT EXISTS {{ ?thing itu:ownWords true }})
+}} ORDER BY ?document ?line ?thing ?property ?text"""
+_DOCUMENTS = f"{_PREFIXES}SELECT ?document ?notation ?digest ?lines WHERE {{ ?document itu:sha256 ?digest ; itu:lineCount ?lines ; skos:notation ?notation }}"
+
+
+@dataclass(frozen=True)
+class Text:
+    """Words that a data file says a document prints, beginning on a line."""
+
+    thing: str
+    property: str
+    words: str
+    document: str
+    line: int
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One document read against the texts that name it."""
+
+    document: str
+    digest: str
+    lines: int
+    found: tuple[Text, ...]
+    missed: tuple[Text, ...]
+    uncovered: tuple[tuple[int, str], ...]
+    """Lines with words, none of which a text covers: number and wording."""
+
+
+class SourceText:
+    """A document's text, searched the way MODEL says: after NFKC, with runs of white space as one blank."""
+
+    def __init__(self, content: bytes) -> None:
+        self.digest = hashlib.sha256(content).hexdigest()
+        raw = content.decode().removesuffix("\n").split("\n")
+        self.lines = [normalise(line) for line in raw]
+        self._starts: list[int] = []
+        at = 0
+        for line in self.lines:
+            self._starts.append(at)
+            at += len(line) + 1 if line else 0
+        self._whole = " ".join(line for line in self.lines if line)
+
+    def find(self, words: str, line: int) -> range | None:
+        """Return the lines (counted from 1) that `words` cover where they begin on `line`, else None."""
+        words = normalise(words)
+        if not words or not 1 <= line <= len(self.lines) or not self.lines[line - 1]:
+            return None
+        start = self._starts[line - 1]
+        at = self._whole.find(words, start)
+        if at < 0 or at >= start + len(self.lines[line - 1]):
+            return None
+        return range(line, bisect_right(self._starts, at + len(words) - 1) + 1)
+
+
+def normalise(text: str) -> str:
+    """Return `text` after NFKC, with runs of white space as one blank and none at the ends."""
+    return re.sub(r"\s+", " ", unicodedata.normalize("NFKC", text)).strip()
+
+
+def data_files(corpus: Corpus) -> dict[Path, str]:
+    """Return the files of `data/` with the names of their graphs."""
+    return {path: graph for path, graph in corpus.files().items() if (corpus.root / "data") in path.parents}
+
+
+def check(corpus: Corpus, sources: Path) -> list[Checked]:
+    """Read each document that the data describes in the folder `sources`, and look its texts up.
+
+    A source text is known by its SHA-256, whatever its file is called. Raises NotFound for a document of
+    which `sources` has no such copy.
+    """
+    by_digest = {file_hash(p): p for p in sorted(sources.iterdir()) if p.is_file()} if sources.is_dir() else {}
+    store = _load(data_files(corpus))
+    texts = list(_texts(store))
+    results = []
+    for row in _solutions(store, _DOCUMENTS):
+        document, digest = row["document"].value, row["digest"].value
+        if digest not in by_digest:
+            raise NotFound(
+                f"No file in {sources} has the SHA-256 {digest} of the document {row['notation'].value}: "
+                "name the folder of the text copies with --sources or ITUKG_SOURCES."
+            )
+        source = SourceText(by_digest[digest].read_bytes())
+        results.append(_read(document, source, [t for t in texts if t.document == document]))
+    return results
+
+
+def record(corpus: Corpus, results: Iterable[Checked]) -> dict[str, Any]:
+    """Return what `data/evidence.json` keeps: each document's digest, each data file's hash, texts looked for and found."""
+    results = list(results)
+    found = {text for result in results for text in result.found}
+    files = {}
+    for path in data_files(corpus):
+        wanted = list(_texts(_load({path: "file"}), documents=results))
+        files[path.relative_to(corpus.root).as_posix()] = {
+            "sha256": file_hash(path),
+            "looked_for": len(wanted),
+            "found": sum(text in found for text in wanted),
+        }
+    documents = {names.shorten(r.document): {"sha256": r.digest, "lines": r.lines} for r in results}
+    return {"documents": documents, "files": files}
+
+
+def _read(document: str, source: SourceText, texts: list[Text]) -> Checked:
+    found: list[Text] = []
+    missed: list[Text] = []
+    covered: set[int] = set()
+    for text in texts:
+        lines = source.find(text.words, text.line)
+        (missed if lines is None else found).append(text)
+        covered.update(lines or ())
+    uncovered = [(n, line) for n, line in enumerate(source.lines, 1) if line and n not in covered]
+    return Checked(document, source.digest, len(source.lines), tuple(found), tuple(missed), tuple(uncovered))
+
+
+def _load(files: dict[Path, str]) -> ox.Store:
+    store = ox.Store()
+    for path, graph in files.items():
+        store.extend(ox.Quad(q.subject, q.predicate, q.object) for q in read_rdf(path, names.graph(graph)))
+    return store
+
+
+def _solutions(store: ox.Store, query: str) -> ox.QuerySolutions:
+    results = store.query(query)
+    assert isinstance(results, ox.QuerySolutions)
+    return results
+
+
+def _texts(store: ox.Store, documents: Iterable[Checked] = ()) -> Iterator[Text]:
+    # A single file need not describe the document it quotes: say it again for those already read.
+    for known in documents:
+        digest = ox.NamedNode(names.ITU + "sha256")
+        store.add(ox.Quad(ox.NamedNode(known.document), digest, ox.Literal(known.digest)))
+    for row in _solutions(store, _TEXTS):
+        yield Text(
+            row["thing"].value, row["property"].value, row["text"].value, row["document"].value, int(row["line"].value)
+        )

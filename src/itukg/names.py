@@ -1,0 +1,61 @@
+"""Namespaces and the prefix table: the only place where Python spells an IRI."""
+
+BASE = "https://w3id.org/itukg/"
+"""Where all our identifiers begin. An identifier, not an address: a deployment answers by path."""
+
+THINGS = BASE + "id/"
+GRAPHS = BASE + "graph/"
+ONTOLOGY = BASE + "ontology"
+SHAPES = BASE + "shapes"
+CONTEXT = BASE + "context/v1.jsonld"
+SDG = "http://metadata.un.org/sdg/"
+
+ITU = ONTOLOGY + "#"
+SH = "http://www.w3.org/ns/shacl#"
+OWL = "http://www.w3.org/2002/07/owl#"
+RDF_TYPE = "http://www.w3.org/1999/02/22-rdf-syntax-ns#type"
+
+PREFIXES = {
+    "dcterms": "http://purl.org/dc/terms/",
+    "itu": ITU,
+    "itush": SHAPES + "#",
+    "org": "http://www.w3.org/ns/org#",
+    "owl": OWL,
+    "prov": "http://www.w3.org/ns/prov#",
+    "rdf": "http://www.w3.org/1999/02/22-rdf-syntax-ns#",
+    "rdfs": "http://www.w3.org/2000/01/rdf-schema#",
+    "schema": "https://schema.org/",
+    "sdg": SDG,
+    "sdgo": "http://metadata.un.org/sdg/ontology#",
+    "sh": SH,
+    "skos": "http://www.w3.org/2004/02/skos/core#",
+    "vann": "http://purl.org/vocab/vann/",
+    "xsd": "http://www.w3.org/2001/XMLSchema#",
+}
+"""Prefix → namespace, for every file, query and answer of ours."""
+
+
+def graph(name: str) -> str:
+    """Return the IRI of the named graph `name`."""
+    return GRAPHS + name
+
+
+def expand(text: str) -> str:
+    """Return the IRI that `text` abbreviates: a path below `/id/`, a prefixed name, or the IRI itself."""
+    if "://" in text:
+        return text
+    prefix, colon, local = text.partition(":")
+    if colon and prefix in PREFIXES:
+        return PREFIXES[prefix] + local
+    return THINGS + text.removeprefix("/id/").removeprefix("id/")
+
+
+def shorten(iri: str) -> str:
+    """Return `iri` as a path below `/id/` or a prefixed name where it has one, else unchanged."""
+    if iri.startswith(THINGS):
+        return iri.removeprefix(THINGS)
+    for prefix, namespace in PREFIXES.items():
+        local = iri.removeprefix(namespace)
+        if local != iri and "/" not in local and "#" not in local:
+            return f"{prefix}:{local}"
+    return iri

@@ -1,0 +1,151 @@
+"""Releases: what `build` makes of the corpus, immutable, named by the hash of what went in, and served whole."""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyoxigraph as ox
+
+from itukg import __version__, names
+from itukg.conformance import Report, to_rdflib, validate
+from itukg.corpus import Corpus, canonical_hash, file_hash, merged, read_rdf
+from itukg.derive import entail
+from itukg.errors import DoesNotConform
+from itukg.formats import JSON, write_json
+
+STEPS = ("Reading files", "Deriving", "Checking shapes", "Writing the release")
+"""What `build` announces, in order."""
+
+
+@dataclass(frozen=True)
+class Release:
+    """A built release: its folder holds the dataset, the conformance report and a manifest."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The hash of what went in."""
+        return self.path.name
+
+    @property
+    def dataset(self) -> Path:
+        """The N-Quads file: every named graph, and the merged graph as the default one."""
+        return self.path / "dataset.nq"
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        """Version, canonical hash, graphs with their sizes, files with their hashes."""
+        loaded: dict[str, Any] = json.loads((self.path / "manifest.json").read_bytes())
+        return loaded
+
+    @cached_property
+    def report(self) -> Report:
+        """The conformance report made at build."""
+        rows = json.loads((self.path / "conformance.json").read_bytes())
+        return Report.from_rows(rows, (self.path / "conformance.nt").read_bytes())
+
+
+def find(home: Path, name: str) -> Release | None:
+    """Return the release `name` below `home`, if it has been built."""
+    path = home / "releases" / name
+    return Release(path) if (path / "manifest.json").is_file() else None
+
+
+def current(home: Path) -> Release | None:
+    """Return the release that was last published below `home`, if any."""
+    pointer = home / "current"
+    return find(home, pointer.read_text().strip()) if pointer.is_file() else None
+
+
+def build(corpus: Corpus, home: Path, announce: Callable[[str], None] = lambda _step: None) -> Release:
+    """Make the release of the files as they stand, and publish it; a release that is there already is only published.
+
+    Raises DataError for a file that cannot be read and DoesNotConform where a shape finds a violation: then
+    nothing is published, and the current release stays what it was.
+    """
+    name = corpus.fingerprint()
+    release = find(home, name)
+    if release is None:
+        release = _make(corpus, home, name, announce)
+    _replace(home / "current", name.encode())
+    return release
+
+
+def _make(corpus: Corpus, home: Path, name: str, announce: Callable[[str], None]) -> Release:
+    announce(STEPS[0])
+    quads = list(corpus.quads())
+    announce(STEPS[1])
+    merge = merged(quads)
+    entailed = entail(merge)
+    announce(STEPS[2])
+    report = check_corpus(quads, name)
+    if not report.conforms:
+        raise DoesNotConform(
+            f"{report.write_text()}Nothing was published. Mend the violations, or see them with: itukg check"
+        )
+    announce(STEPS[3])
+    releases = home / "releases"
+    releases.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=releases))
+    try:
+        _write(draft, corpus, quads + entailed, merge | merged(entailed), report)
+        draft.chmod(0o755)
+        try:
+            draft.rename(releases / name)
+        except OSError:
+            if find(home, name) is None:  # else another process has built the same release meanwhile
+                raise
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return Release(releases / name)
+
+
+def check_file(corpus: Corpus, file: Path) -> Report:
+    """Validate an RDF file, with the ontology beside it, against the shapes of `corpus`. The suffix names its syntax.
+
+    Raises DataError with file, line and reason for a file that cannot be read.
+    """
+    kept = {names.graph("ontology"), names.graph("shapes")}
+    ours = [q for q in corpus.quads() if isinstance(q.graph_name, ox.NamedNode) and q.graph_name.value in kept]
+    return check_corpus([*ours, *read_rdf(file, names.graph(file.stem))])
+
+
+def check_corpus(quads: list[ox.Quad], release: str | None = None) -> Report:
+    """Validate all but what is entailed against the shapes among `quads`."""
+    shapes = names.graph("shapes")
+    by_kind: dict[bool, list[ox.Quad]] = {True: [], False: []}
+    for quad in quads:
+        by_kind[quad.graph_name == ox.NamedNode(shapes)].append(quad)
+    return validate(to_rdflib(by_kind[False]), to_rdflib(by_kind[True]), release)
+
+
+def _write(folder: Path, corpus: Corpus, quads: list[ox.Quad], merge: set[ox.Quad], report: Report) -> None:
+    with (folder / "dataset.nq").open("wb") as file:
+        ox.serialize([*quads, *merge], file, format=ox.RdfFormat.N_QUADS)
+    sizes: dict[str, int] = {}
+    for quad in quads:
+        assert isinstance(quad.graph_name, ox.NamedNode)
+        sizes[quad.graph_name.value] = sizes.get(quad.graph_name.value, 0) + 1
+    (folder / "conformance.json").write_bytes(report.write(JSON))
+    (folder / "conformance.nt").write_bytes(report.graph)
+    manifest = {
+        "version": __version__,
+        "canonical_sha256": canonical_hash(quads),
+        "graphs": dict(sorted(sizes.items())),
+        "merged": len(merge),
+        "files": {p.relative_to(corpus.root).as_posix(): file_hash(p) for p in corpus.files()},
+    }
+    (folder / "manifest.json").write_bytes(write_json(manifest))
+
+
+def _replace(path: Path, content: bytes) -> None:
+    beside = path.with_name(f".{path.name}-{os.getpid()}")
+    beside.write_bytes(content)
+    beside.replace(path)

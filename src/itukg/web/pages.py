@@ -1,0 +1,53 @@
+"""For people and operators: the front page, health and readiness."""
+
+from fastapi import APIRouter, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse
+
+from itukg import names
+from itukg.errors import NotReady
+from itukg.html import render
+from itukg.store import Store
+from itukg.web.service import service_of
+
+router = APIRouter()
+
+
+@router.get("/", response_class=Response)
+@router.head("/", include_in_schema=False)
+async def home(request: Request) -> Response:
+    """Return the front page: what this is, the plans, three ways in."""
+    service = service_of(request)
+    plans = await run_in_threadpool(_plans, service.store)
+    example = plans[0]["iri"] if plans else names.ONTOLOGY
+    page = render(
+        "home.html",
+        plans=plans,
+        example=example,
+        release=service.release.name,
+        triples=service.release.manifest["merged"],
+    )
+    return Response(page, media_type="text/html")
+
+
+@router.get("/healthz")
+async def healthz() -> dict[str, str]:
+    """Tell that the process is alive."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz", responses={503: {"description": "The release is still being loaded."}})
+async def readyz(request: Request) -> JSONResponse:
+    """Tell whether queries are answered: 503 until they are."""
+    service = service_of(request)
+    if not await run_in_threadpool(service.store.rows, "SELECT ?s WHERE { ?s ?p ?o } LIMIT 1"):
+        raise NotReady("The store holds nothing. Build a release with: itukg build")
+    return JSONResponse({"status": "ready", "release": service.release.name})
+
+
+def _plans(store: Store) -> list[dict[str, str]]:
+    itu, rdfs = names.ITU, names.PREFIXES["rdfs"]
+    rows = store.rows(
+        f"SELECT ?iri ?label ?status WHERE {{ ?iri a <{itu}Plan> ; <{rdfs}label> ?label ; <{itu}status> ?status }} ORDER BY ?iri"
+    )
+    return [{key: term.value for key, term in row.items() if not isinstance(term, str)} for row in rows]

@@ -1,0 +1,173 @@
+"""For partners: every thing under its own IRI, the ontology and the context."""
+
+import re
+from typing import Any
+
+import pyoxigraph as ox
+from fastapi import APIRouter, Request, Response
+from fastapi.concurrency import run_in_threadpool
+
+from itukg import names
+from itukg.errors import NotFound
+from itukg.formats import (
+    GRAPH_FORMATS,
+    HTML,
+    JSONLD,
+    THING_FORMATS,
+    Format,
+    compact,
+    context,
+    expanded,
+    split_suffix,
+    write_graph,
+    write_json,
+)
+from itukg.html import local_link, render
+from itukg.store import Row, Store
+from itukg.web.service import service_of, wanted
+
+router = APIRouter()
+
+_PREFIXES = "".join(f"PREFIX {prefix}: <{iri}>\n" for prefix, iri in names.PREFIXES.items())
+_LINKAGES = names.ITU + "subject"
+_HIDDEN = ", ".join(f"<{names.graph(name)}>" for name in ("shapes", "derived", "queries"))
+
+
+@router.get("/id/{path:path}", response_class=Response)
+@router.head("/id/{path:path}", include_in_schema=False)
+async def thing(request: Request, path: str) -> Response:
+    """Return a thing with its linkages, as JSON-LD, HTML, Turtle, N-Triples or RDF/XML."""
+    return await _thing(request, names.THINGS, path)
+
+
+@router.get("/sdg/{path:path}", response_class=Response)
+@router.head("/sdg/{path:path}", include_in_schema=False)
+async def sdg_thing(request: Request, path: str) -> Response:
+    """Return a Goal or target of the United Nations, as this graph knows it."""
+    return await _thing(request, names.SDG, path)
+
+
+@router.get("/ontology", response_class=Response)
+@router.get("/ontology{suffix}", response_class=Response, include_in_schema=False)
+@router.head("/ontology", include_in_schema=False)
+async def ontology(request: Request, suffix: str = "") -> Response:
+    """Return the ontology with its alignment."""
+    return await _graph(request, "ontology", suffix)
+
+
+@router.get("/shapes", response_class=Response)
+@router.get("/shapes{suffix}", response_class=Response, include_in_schema=False)
+@router.head("/shapes", include_in_schema=False)
+async def shapes(request: Request, suffix: str = "") -> Response:
+    """Return the SHACL shapes."""
+    return await _graph(request, "shapes", suffix)
+
+
+@router.get("/context/v1.jsonld", response_class=Response)
+@router.head("/context/v1.jsonld", include_in_schema=False)
+async def json_ld_context() -> Response:
+    """Return the JSON-LD context. Before release 1.0 it may still grow."""
+    return Response(write_json(context()), media_type=JSONLD.media_type, headers={"Cache-Control": "no-cache"})
+
+
+async def _thing(request: Request, namespace: str, path: str) -> Response:
+    path, suffix = split_suffix(path, THING_FORMATS)
+    syntax = wanted(request, THING_FORMATS, suffix)
+    content = await run_in_threadpool(describe, service_of(request).store, namespace + path, syntax)
+    return Response(content, media_type=syntax.media_type, headers={"Vary": "Accept"})
+
+
+async def _graph(request: Request, name: str, suffix: str) -> Response:
+    if suffix and suffix not in [f.suffix for f in GRAPH_FORMATS]:
+        raise NotFound(f"No /{name}{suffix}; known suffixes: {', '.join(f.suffix for f in GRAPH_FORMATS)}.")
+    syntax = wanted(request, GRAPH_FORMATS, suffix.removeprefix(".") or None)
+    query = f"CONSTRUCT {{ ?s ?p ?o }} WHERE {{ GRAPH <{names.graph(name)}> {{ ?s ?p ?o }} }}"
+    triples = await run_in_threadpool(service_of(request).store.triples, query)
+    return Response(write_graph(triples, syntax), media_type=syntax.media_type, headers={"Vary": "Accept"})
+
+
+def describe(store: Store, iri: str, syntax: Format) -> bytes:
+    """Return what the graph says of `iri`: its triples with those of its linkages. Raises NotFound where nothing is said.
+
+    Entailed links are included, entailed types are not: a thing shows its most specific class.
+    """
+    triples = store.triples(_about(iri)) if _is_iri(iri) else []
+    if not triples:
+        raise NotFound(f'Nothing is known of <{iri}>. Plans are listed at /; codes are as printed ("output/2.1").')
+    if syntax is JSONLD:
+        return write_json(compact([_tree(iri, triples)]))
+    if syntax is HTML:
+        return _page(store, iri)
+    return write_graph(triples, syntax)
+
+
+def _is_iri(text: str) -> bool:
+    return re.fullmatch(r"[a-z]+:[^\x00-\x20<>\"{}|^`\\]*", text) is not None
+
+
+def _about(iri: str) -> str:
+    return f"""{_PREFIXES}
+CONSTRUCT {{ <{iri}> ?p ?o . ?linkage ?lp ?lo }} WHERE {{
+  {{ GRAPH ?g {{ <{iri}> ?p ?o }}
+    FILTER(?g NOT IN ({_HIDDEN})) FILTER(?g != <{names.graph("entailed")}> || ?p != rdf:type) }}
+  UNION
+  {{ GRAPH ?g {{ ?linkage itu:subject <{iri}> ; ?lp ?lo }} FILTER(?g NOT IN ({_HIDDEN})) }}
+}}"""
+
+
+def _tree(iri: str, triples: list[ox.Triple]) -> dict[str, Any]:
+    """Return the node object of `iri` with its linkages hung on it by a reverse property."""
+    nodes = {node["@id"]: node for node in expanded(triples)}
+    root = nodes.pop(iri)
+    linkages = []
+    for node in nodes.values():
+        node.pop(_LINKAGES)  # said by the reverse property
+        linkages.append(node)
+    linkages.sort(key=lambda node: str(node["@id"]))
+    return root | ({"@reverse": {_LINKAGES: linkages}} if linkages else {})
+
+
+def _page(store: Store, iri: str) -> bytes:
+    facts = store.rows(f"""{_PREFIXES}
+SELECT (?p AS ?property) (SAMPLE(?pl) AS ?property_label) ?o (SAMPLE(?ol) AS ?label) (SAMPLE(?on) AS ?notation)
+       (SAMPLE(?b) AS ?basis) (SAMPLE(?q) AS ?quote) (SAMPLE(?s) AS ?section) (SAMPLE(?l) AS ?line) WHERE {{
+  <{iri}> ?p ?o FILTER(?p != rdf:type)
+  OPTIONAL {{ ?p rdfs:label ?pl }} OPTIONAL {{ ?o rdfs:label ?ol }} OPTIONAL {{ ?o skos:notation ?on }}
+  OPTIONAL {{ ?linkage itu:subject <{iri}> ; itu:predicate ?p ; itu:object ?o ; itu:basis/rdfs:label ?b
+    OPTIONAL {{ ?linkage itu:quote ?q ; itu:section ?s ; itu:line ?l }} }}
+}} GROUP BY ?p ?o ORDER BY ?property ?notation ?o""")
+    incoming = store.rows(f"""{_PREFIXES}
+SELECT (?p AS ?property) (SAMPLE(?pl) AS ?property_label) ?o (SAMPLE(?ol) AS ?label) (SAMPLE(?on) AS ?notation)
+       (SAMPLE(?b) AS ?basis) (SAMPLE(?q) AS ?quote) (SAMPLE(?s) AS ?section) (SAMPLE(?l) AS ?line) WHERE {{
+  ?o ?p <{iri}> FILTER NOT EXISTS {{ ?o a itu:Linkage }} FILTER NOT EXISTS {{ ?p owl:inverseOf|^owl:inverseOf ?inverse }}
+  OPTIONAL {{ ?p rdfs:label ?pl }} OPTIONAL {{ ?o rdfs:label ?ol }} OPTIONAL {{ ?o skos:notation ?on }}
+  OPTIONAL {{ ?linkage itu:subject ?o ; itu:predicate ?p ; itu:object <{iri}> ; itu:basis/rdfs:label ?b
+    OPTIONAL {{ ?linkage itu:quote ?q ; itu:section ?s ; itu:line ?l }} }}
+}} GROUP BY ?p ?o ORDER BY ?property ?notation ?o""")
+    types = store.rows(f"""{_PREFIXES}
+SELECT DISTINCT ?type ?label WHERE {{ GRAPH ?g {{ <{iri}> a ?type }} FILTER(?g != <{names.graph("entailed")}>)
+  OPTIONAL {{ ?type rdfs:label ?label }} }} ORDER BY ?type""")
+    outgoing = [_cell(row) for row in facts]
+    first = {str(row["property"]): row["label"] for row in reversed(outgoing)}
+    title = {
+        "iri": iri,
+        "label": first.get(names.PREFIXES["rdfs"] + "label", names.shorten(iri)),
+        "notation": first.get(names.PREFIXES["skos"] + "notation"),
+        "types": [row["label"].value if "label" in row else names.shorten(row["type"].value) for row in types],
+    }
+    return render(
+        "thing.html", thing=title, path=local_link(iri), outgoing=outgoing, incoming=[_cell(row) for row in incoming]
+    )
+
+
+def _cell(row: Row) -> dict[str, str | None]:
+    texts = {key: term.value for key, term in row.items() if not isinstance(term, ox.BlankNode)}
+    value = row.get("o")
+    cell: dict[str, str | None] = dict.fromkeys(
+        ("property", "property_label", "label", "notation", "basis", "quote", "section", "line")
+    )
+    cell |= {key: text for key, text in texts.items() if key != "o"}
+    cell["iri"] = value.value if isinstance(value, ox.NamedNode) else None
+    if isinstance(value, ox.Literal):
+        cell["label"] = value.value
+    return cell

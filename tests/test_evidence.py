@@ -1,0 +1,101 @@
+"""Every text of the data was looked for in its document and found; whoever edits data must look again."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pyoxigraph as ox
+import pytest
+
+from itukg import names
+from itukg.corpus import Corpus, file_hash
+from itukg.errors import NotFound
+from itukg.evidence import SourceText, check, data_files, record
+
+ROOT = Path(__file__).parents[1]
+RECORD = json.loads((ROOT / "data" / "evidence.json").read_bytes())
+
+DOCUMENT = "First line of it\n\n· Item one: the ﬁrst\xa0result;\nruns on here\n"
+
+
+def test_each_data_file_is_the_one_whose_texts_were_all_found(corpus: Corpus) -> None:
+    found = {path.relative_to(ROOT).as_posix(): file_hash(path) for path in data_files(corpus)}
+    hint = "Data changed since it was checked: run itukg evidence --sources DIR"
+    assert {name: entry["sha256"] for name, entry in RECORD["files"].items()} == found, hint
+    assert all(entry["found"] == entry["looked_for"] for entry in RECORD["files"].values())
+    assert sum(entry["looked_for"] for entry in RECORD["files"].values()) > 400
+
+
+def test_the_record_names_the_documents_that_the_data_describes(corpus: Corpus) -> None:
+    described = {
+        names.shorten(quad.subject.value): quad.object.value  # type: ignore[union-attr]
+        for quad in corpus.quads()
+        if quad.predicate.value == names.ITU + "sha256" and isinstance(quad.object, ox.Literal)
+    }
+    assert {name: entry["sha256"] for name, entry in RECORD["documents"].items()} == described
+
+
+@pytest.mark.skipif("ITUKG_SOURCES" not in os.environ, reason="needs the source texts: set ITUKG_SOURCES")
+def test_the_record_is_what_a_check_against_the_sources_gives(corpus: Corpus) -> None:
+    results = check(corpus, Path(os.environ["ITUKG_SOURCES"]))
+    assert not [text for result in results for text in result.missed]
+    assert record(corpus, results) == RECORD
+
+
+@pytest.mark.parametrize(
+    ("words", "line", "covered"),
+    [
+        ("First line of it", 1, [1]),
+        ("first result; runs on", 3, [3, 4]),
+        ("Item one", 3, [3]),
+        ("Item one", 1, None),
+        ("runs on here", 3, None),
+        ("not there", 1, None),
+        ("First", 0, None),
+        ("First", 9, None),
+        ("", 1, None),
+    ],
+)
+def test_a_text_is_found_where_it_begins_after_nfkc_and_with_folded_white_space(
+    words: str, line: int, covered: list[int] | None
+) -> None:
+    lines = SourceText(DOCUMENT.encode()).find(words, line)
+    assert (None if lines is None else list(lines)) == covered
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Corpus:
+    """A corpus of one plan, with the text it is read from in `sources/`."""
+    shutil.copytree(ROOT / "ontology", tmp_path / "ontology")
+    (tmp_path / "sources").mkdir()
+    text = tmp_path / "sources" / "any name.txt"
+    text.write_text(DOCUMENT)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "small.ttl").write_text(f"""
+        @prefix itu: <{names.ITU}> . @prefix rdfs: <{names.PREFIXES["rdfs"]}> .
+        @prefix dcterms: <{names.PREFIXES["dcterms"]}> . @prefix skos: <{names.PREFIXES["skos"]}> .
+        <urn:d> itu:sha256 "{file_hash(text)}" ; itu:lineCount 4 ; skos:notation "small" .
+        <urn:good> rdfs:label "First line"@en ; dcterms:source <urn:d> ; itu:line 1 .
+        <urn:bad> rdfs:label "Second line"@en ; dcterms:source <urn:d> ; itu:line 1 .
+        <urn:ours> rdfs:label "Our words"@en ; itu:ownWords true ; itu:quote "Item one"@en ; dcterms:source <urn:d> ; itu:line 3 .
+    """)
+    return Corpus(tmp_path)
+
+
+def test_a_text_that_is_not_there_is_named_and_counted_and_own_words_are_not_looked_for(small: Corpus) -> None:
+    [result] = check(small, small.root / "sources")
+    assert [text.thing for text in result.missed] == ["urn:bad"]
+    assert sorted(text.thing for text in result.found) == ["urn:good", "urn:ours"]
+    assert result.uncovered == ((4, "runs on here"),)
+    assert record(small, [result])["files"]["data/small.ttl"] | {"sha256": ""} == {
+        "sha256": "",
+        "looked_for": 3,
+        "found": 2,
+    }
+
+
+def test_a_document_of_which_there_is_no_copy_is_named(small: Corpus, tmp_path: Path) -> None:
+    (tmp_path / "sources" / "any name.txt").write_text("Another edition")
+    with pytest.raises(NotFound, match=r"document small.*--sources"):
+        check(small, tmp_path / "sources")

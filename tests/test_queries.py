@@ -1,0 +1,56 @@
+"""The saved queries: each asks one question of the release, and its whole answer is saved beside it."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from itukg import names
+from itukg.corpus import Corpus
+from itukg.formats import CSV
+from itukg.store import Dataset, Store
+
+FOLDER = Path(__file__).parents[1] / "queries"
+QUERIES = sorted(path.stem for path in FOLDER.glob("*.rq"))
+AUDIENCES = {"auditors", "partners", "researchers"}
+
+each_query = pytest.mark.parametrize("name", QUERIES)
+
+
+def bare(text: str) -> str:
+    """Return a query without header, prologue, strings and IRIs."""
+    return re.sub(r'^(?:#|PREFIX).*$|"[^"]*"|<[^>\s]*>', "", text, flags=re.MULTILINE)
+
+
+def test_each_of_at_least_ten_queries_has_its_answer_and_its_row_in_the_readme() -> None:
+    assert len(QUERIES) >= 10
+    rows = re.findall(r"^\| `([a-z0-9-]+)` \|", (FOLDER / "README.md").read_text(), re.MULTILINE)
+    answers = [path.stem for path in FOLDER.glob("*.csv")]
+    assert QUERIES == sorted(answers) == sorted(rows)
+
+
+@each_query
+def test_the_answer_is_the_saved_one(name: str, corpus: Corpus, store: Store) -> None:
+    answer = b"".join(store.answer(corpus.query(name).text, Dataset(), CSV, 30.0).body)
+    saved = (FOLDER / f"{name}.csv").read_bytes()
+    rewrite = f"itukg query {name} --format csv -o queries/{name}.csv"
+    assert answer == saved, f"The data now answers otherwise. Check the new answer, then keep it with: {rewrite}"
+    rows = saved.splitlines()
+    assert 1 < len(rows) == len(set(rows))
+
+
+@each_query
+def test_a_query_declares_the_prefixes_it_uses_as_the_table_has_them(name: str, corpus: Corpus) -> None:
+    text = corpus.query(name).text
+    declared = re.findall(r"^PREFIX (\w+): <([^>]*)>$", text, re.MULTILINE)
+    used = sorted(set(re.findall(r"\b(\w+):", bare(text))))
+    assert declared == [(prefix, names.PREFIXES[prefix]) for prefix in used]
+
+
+@each_query
+def test_a_query_is_for_somebody_takes_one_parameter_and_gives_everything_sorted(name: str, corpus: Corpus) -> None:
+    query = corpus.query(name)
+    assert AUDIENCES & set(query.tags)
+    assert len(re.findall(r"^  VALUES \?\w+ \{ \S+ \}$", query.text, re.MULTILINE)) == 1
+    assert len(re.findall(r"\bORDER BY\b", query.text)) == 1
+    assert not re.search(r"\b(?:LIMIT|OFFSET|FROM|GRAPH|SERVICE)\b", bare(query.text), re.IGNORECASE)

@@ -1,0 +1,99 @@
+"""Every shape catches what its smallest failing example shows and lets its smallest passing example be."""
+
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from pyshacl import validate
+from rdflib import RDFS, SH, Graph, Literal, Namespace, URIRef
+
+ROOT = Path(__file__).parents[1]
+EXAMPLES = ROOT / "shapes/examples"
+ITUSH = Namespace("https://w3id.org/itukg/shapes#")
+
+
+class Case(NamedTuple):
+    """A shape with a message, and the name of the file that holds it."""
+
+    file: str
+    shape: URIRef
+
+    @property
+    def folder(self) -> Path:
+        """Where the two examples of the shape are."""
+        return EXAMPLES / self.file / self.shape.removeprefix(ITUSH)
+
+
+@cache
+def parsed(*paths: str) -> Graph:
+    """The merge of some Turtle files, paths relative to the project; shared, so not to be changed."""
+    graph = Graph()
+    for path in paths:
+        graph.parse(ROOT / path, format="turtle")
+    return graph
+
+
+def shapes_of(file: str) -> Graph:
+    """The shapes of one file with the prefixes that their queries need."""
+    return parsed("shapes/prefixes.ttl", f"shapes/{file}.ttl")
+
+
+FILES = sorted(path.stem for path in ROOT.glob("shapes/*.ttl"))
+CASES = sorted(
+    Case(file, shape)
+    for file in FILES
+    for shape in shapes_of(file).subjects(SH.message, unique=True)
+    if isinstance(shape, URIRef)
+)
+each_shape = pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.file}/{case.folder.name}")
+
+
+def triggered(case: Case, example: str) -> set[object]:
+    """The shapes of the case's file that an example gives results from, the ontology beside it."""
+    data = Graph().parse(case.folder / example, format="turtle")
+    for triple in parsed("ontology/itukg.ttl", "ontology/alignment.ttl"):
+        data.add(triple)
+    _, report, _ = validate(data, shacl_graph=shapes_of(case.file), inference="none", meta_shacl=False, inplace=True)
+    assert isinstance(report, Graph)
+    return {report.value(result, SH.sourceShape) for result in report.objects(None, SH.result)}
+
+
+def test_every_shape_has_both_examples_and_every_example_its_shape() -> None:
+    found = {path.relative_to(ROOT) for path in EXAMPLES.rglob("*") if path.is_file()}
+    wanted = {(case.folder / name).relative_to(ROOT) for case in CASES for name in ("pass.ttl", "fail.ttl")}
+    assert found == wanted
+    assert len(found) / 2 == len({case.shape for case in CASES}) == len(CASES) > 60
+
+
+def test_every_message_belongs_to_a_shape_with_an_iri() -> None:
+    constraints = {node for file in FILES for node in shapes_of(file).objects(None, SH.sparql)}
+    holders = {shape for file in FILES for shape in shapes_of(file).subjects(SH.message)} - constraints
+    assert holders == {case.shape for case in CASES}
+    assert all(str(shape).startswith(ITUSH) for shape in holders)
+
+
+@each_shape
+def test_the_passing_example_of_a_shape_gives_no_result_from_its_file(case: Case) -> None:
+    assert triggered(case, "pass.ttl") == set()
+
+
+@each_shape
+def test_the_failing_example_of_a_shape_gives_results_from_that_shape_only(case: Case) -> None:
+    assert triggered(case, "fail.ttl") == {case.shape}
+
+
+@each_shape
+def test_a_message_says_what_is_wrong_and_how_to_mend_it(case: Case) -> None:
+    messages = list(shapes_of(case.file).objects(case.shape, SH.message))
+    assert len(messages) == 1
+    assert ": " in str(messages[0])
+
+
+@each_shape
+def test_a_shape_tells_its_rule_its_severity_and_its_profile(case: Case) -> None:
+    graph = shapes_of(case.file)
+    for text in (SH.name, SH.description):
+        assert isinstance(graph.value(case.shape, text, any=False), Literal)
+    assert graph.value(case.shape, SH.severity, any=False) in (SH.Violation, SH.Warning, SH.Info)
+    assert graph.value(case.shape, RDFS.isDefinedBy, any=False) == ITUSH[case.file]
