@@ -1,0 +1,358 @@
+"""The command line as it is run: each command's answer, its exit code, and what it says when something is wrong."""
+
+import csv
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx2
+import pytest
+from conftest import serving
+from rdflib import Graph
+from test_sparql import OUTPUT, TABLE_PARSERS
+
+from itukg import names
+from itukg.cli import app
+from itukg.corpus import Corpus
+from itukg.formats import GRAPH_FORMATS, REPORT_FORMATS, TABLE_FORMATS, THING_FORMATS, Format
+from itukg.release import Release
+
+ROOT = Path(__file__).parents[1]
+COMMANDS = sorted(command.callback.__name__ for command in app.registered_commands if command.callback)
+FAILING = min(ROOT.glob("shapes/examples/structure/*/fail.ttl"))
+SELECT = f"SELECT ?p ?o WHERE {{ <{OUTPUT}> ?p ?o }} ORDER BY ?p ?o"
+
+Done = subprocess.CompletedProcess[str]
+Run = Callable[..., Done]
+
+
+@pytest.fixture(scope="session")
+def itukg(release: Release, home: Path) -> Run:
+    """Runs the real command where the release has been built; `environment` goes over its own."""
+    assert release.path.is_dir()
+
+    def run(*arguments: str | Path, **environment: str | Path) -> Done:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("ITUKG_")}
+        ours = {"ITUKG_HOME": str(home), "COLUMNS": "500", "NO_COLOR": "1"}
+        done = subprocess.run(
+            [sys.executable, "-m", "itukg", *arguments],
+            env=kept | ours | {name: str(value) for name, value in environment.items()},
+            capture_output=True,
+            encoding="utf-8",
+            timeout=60,
+            check=False,
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        return done
+
+    return run
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A copy of the corpus to spoil."""
+    for folder in ("ontology", "shapes", "data", "queries"):
+        shutil.copytree(ROOT / folder, tmp_path / "corpus" / folder)
+    return tmp_path / "corpus"
+
+
+def fails(done: Done, code: int, *words: str) -> str:
+    """What a failed command says: nothing on standard output, and all of `words` on the other."""
+    assert (done.returncode, done.stdout) == (code, ""), done.stderr
+    assert [word for word in words if word not in done.stderr] == [], done.stderr
+    return done.stderr
+
+
+def prints(done: Done) -> str:
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def together(itukg: Run, *commands: tuple[str | Path, ...]) -> list[Done]:
+    """Run commands two at a time, for the tests to be quick."""
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(lambda command: itukg(*command), commands))
+
+
+# --- help ---
+
+
+def test_every_command_explains_itself(itukg: Run) -> None:
+    assert COMMANDS == ["build", "check", "describe", "doctor", "evidence", "query", "serve"]
+    helps = together(itukg, *((command, "--help") for command in COMMANDS))
+    for command, text in zip(COMMANDS, map(prints, helps), strict=True):
+        assert f"Usage: python -m itukg {command}" in text
+        assert re.search(r"^ [A-Z](\S+ ){4,}.*\. *$", text, re.MULTILINE), f"{command} has no explanatory sentence"
+    assert "Examples: itukg query" in helps[COMMANDS.index("query")].stdout
+
+
+def test_the_command_lists_its_commands(itukg: Run) -> None:
+    text = prints(itukg("--help"))
+    assert all(re.search(rf"^│ {command} +[A-Z].*\.", text, re.MULTILINE) for command in COMMANDS)
+    assert "ITUKG_HOME" in text
+
+
+def test_help_needs_no_heavy_library() -> None:
+    heavy = {"fastapi", "pyoxigraph", "rdflib", "pyshacl", "pydantic", "pyld", "jinja2", "uvicorn", "owlready2"}
+    code = f"import sys, itukg.cli; print(sorted({heavy} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    "arguments", [("nothing",), ("build", "--nothing"), ("query",), ("query", "ASK {}", "--timeout", "soon")]
+)
+def test_a_command_that_is_not_understood_exits_with_2(itukg: Run, arguments: tuple[str, ...]) -> None:
+    fails(itukg(*arguments), 2, "Usage: ")
+
+
+# --- build ---
+
+
+def test_building_again_makes_nothing_and_names_the_same_release(itukg: Run, release: Release) -> None:
+    before = {path: path.stat().st_mtime_ns for path in release.path.rglob("*")}
+    assert len(before) >= 4
+    first, second = itukg("build"), itukg("build")
+    assert prints(first) == prints(second) == ""
+    assert first.stderr == second.stderr
+    assert first.stderr.startswith(f"{release.name}: {release.manifest['merged']} triples")
+    assert {path: path.stat().st_mtime_ns for path in release.path.rglob("*")} == before
+
+
+def test_a_syntax_error_stops_the_build_and_the_last_release_keeps_being_served(
+    itukg: Run, copy: Path, tmp_path: Path
+) -> None:
+    environment = {"ITUKG_CORPUS": str(copy), "ITUKG_HOME": str(tmp_path / "home")}
+    name = itukg("build", **environment).stderr.partition(":")[0]
+    file = copy / "data/schemes/wsis.ttl"
+    whole = file.read_text()
+    file.write_text(whole + '\n<urn:test:s> <urn:test:p> "not closed .\n')
+    line = whole.count("\n") + 2
+    said = fails(itukg("build", **environment), 2, f"{file}, line {line}: ")
+    assert len(said.partition(f"line {line}: ")[2].split()) > 3
+    assert (tmp_path / "home/current").read_text() == name
+    server = serving(environment)
+    with server as address:
+        assert httpx2.get(f"{address}/readyz").json() == {"status": "ready", "release": name}
+        assert httpx2.get(f"{address}/id/wsis/C1").status_code == 200
+    assert f"{file}, line {line}: " in "".join(server.log)
+    assert f"Serving the last release instead: {name}" in "".join(server.log)
+
+
+def test_without_an_earlier_release_a_syntax_error_stops_serving(itukg: Run, copy: Path, tmp_path: Path) -> None:
+    (copy / "data/schemes/wsis.ttl").write_text("@prefix : <urn:x> .\n:a :b\n")
+    fails(itukg("serve", "--port", "0", ITUKG_CORPUS=copy, ITUKG_HOME=tmp_path / "home"), 2, "wsis.ttl, line ")
+
+
+def test_a_violation_publishes_nothing(itukg: Run, copy: Path, tmp_path: Path) -> None:
+    [file] = copy.glob("data/plans/buap-*.ttl")
+    before, subject, output = file.read_text().partition("\n<buap-2018-2021/output/2.1> a ")
+    spoiled, found = re.subn(r"\n +itu:deliversOutcome <\S+> ;", "", output, count=1)
+    assert found == 1
+    file.write_text(before + subject + spoiled)
+    home = tmp_path / "home"
+    done = itukg("build", ITUKG_CORPUS=copy, ITUKG_HOME=home)
+    fails(
+        done,
+        1,
+        "buap-2018-2021/output/2.1",
+        "itush:OutputOutcome-complete",
+        "does not conform: ",
+        "Nothing was published",
+    )
+    assert not home.exists() or not [path for path in home.rglob("*") if path.is_file()]
+
+
+def test_a_folder_without_data_is_said_to_have_none(itukg: Run, tmp_path: Path) -> None:
+    for command in ("build", "doctor"):
+        fails(itukg(command, ITUKG_CORPUS=tmp_path / "none"), 2, str(tmp_path / "none"), "ITUKG_CORPUS")
+
+
+# --- query ---
+
+
+def test_a_saved_query_goes_by_name_or_by_file_and_gives_its_saved_answer(itukg: Run, corpus: Corpus) -> None:
+    name = corpus.queries()[0].name
+    file = ROOT / "queries" / f"{name}.rq"
+    by_name, by_file = map(prints, together(itukg, ("query", name), ("query", file)))
+    assert by_name == by_file
+    answer = file.with_suffix(".csv").read_text()
+    assert list(csv.reader(io.StringIO(by_name))) == list(csv.reader(io.StringIO(answer)))
+
+
+def test_a_query_given_as_text_knows_our_prefixes(itukg: Run, tmp_path: Path) -> None:
+    text = "SELECT (COUNT(*) AS ?n) WHERE { sdg:9.c a sdgo:Target ; skos:notation '9.c' }"
+    assert prints(itukg("query", text)) == "n\n1\n"
+    saved = tmp_path / "answer.csv"
+    assert prints(itukg("query", text, "-o", saved)) == ""
+    assert saved.read_bytes() == b"n\r\n1\r\n"
+
+
+def written_in(itukg: Run, formats: tuple[Format, ...], *arguments: str) -> dict[str, str]:
+    """What a command prints in each format, by media type."""
+    done = together(itukg, *((*arguments, "--format", syntax.name) for syntax in formats))
+    return {syntax.media_type: prints(each) for syntax, each in zip(formats, done, strict=True)}
+
+
+def test_a_table_is_written_in_every_format(itukg: Run) -> None:
+    tables = written_in(itukg, TABLE_FORMATS, "query", SELECT)
+    assert len(tables) == 5
+    sizes = {
+        media_type: len(TABLE_PARSERS[media_type](text.encode()))
+        for media_type, text in tables.items()
+        if media_type != "text/csv"
+    }
+    assert {*sizes.values(), len(list(csv.reader(io.StringIO(tables["text/csv"])))) - 1} == {sizes["application/json"]}
+    assert sizes["application/json"] > 50
+
+
+def test_a_graph_is_written_in_every_format_and_turtle_by_default(itukg: Run) -> None:
+    question = f"CONSTRUCT WHERE {{ <{OUTPUT}> ?p ?o }}"
+    graphs = written_in(itukg, GRAPH_FORMATS, "query", question)
+    assert len(graphs) == 4
+    assert json.loads(graphs.pop("application/ld+json"))["id"] == OUTPUT
+    assert graphs["text/turtle"] == prints(itukg("query", question))
+    parsed = [
+        set(Graph().parse(data=text, format=kind.replace("application/n-triples", "nt")))
+        for kind, text in graphs.items()
+    ]
+    assert len(parsed[0]) > 50
+    assert all(graph == parsed[0] for graph in parsed)
+
+
+def test_yes_or_no_is_json_by_default(itukg: Run) -> None:
+    assert json.loads(prints(itukg("query", "ASK { sdg:9.c a sdgo:Target }")))["boolean"] is True
+
+
+def test_an_unknown_saved_query_is_answered_with_those_there_are(itukg: Run, corpus: Corpus) -> None:
+    known = [query.name for query in corpus.queries()]
+    assert len(known) >= 10
+    for name in ("nothing", "nothing.rq"):
+        fails(itukg("query", name), 2, name, *known)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("SELECT * WHERE {",), ("syntax error", "line ", "column ")),
+        (("SELECT * WHERE { ?s ?p ?o }", "--format", "png"), ('"png"', "srj, srx, csv, tsv, json")),
+        (("ASK {}", "--format", "csv"), ('"csv"', "srj, srx, json")),
+        (("INSERT DATA { <urn:a> <urn:b> <urn:c> }",), ("read-only", "INSERT")),
+        (("LOAD <http://example.org/>",), ("read-only", "LOAD")),
+        (("SELECT * WHERE { SERVICE <http://example.org/> {} }",), ("SERVICE is not run here",)),
+        (("ASK {}", "--timeout", "0"), ("timeout", "greater than 0")),
+        (("SELECT (COUNT(*) AS ?n) { ?a ?b ?c . ?d ?e ?f . ?g ?h ?i }", "--timeout", "0.3"), ("0.3 s", "took too long")),
+    ],
+)  # fmt: skip
+def test_a_query_that_cannot_be_answered_says_why(
+    itukg: Run, arguments: tuple[str, ...], words: tuple[str, ...]
+) -> None:
+    fails(itukg("query", *arguments), 2, *words)
+
+
+# --- describe ---
+
+
+def test_a_thing_goes_by_path_prefixed_name_or_iri(itukg: Run) -> None:
+    path = OUTPUT.removeprefix(names.THINGS)
+    asked = (path, f"/id/{path}", OUTPUT, "sdg:9.c")
+    *of_output, target = map(prints, together(itukg, *(("describe", name) for name in asked)))
+    assert len(set(of_output)) == 1
+    thing = json.loads(of_output[0])
+    assert thing["id"] == OUTPUT
+    assert thing["linkages"][0]["basis"] == "stated"
+    assert json.loads(target)["id"] == names.SDG + "9.c"
+
+
+def test_a_thing_is_described_in_every_format(itukg: Run) -> None:
+    texts = written_in(itukg, THING_FORMATS, "describe", "sdg:9.c")
+    assert len(texts) == 5
+    assert all(names.SDG + "9.c" in text or "sdg:9.c" in text for text in texts.values())
+
+
+def test_an_unknown_thing_is_said_to_be_unknown(itukg: Run) -> None:
+    unknown = ("nothing", "sdg:99", "http://example.org/a", "a b")
+    for name, done in zip(unknown, together(itukg, *(("describe", name) for name in unknown)), strict=True):
+        fails(done, 2, "Nothing is known of", names.expand(name))
+
+
+# --- check ---
+
+
+def test_our_data_conforms(itukg: Run) -> None:
+    lines = prints(itukg("check")).splitlines()
+    assert re.fullmatch(r"conforms: 0 Violation, \d+ Warning, \d+ Info", lines[-1])
+    assert len(lines) > 50
+
+
+def test_a_file_with_a_violation_exits_with_1_and_names_thing_rule_and_cure(itukg: Run) -> None:
+    done = itukg("check", FAILING)
+    assert done.returncode == 1
+    assert re.search(rf"^Violation  \S+  .+: .+\n +itush:{FAILING.parent.name}", done.stdout, re.MULTILINE)
+    assert re.search(r"^does not conform: [1-9]\d* Violation", done.stdout, re.MULTILINE)
+
+
+def test_a_file_that_conforms_exits_with_0(itukg: Run) -> None:
+    assert "\nconforms: 0 Violation" in "\n" + prints(itukg("check", FAILING.with_name("pass.ttl")))
+
+
+def test_a_report_on_a_file_is_written_in_every_format(itukg: Run, tmp_path: Path) -> None:
+    assert len(REPORT_FORMATS) == 5
+    files = {tmp_path / f"report{syntax.suffix}": syntax.name for syntax in REPORT_FORMATS}
+    done = together(itukg, *(("check", FAILING, "--format", name, "-o", file) for file, name in files.items()))
+    assert [(each.returncode, each.stdout) for each in done] == [(1, "")] * 5
+    assert all(FAILING.parent.name in file.read_text() for file in files)
+    assert json.loads((tmp_path / "report.json").read_text())["verdict"] == "does not conform"
+
+
+def test_a_file_that_cannot_be_read_exits_with_2_and_says_where_and_why(itukg: Run, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.ttl"
+    broken.write_text("<urn:a> <urn:b> <urn:c> .\n<urn:a> <urn:b> .\n")
+    (tmp_path / "data.docx").touch()
+    missing, other = tmp_path / "none.ttl", tmp_path / "data.docx"
+    done = together(itukg, ("check", broken), ("check", missing), ("check", other), ("check", "--format", "png"))
+    fails(done[0], 2, f"{broken}, line 2: ")
+    fails(done[1], 2, f"{missing}: No such file")
+    fails(done[2], 2, str(other), ".ttl, .nt, .nq, .trig, .rdf or .jsonld")
+    fails(done[3], 2, '"png"', "html, ttl, jsonld, csv, json")
+
+
+# --- evidence, doctor, settings ---
+
+
+def test_evidence_without_the_documents_is_not_supported(itukg: Run, tmp_path: Path) -> None:
+    fails(itukg("evidence"), 3, "--sources", "ITUKG_SOURCES")
+    fails(itukg("evidence", "--sources", tmp_path), 2, str(tmp_path), "SHA-256")
+
+
+def test_the_doctor_tells_what_it_finds(itukg: Run, release: Release, corpus: Corpus, tmp_path: Path) -> None:
+    facts = dict(re.findall(r"^(.+?): +(.+)$", prints(itukg("doctor")), re.MULTILINE))
+    assert facts["release of the files"] == facts["release served last"] == release.name
+    assert facts["files"] == f"{ROOT}: {len(corpus.files())} Turtle files, {len(corpus.queries())} queries"
+    assert facts["Python"].startswith("3.")
+    assert {"itukg", "Java", "source documents"} <= set(facts)
+    assert "run itukg build" in prints(itukg("doctor", ITUKG_HOME=tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "words"),
+    [
+        ("port", "x", "valid integer"),
+        ("port", "65536", "less than or equal to 65535"),
+        ("timeout", "0", "greater than 0"),
+        ("threads", "many", "valid integer"),
+        ("query_size", "-1", "greater than or equal to 1"),
+    ],
+)
+def test_a_setting_with_a_bad_value_is_named_with_the_value(itukg: Run, setting: str, value: str, words: str) -> None:
+    fails(itukg("doctor", **{f"ITUKG_{setting.upper()}": value}), 2, f"Setting {setting}: ", words, f"'{value}'")
+
+
+def test_an_option_goes_over_its_environment_variable(itukg: Run) -> None:
+    fails(itukg("serve", "--port", "70000", ITUKG_PORT="0"), 2, "Setting port: ", "70000")

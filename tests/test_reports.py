@@ -1,0 +1,229 @@
+"""The conformance report of the served release: one content in every syntax, and pure SHACL as RDF."""
+
+import csv
+import html
+import io
+import re
+from collections import Counter
+from dataclasses import fields
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from fastapi.testclient import TestClient
+from rdflib import RDF, SH, BNode, Graph, Literal, URIRef
+from test_resources import PREFIXES, Page, get, media_type, path_of
+from test_sparql import ask, graph_of, problem_of, values
+
+from itukg import names
+from itukg.conformance import Finding
+from itukg.formats import REPORT_FORMATS, Format
+from itukg.release import Release
+
+FINDING_KEYS = (
+    "id", "severity", "profile", "shape", "shapeLabel", "focus", "focusLabel", "notation", "plan", "path", "value",
+    "message", "cure", "quote", "document", "section", "line", "status",
+)  # fmt: skip
+SEVERITIES = ("Violation", "Warning", "Info")
+
+
+@pytest.fixture(scope="module")
+def rows(client: TestClient) -> dict[str, Any]:
+    found: dict[str, Any] = get(client, "/conformance.json").json()
+    return found
+
+
+@pytest.fixture(scope="module")
+def findings(rows: dict[str, Any]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = rows["findings"]
+    assert len(found) > 30
+    return found
+
+
+@pytest.fixture(scope="module")
+def graph(client: TestClient) -> Graph:
+    return graph_of(get(client, "/conformance.ttl"))
+
+
+# --- one report, every syntax ---
+
+
+@pytest.mark.parametrize("syntax", REPORT_FORMATS, ids=lambda f: f.name)
+def test_accept_suffix_and_format_choose_the_same_report(client: TestClient, syntax: Format) -> None:
+    assert len(REPORT_FORMATS) == 5
+    replies = [get(client, "/conformance", syntax.media_type)]
+    replies += [get(client, "/conformance" + syntax.suffix, accept) for accept in (None, "image/png")]
+    replies += [
+        get(client, f"/conformance?format={quote(name)}", "image/png") for name in (syntax.name, syntax.media_type)
+    ]
+    assert {(reply.status_code, media_type(reply)) for reply in replies} == {(200, syntax.media_type)}
+    assert all("Accept" in reply.headers["vary"] for reply in replies)
+    assert len({reply.content for reply in replies}) == 1
+
+
+def test_a_page_is_for_whoever_does_not_ask_for_another(client: TestClient) -> None:
+    assert {media_type(get(client, "/conformance", accept)) for accept in (None, "*/*", "text/*")} == {"text/html"}
+
+
+@pytest.mark.parametrize("suffix", [".pdf2", ".txt", ".ttl.ttl", "X", ".TTL"])
+def test_an_unknown_suffix_is_404_and_names_those_there_are(client: TestClient, suffix: str) -> None:
+    assert ".html, .ttl, .jsonld, .csv, .json" in problem_of(get(client, "/conformance" + suffix), 404)["detail"]
+
+
+def test_a_syntax_that_the_report_has_not_is_406(client: TestClient) -> None:
+    for reply in (get(client, "/conformance", "image/png"), get(client, "/conformance?format=png")):
+        assert problem_of(reply, 406)["detail"]
+
+
+# --- rows ---
+
+
+def test_the_rows_have_the_keys_that_clients_rely_on(rows: dict[str, Any], findings: list[dict[str, Any]]) -> None:
+    assert set(rows) == {"release", "verdict", "counts", "coverage", "findings"}
+    assert tuple(field.name for field in fields(Finding)) == FINDING_KEYS
+    assert {tuple(finding) for finding in findings} == {FINDING_KEYS}
+    assert {tuple(row) for row in rows["coverage"]} == {("shape", "label", "covered", "total", "percent")}
+
+
+def test_the_release_conforms_and_its_counts_are_those_of_its_findings(
+    rows: dict[str, Any], findings: list[dict[str, Any]], release: Release
+) -> None:
+    assert rows["release"] == release.name
+    assert rows["verdict"] == "conforms"
+    counted = Counter(finding["severity"] for finding in findings)
+    assert rows["counts"] == {severity: counted[severity] for severity in SEVERITIES}
+    assert rows["counts"]["Violation"] == 0
+
+
+def test_a_finding_has_an_id_of_its_own_and_what_an_auditor_needs(
+    client: TestClient, findings: list[dict[str, Any]]
+) -> None:
+    assert len({finding["id"] for finding in findings}) == len(findings)
+    for finding in findings:
+        assert re.fullmatch("[0-9a-f]{16}", finding["id"])
+        assert finding["severity"] in SEVERITIES
+        assert all(finding[key] for key in ("profile", "shape", "shapeLabel", "focus", "focusLabel", "message", "cure"))
+        assert all(finding[key] for key in ("notation", "plan", "document", "section", "line"))
+        assert get(client, path_of(finding["focus"])).status_code == 200
+        assert finding["message"].endswith(finding["cure"])
+        assert "{" not in finding["message"]
+
+
+def test_the_findings_come_worst_first_and_always_in_one_order(findings: list[dict[str, Any]]) -> None:
+    order = [(SEVERITIES.index(f["severity"]), f["profile"], f["shape"], f["document"], f["line"]) for f in findings]
+    assert order == sorted(order)
+
+
+def test_every_gap_of_the_graph_is_a_finding(client: TestClient, findings: list[dict[str, Any]]) -> None:
+    gaps = {iri for (iri,) in values(ask(client, f"{PREFIXES} SELECT ?gap WHERE {{ ?gap a itu:Gap }}"))}
+    assert len(gaps) > 20
+    assert gaps <= {finding["focus"] for finding in findings}
+
+
+def test_the_csv_rows_are_the_json_rows(client: TestClient, findings: list[dict[str, Any]]) -> None:
+    content = get(client, "/conformance.csv").content.decode()
+    table = list(csv.DictReader(io.StringIO(content, newline="")))
+    assert table == [{key: "" if value is None else str(value) for key, value in row.items()} for row in findings]
+
+
+# --- coverage ---
+
+
+def test_coverage_never_exceeds_what_there_is(rows: dict[str, Any], client: TestClient) -> None:
+    assert len(rows["coverage"]) >= 10
+    assert len({row["shape"] for row in rows["coverage"]}) == len(rows["coverage"])
+    shapes = graph_of(get(client, "/shapes.ttl"))
+    for row in rows["coverage"]:
+        assert 0 <= row["covered"] <= row["total"]
+        assert row["total"] > 0
+        assert row["percent"] == round(100 * row["covered"] / row["total"], 1)
+        shape = URIRef(row["shape"])
+        assert shapes.value(shape, SH.name) == Literal(row["label"], lang="en")
+        kind = shapes.value(shape, SH.targetClass)
+        ((instances,),) = values(ask(client, f"SELECT (COUNT(DISTINCT ?s) AS ?n) WHERE {{ ?s a <{kind}> }}"))
+        assert row["total"] == int(instances)
+
+
+def test_coverage_counts_what_documents_state_and_no_gap(rows: dict[str, Any], client: TestClient) -> None:
+    stated = {
+        "OutputSdgTarget-complete": "?s a itu:Output { ?s itu:contributesToSDGTarget ?o } UNION { ?s itu:monitors <sdg/all> }",
+        "OutputActionLine-complete": "?s a itu:Output { ?s itu:contributesToActionLine ?o } UNION { ?s itu:monitors <wsis/all> }",
+        "OutputOutcome-complete": "?s a itu:Output ; itu:deliversOutcome ?o",
+        "OutcomeIndicator-complete": "?s a itu:Outcome . ?o itu:indicatorOf ?s",
+    }
+    covered = {
+        row["shape"].removeprefix(names.SHAPES + "#"): (row["covered"], row["total"]) for row in rows["coverage"]
+    }
+    for shape, pattern in stated.items():
+        query = f"BASE <{names.THINGS}> {PREFIXES} SELECT (COUNT(DISTINCT ?s) AS ?n) WHERE {{ {pattern} }}"
+        ((count,),) = values(ask(client, query))
+        assert covered[shape][0] == int(count), shape
+    targets, outputs = covered["OutputSdgTarget-complete"]
+    assert targets < outputs  # a document's silence, recorded as a gap, is no coverage
+
+
+# --- SHACL ---
+
+
+def test_the_rdf_is_a_report_as_the_standard_has_it(graph: Graph, findings: list[dict[str, Any]]) -> None:
+    (report,) = graph.subjects(RDF.type, SH.ValidationReport)
+    assert graph.value(report, SH.conforms) == Literal(False)  # beside any result, whatever our verdict
+    results = set(graph.subjects(RDF.type, SH.ValidationResult))
+    assert results == set(graph.objects(report, SH.result))
+    assert len(results) == len(findings)
+    for result in results:
+        for needed in (SH.focusNode, SH.resultSeverity, SH.sourceConstraintComponent, SH.sourceShape):
+            assert len(list(graph.objects(result, needed))) == 1
+        assert set(graph.objects(result, SH.resultMessage))
+
+
+def test_the_rdf_holds_nothing_but_shacl(graph: Graph) -> None:
+    assert all(p == RDF.type or str(p).startswith(names.SH) for p in graph.predicates())
+    assert set(graph.objects(None, RDF.type)) == {SH.ValidationReport, SH.ValidationResult}
+    assert not any(isinstance(term, BNode) for triple in graph for term in triple)
+    assert len(set(graph.subjects())) == 1 + len(list(graph.subjects(RDF.type, SH.ValidationResult)))
+
+
+def test_the_results_are_the_findings(graph: Graph, findings: list[dict[str, Any]]) -> None:
+    def text(result: URIRef, predicate: URIRef) -> str | None:
+        value = graph.value(result, predicate)
+        return None if value is None else str(value)
+
+    for finding in findings:
+        result = URIRef(f"{names.THINGS}finding/{finding['id']}")
+        assert text(result, SH.focusNode) == finding["focus"]
+        assert text(result, SH.sourceShape) == finding["shape"]
+        assert Literal(finding["message"]) in graph.objects(result, SH.resultMessage)
+        assert text(result, SH.resultSeverity) == names.SH + finding["severity"]
+        assert text(result, SH.value) == finding["value"]
+
+
+def test_json_ld_and_turtle_are_the_same_report(client: TestClient, graph: Graph) -> None:
+    assert set(graph_of(get(client, "/conformance.jsonld"))) == set(graph)
+
+
+# --- for people ---
+
+
+def test_the_page_shows_each_finding_with_its_thing_and_words(
+    client: TestClient, rows: dict[str, Any], findings: list[dict[str, Any]]
+) -> None:
+    reply = get(client, "/conformance.html")
+    page = Page(reply)
+    assert rows["verdict"] in page.text
+    assert rows["release"] in page.text
+    quotes = 0
+    for finding in findings:
+        assert f'id="{finding["id"]}"' in reply.text
+        assert path_of(finding["focus"]) in page.links
+        assert finding["focusLabel"] in page.text
+        assert finding["message"] in page.text
+        if finding["quote"]:
+            quotes += 1
+            assert finding["quote"] in page.text
+            assert f"{finding['section']}, line {finding['line']} of" in page.text
+    assert quotes > 10
+    for row in rows["coverage"]:
+        assert row["label"] in page.text
+        assert f"{row['covered']} of {row['total']}" in page.text
+    assert html.unescape(page.text) == page.text
