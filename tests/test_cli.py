@@ -15,13 +15,13 @@ from pathlib import Path
 import httpx2
 import pytest
 from conftest import serving
-from rdflib import Graph
+from rdflib import SKOS, Graph, Literal, URIRef
 from test_sparql import OUTPUT, TABLE_PARSERS
 
 from itukg import names
 from itukg.cli import app
 from itukg.corpus import Corpus
-from itukg.formats import GRAPH_FORMATS, REPORT_FORMATS, TABLE_FORMATS, THING_FORMATS, Format
+from itukg.formats import GRAPH_FORMATS, HTML, REPORT_FORMATS, TABLE_FORMATS, TURTLE, Format
 from itukg.release import Release
 
 ROOT = Path(__file__).parents[1]
@@ -85,7 +85,7 @@ def together(itukg: Run, *commands: tuple[str | Path, ...]) -> list[Done]:
 
 
 def test_every_command_explains_itself(itukg: Run) -> None:
-    assert COMMANDS == ["build", "check", "describe", "doctor", "evidence", "query", "serve"]
+    assert COMMANDS == ["build", "check", "describe", "diff", "doctor", "evidence", "query", "serve"]
     helps = together(itukg, *((command, "--help") for command in COMMANDS))
     for command, text in zip(COMMANDS, map(prints, helps), strict=True):
         assert f"Usage: python -m itukg {command}" in text
@@ -105,9 +105,7 @@ def test_help_needs_no_heavy_library() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
-@pytest.mark.parametrize(
-    "arguments", [("nothing",), ("build", "--nothing"), ("query",), ("query", "ASK {}", "--timeout", "soon")]
-)
+@pytest.mark.parametrize("arguments", [("nothing",), ("query",), ("query", "ASK {}", "--timeout", "soon")])
 def test_a_command_that_is_not_understood_exits_with_2(itukg: Run, arguments: tuple[str, ...]) -> None:
     fails(itukg(*arguments), 2, "Usage: ")
 
@@ -116,13 +114,15 @@ def test_a_command_that_is_not_understood_exits_with_2(itukg: Run, arguments: tu
 
 
 def test_building_again_makes_nothing_and_names_the_same_release(itukg: Run, release: Release) -> None:
-    before = {path: path.stat().st_mtime_ns for path in release.path.rglob("*")}
-    assert len(before) >= 4
+    releases = release.path.parent
+    files = [releases, *releases.rglob("*")]  # a draft, even one that was dropped, changes the folder
+    assert len(files) >= 6
+    before = [path.stat().st_mtime_ns for path in files]
     first, second = itukg("build"), itukg("build")
     assert prints(first) == prints(second) == ""
     assert first.stderr == second.stderr
     assert first.stderr.startswith(f"{release.name}: {release.manifest['merged']} triples")
-    assert {path: path.stat().st_mtime_ns for path in release.path.rglob("*")} == before
+    assert [path.stat().st_mtime_ns for path in files] == before
 
 
 def test_a_syntax_error_stops_the_build_and_the_last_release_keeps_being_served(
@@ -261,7 +261,7 @@ def test_a_query_that_cannot_be_answered_says_why(
 
 def test_a_thing_goes_by_path_prefixed_name_or_iri(itukg: Run) -> None:
     path = OUTPUT.removeprefix(names.THINGS)
-    asked = (path, f"/id/{path}", OUTPUT, "sdg:9.c")
+    asked = (path, OUTPUT, "sdg:9.c")
     *of_output, target = map(prints, together(itukg, *(("describe", name) for name in asked)))
     assert len(set(of_output)) == 1
     thing = json.loads(of_output[0])
@@ -270,14 +270,14 @@ def test_a_thing_goes_by_path_prefixed_name_or_iri(itukg: Run) -> None:
     assert json.loads(target)["id"] == names.SDG + "9.c"
 
 
-def test_a_thing_is_described_in_every_format(itukg: Run) -> None:
-    texts = written_in(itukg, THING_FORMATS, "describe", "sdg:9.c")
-    assert len(texts) == 5
-    assert all(names.SDG + "9.c" in text or "sdg:9.c" in text for text in texts.values())
+def test_a_thing_is_described_as_turtle_or_as_a_page(itukg: Run) -> None:
+    turtle, page = written_in(itukg, (TURTLE, HTML), "describe", "sdg:9.c").values()
+    assert Graph().parse(data=turtle, format="turtle").value(URIRef(names.SDG + "9.c"), SKOS.notation) == Literal("9.c")
+    assert page.startswith("<!doctype html>")
 
 
 def test_an_unknown_thing_is_said_to_be_unknown(itukg: Run) -> None:
-    unknown = ("nothing", "sdg:99", "http://example.org/a", "a b")
+    unknown = ("sdg:99", "a b")
     for name, done in zip(unknown, together(itukg, *(("describe", name) for name in unknown)), strict=True):
         fails(done, 2, "Nothing is known of", names.expand(name))
 
@@ -346,8 +346,6 @@ def test_the_doctor_tells_what_it_finds(itukg: Run, release: Release, corpus: Co
         ("port", "x", "valid integer"),
         ("port", "65536", "less than or equal to 65535"),
         ("timeout", "0", "greater than 0"),
-        ("threads", "many", "valid integer"),
-        ("query_size", "-1", "greater than or equal to 1"),
     ],
 )
 def test_a_setting_with_a_bad_value_is_named_with_the_value(itukg: Run, setting: str, value: str, words: str) -> None:

@@ -30,16 +30,9 @@ def copy(tmp_path: Path) -> Corpus:
 
 def test_one_file_of_data_is_one_graph(corpus: Corpus) -> None:
     graphs = list(corpus.files().values())
-    assert sorted(set(graphs)) == [
-        "buap-2018-2021",
-        "instruments",
-        "ontology",
-        "organizations",
-        "sdg",
-        "shapes",
-        "wsis",
-    ]
-    assert [g for g in graphs if g not in ("ontology", "shapes")] == sorted({*graphs} - {"ontology", "shapes"})
+    assert {"buap-2018-2021", "instruments", "ontology", "organizations", "sdg", "shapes", "wsis"} <= {*graphs}
+    data = [graph for graph in graphs if graph not in ("ontology", "shapes")]
+    assert len(data) == len(set(data)) >= 10
 
 
 def test_a_syntax_error_names_file_line_and_reason(copy: Corpus) -> None:

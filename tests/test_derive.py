@@ -4,7 +4,7 @@ import pyoxigraph as ox
 
 from itukg import names
 from itukg.corpus import Corpus, merged
-from itukg.derive import entail
+from itukg.derive import derive, entail
 from itukg.store import Store
 
 ITU = names.ITU
@@ -83,3 +83,63 @@ def test_the_whole_graph_contributes_upwards_without_a_cycle(corpus: Corpus) -> 
     }
     assert len(links) > 400
     assert not [pair for pair in links if pair[0] == pair[1]]
+
+
+def rules(corpus: Corpus) -> dict[str, str]:
+    return {rule.name: rule.text for rule in corpus.rules()}
+
+
+def derived(corpus: Corpus, data: str) -> set[tuple[str, str, str, int]]:
+    """Return subject, predicate, object and steps of what all rules make of `data`, in Turtle."""
+    prefixes = "".join(f"@prefix {prefix}: <{iri}> .\n" for prefix, iri in names.PREFIXES.items())
+    text = prefixes + f"@base <{names.THINGS}> .\n" + data
+    merge = merged([ox.Quad(t.subject, t.predicate, t.object) for t in ox.parse(text, format=ox.RdfFormat.TURTLE)])
+    merge |= merged(entail(merge))
+    found = derive(merge, rules(corpus).values())
+    store = ox.Store()
+    store.extend(ox.Quad(q.subject, q.predicate, q.object) for q in found)
+    rows = store.query(
+        f"PREFIX itu: <{ITU}> SELECT * WHERE {{ ?l itu:subject ?s ; itu:predicate ?p ; itu:object ?o ; itu:steps ?n . ?s ?p ?o }}"
+    )
+    assert isinstance(rows, ox.QuerySolutions)
+    short = names.shorten
+    return {(short(r["s"].value), short(r["p"].value), short(r["o"].value), int(r["n"].value)) for r in rows}
+
+
+LINK = "itu:basis itu:stated ; itu:subject <{}> ; itu:predicate itu:{} ; itu:object {} ."
+
+
+def test_the_four_rules_are_there(corpus: Corpus) -> None:
+    assert list(rules(corpus)) == ["inherit", "lift", "matrix", "roll-up"]
+
+
+def test_a_target_rolls_up_to_its_goal_unless_the_goal_is_stated(corpus: Corpus) -> None:
+    data = f"""sdg:9.c sdgo:isTargetOf sdg:9 . sdg:3.d sdgo:isTargetOf sdg:3 .
+    <a> itu:contributesToSDGTarget sdg:9.c , sdg:3.d ; itu:contributesToSDG sdg:3 . <l> {LINK.format("a", "contributesToSDGTarget", "sdg:9.c , sdg:3.d")}"""
+    assert derived(corpus, data) == {("a", "itu:contributesToSDG", "sdg:9", 1)}
+
+
+def test_links_are_lifted_and_then_inherited_step_by_step(corpus: Corpus) -> None:
+    data = f"""itu:restates rdfs:subPropertyOf itu:succeeds .
+    <out> itu:deliversOutcome <o1> ; itu:contributesToActionLine <C5> .
+    <l1> {LINK.format("out", "deliversOutcome", "<o1>")} <l2> {LINK.format("out", "contributesToActionLine", "<C5>")}
+    <o2> itu:restates <o1> . <l3> itu:basis itu:judged ; itu:subject <o2> ; itu:predicate itu:restates ; itu:object <o1> .
+    <o3> itu:succeeds <o2> . <l4> itu:basis itu:judged ; itu:subject <o3> ; itu:predicate itu:succeeds ; itu:object <o2> .
+    <own> itu:succeeds <o1> ; itu:contributesToSDG sdg:1 . <l5> {LINK.format("own", "contributesToSDG", "sdg:1")}
+    <l6> itu:basis itu:judged ; itu:subject <own> ; itu:predicate itu:succeeds ; itu:object <o1> ."""
+    assert derived(corpus, data) == {
+        (o, "itu:contributesToActionLine", "C5", n) for o, n in (("o1", 1), ("o2", 2), ("o3", 3))
+    }
+
+
+def test_the_matrix_speaks_only_where_an_output_states_no_target(corpus: Corpus) -> None:
+    data = f"""<C5> itu:contributesToSDGTarget sdg:9.c . <m> itu:basis itu:reference ; itu:subject <C5> ; itu:predicate itu:contributesToSDGTarget ; itu:object sdg:9.c .
+    <a> itu:contributesToActionLine <C5> . <l1> {LINK.format("a", "contributesToActionLine", "<C5>")}
+    <b> itu:contributesToActionLine <C5> ; itu:contributesToSDGTarget sdg:1.4 . <l2> {LINK.format("b", "contributesToActionLine", "<C5>")}
+    <l3> {LINK.format("b", "contributesToSDGTarget", "sdg:1.4")}"""
+    assert derived(corpus, data) == {("a", "itu:contributesToSDGTarget", "sdg:9.c", 1)}
+
+
+def test_nothing_derived_is_in_the_merged_graph(store: Store) -> None:
+    twice = store.rows(f"SELECT ?s WHERE {{ GRAPH <{names.graph('derived')}> {{ ?s ?p ?o }} ?s ?p ?o }}")
+    assert twice == []

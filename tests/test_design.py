@@ -80,7 +80,7 @@ def test_no_plan_class_code_or_iri_stands_in_the_code() -> None:
             assert not set(re.findall(r"itu:([A-Z]\w+)|[>}]([A-Z]\w+)>", string)) & {
                 (c, "") for c in {*classes} - structural
             }
-            assert not re.search(r"sdg:\d|/sdg/\d|https?://(?!localhost)", string), (path, string)
+            assert not re.search(r"sdg:\d|/sdg/\d|https?://\w", string), (path, string)
             checked += 1
     assert checked > 300
 

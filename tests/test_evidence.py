@@ -87,7 +87,7 @@ def test_a_text_that_is_not_there_is_named_and_counted_and_own_words_are_not_loo
     [result] = check(small, small.root / "sources")
     assert [text.thing for text in result.missed] == ["urn:bad"]
     assert sorted(text.thing for text in result.found) == ["urn:good", "urn:ours"]
-    assert result.uncovered == ((4, "runs on here"),)
+    assert [(line.line, line.words) for line in result.unexplained] == [(4, "runs on here")]
     assert record(small, [result])["files"]["data/small.ttl"] | {"sha256": ""} == {
         "sha256": "",
         "looked_for": 3,

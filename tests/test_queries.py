@@ -51,6 +51,7 @@ def test_a_query_declares_the_prefixes_it_uses_as_the_table_has_them(name: str, 
 def test_a_query_is_for_somebody_takes_one_parameter_and_gives_everything_sorted(name: str, corpus: Corpus) -> None:
     query = corpus.query(name)
     assert AUDIENCES & set(query.tags)
-    assert len(re.findall(r"^  VALUES \?\w+ \{ \S+ \}$", query.text, re.MULTILINE)) == 1
+    assert len(re.findall(r"^  VALUES (?:\?\w+|\([?\w ]+\)) \{ .+ \}$", query.text, re.MULTILINE)) <= 1
     assert len(re.findall(r"\bORDER BY\b", query.text)) == 1
-    assert not re.search(r"\b(?:LIMIT|OFFSET|FROM|GRAPH|SERVICE)\b", bare(query.text), re.IGNORECASE)
+    assert not re.search(r"\b(?:LIMIT|OFFSET|FROM|SERVICE)\b", bare(query.text), re.IGNORECASE)
+    assert set(re.findall(r"\bGRAPH (\S+)", query.text)) <= {f"<{names.graph('derived')}>"}

@@ -38,10 +38,17 @@ def test_a_triple_in_two_graphs_is_found_once_in_the_merged_graph(two_graphs: St
     assert ask(two_graphs, "SELECT (COUNT(*) AS ?n) WHERE { GRAPH ?g { <urn:s> ?p ?o } }") == [{"n": "3"}]
 
 
-def test_the_merged_graph_has_no_name(store: Store) -> None:
+def test_the_merged_graph_has_no_name(store: Store, corpus: Corpus) -> None:
     found = {row["g"] for row in ask(store, "SELECT DISTINCT ?g WHERE { GRAPH ?g { ?s ?p ?o } }")}
-    expected = ("buap-2018-2021", "sdg", "wsis", "instruments", "organizations", "ontology", "shapes", "entailed")
+    expected = {*corpus.files().values(), "entailed", "derived"}
+    assert len(expected) >= 9
     assert found == {names.graph(name) for name in expected} == set(store.graphs())
+
+
+def test_what_is_derived_is_asked_for(store: Store) -> None:
+    count = f"SELECT (COUNT(?l) AS ?n) WHERE {{ ?l <{names.ITU}basis> <{names.ITU}derived> }}"
+    assert ask(store, count) == [{"n": "0"}]
+    assert int(ask(store, count, Dataset(default=(names.graph("derived"),)))[0]["n"]) > 100
 
 
 def test_shapes_are_asked_for_and_entailments_are_seen(store: Store) -> None:
@@ -158,5 +165,5 @@ def test_what_a_release_holds_is_what_the_files_say(corpus: Corpus, store: Store
         by_graph.setdefault(str(quad.graph_name.value), set()).add(quad.triple)  # type: ignore[union-attr]
     graphs = store.graphs()
     assert {name: len(triples) for name, triples in by_graph.items()} == {
-        name: size for name, size in graphs.items() if name != names.graph("entailed")
+        name: size for name, size in graphs.items() if name not in (names.graph("entailed"), names.graph("derived"))
     }

@@ -65,7 +65,10 @@ def serve(
             raise
         _say(f"{error}\nServing the last release instead: {last.name}")
         release = last
-    uvicorn.run(create_app(settings, release), host=settings.host, port=settings.port, log_level="info")
+    try:
+        uvicorn.run(create_app(settings, release), host=settings.host, port=settings.port, log_level="info")
+    except SystemExit as ended:  # Uvicorn's own code for a start that failed, such as a port in use, is 3
+        raise typer.Exit(2 if ended.code else 0) from None
 
 
 @app.command()
@@ -94,6 +97,37 @@ def query(
     syntax = choose(offers, None, format or (CSV.name if CSV in offers else None))
     store = open_store(_build(corpus, settings.home).dataset, settings.threads)
     _write(b"".join(store.answer(text, Dataset(), syntax, settings.timeout).body), output)
+
+
+@app.command()
+def diff(
+    older: Annotated[str, typer.Argument(help="The older plan, such as bap-2026-2029-draft.")],
+    newer: Annotated[str, typer.Argument(help="The newer plan, such as bap-2026-2029.")],
+    format: Annotated[str, typer.Option(help="csv, tsv, srj, srx or json.")] = "csv",
+    output: Output = "-",
+) -> None:
+    """Tell what a newer plan restates, revises, merges, splits, adds and drops of an older one.
+
+    Judged by a reader, each with a reason: the saved query changes-between-plans.
+    """
+    from itukg import names
+    from itukg.errors import NotFound
+    from itukg.formats import TABLE_FORMATS, choose
+    from itukg.store import Dataset, open_store
+
+    settings = _settings()
+    corpus = _corpus(settings)
+    syntax = choose(TABLE_FORMATS, None, format)
+    store = open_store(_build(corpus, settings.home).dataset, settings.threads)
+    question = corpus.query("changes-between-plans").bound(olderPlan=names.expand(older), newerPlan=names.expand(newer))
+    if not store.rows(question):
+        pairs = store.rows(
+            f"SELECT DISTINCT ?older ?newer WHERE {{ ?new <{names.ITU}succeeds> ?old . "
+            f"?new <{names.ITU}plan> ?newer . ?old <{names.ITU}plan> ?older }} ORDER BY ?older ?newer"
+        )
+        known = ", ".join(f"{names.shorten(p['older'].value)} {names.shorten(p['newer'].value)}" for p in pairs)
+        raise NotFound(f"Nothing is recorded between {older} and {newer}; known pairs: {known}")
+    _write(b"".join(store.answer(question, Dataset(), syntax, settings.timeout).body), output)
 
 
 @app.command()
@@ -150,36 +184,28 @@ def evidence(
     sources: Annotated[
         Path | None, typer.Option(help="Folder with the text copies of the documents [ITUKG_SOURCES].")
     ] = None,
-    uncovered: Annotated[
-        bool, typer.Option("--uncovered", help="List the source lines that produced nothing.")
-    ] = False,
+    format: Annotated[str, typer.Option(help="text, csv (lines that produced nothing) or html.")] = "text",
+    output: Output = "-",
 ) -> None:
     """Check every label and quote against its document and line, and record the result in data/evidence.json.
 
-    Exit code 1 when a text is not found where the data says.
+    Lists the lines that produced nothing and have no reason in data/uncovered/. Exit code 1 when a text is
+    not found where the data says.
     """
-    from itukg.errors import NotSupported
+    from itukg.errors import NotAcceptable, NotSupported
     from itukg.evidence import check as check_texts
-    from itukg.evidence import record
+    from itukg.evidence import record, write_page, write_table, write_text
     from itukg.formats import write_json
-    from itukg.names import shorten
 
+    writers = {"text": lambda found: write_text(found).encode(), "csv": write_table, "html": write_page}
+    if format not in writers:
+        raise NotAcceptable(f'No format "{format}" here; known: {", ".join(writers)}.')
     settings = _settings(sources=sources)
     if settings.sources is None:
         raise NotSupported("The documents are not part of itukg: name their folder with --sources or ITUKG_SOURCES.")
     corpus = _corpus(settings)
     results = check_texts(corpus, settings.sources)
-    for result in results:
-        for text in result.missed:
-            _say(f"{shorten(text.thing)}: {shorten(text.property)} is not on line {text.line}: {text.words}")
-        if uncovered:
-            for number, line in result.uncovered:
-                typer.echo(f"{number}\t{line}")
-        looked_for = len(result.found) + len(result.missed)
-        _say(
-            f"{shorten(result.document)}: {len(result.found)} of {looked_for} texts found; "
-            f"{len(result.uncovered)} of {result.lines} lines produced nothing"
-        )
+    _write(writers[format](results), output)
     (corpus.root / "data" / "evidence.json").write_bytes(write_json(record(corpus, results)))
     if any(result.missed for result in results):
         raise typer.Exit(1)
@@ -219,6 +245,9 @@ def main() -> None:
     except ItukgError as error:
         _say(f"{error.title}: {error}")
         sys.exit(error.exit_code)
+    except (OSError, UnicodeDecodeError) as error:
+        _say(f"Could not run: {error}")
+        sys.exit(2)
 
 
 def _settings(**given: object) -> "Settings":
@@ -279,14 +308,14 @@ def _question(question: str, corpus: "Corpus") -> str:
     if re.fullmatch(r"[\w-]+", question):
         return corpus.query(question).text
     declared = "".join(f"PREFIX {prefix}: <{iri}>\n" for prefix, iri in PREFIXES.items())
-    return question if "PREFIX" in question.upper() else declared + question
+    return question if re.match(r"\s*(?:#.*\n\s*)*(?:PREFIX|BASE)\b", question, re.IGNORECASE) else declared + question
 
 
 def _checked(corpus: "Corpus", file: Path | None) -> "Report":
     from itukg.release import check_corpus, check_file
 
     if file is None:
-        return check_corpus(list(corpus.quads()), corpus.fingerprint())
+        return check_corpus(list(corpus.quads()), release=corpus.fingerprint())
     return check_file(corpus, file)
 
 

@@ -92,6 +92,12 @@ class Report:
         """The verdict in words: "conforms" or "does not conform"."""
         return "conforms" if self.conforms else "does not conform"
 
+    def joined(self, other: "Report") -> "Report":
+        """Return this report with the findings of `other` too."""
+        findings = tuple(sorted(self.findings + other.findings, key=_order))
+        graph = b"".join(sorted({*self.graph.splitlines(keepends=True), *other.graph.splitlines(keepends=True)}))
+        return Report(findings, self.coverage, graph, self.release)
+
     def as_rows(self) -> dict[str, Any]:
         """Return the report as the JSON document that HTTP clients rely on."""
         return {
@@ -166,14 +172,27 @@ def validate(data: rdflib.Graph, shapes: rdflib.Graph, release: str | None = Non
     _, results, _ = pyshacl.validate(data, shacl_graph=shapes, inplace=True, inference="none")
     assert isinstance(results, rdflib.Graph)
     found = [(_finding(result, results, data, shapes), result) for result in results.objects(None, SH.result)]
-    found.sort(key=lambda pair: (SEVERITIES.index(pair[0].severity), pair[0].profile or "", _place(pair[0])))
+    found.sort(key=lambda pair: _order(pair[0]))
     findings = tuple(finding for finding, _ in found)
-    graph = _pure(results, {result: finding.id for finding, result in found})
+    ids = {result: finding.id for finding, result in found}
+    graph = _pure(results, ids, {result: finding.message for finding, result in found})
     return Report(findings, _coverage(data, shapes, findings), graph, release)
 
 
-def _place(finding: Finding) -> tuple[str, str, int, str, str]:
-    return finding.shape, finding.document or "", finding.line or 0, finding.focus, finding.value or ""
+def for_derived(shapes: rdflib.Graph) -> rdflib.Graph:
+    """Return the shapes with targets for those alone that are put to what is derived (`itush:checksDerived`)."""
+    kept = _PreparedGraph()
+    kept += shapes
+    for shape in set(shapes.subjects(RDF.type, SH.NodeShape)):
+        if (shape, rdflib.URIRef(names.PREFIXES["itush"] + "checksDerived"), rdflib.Literal(True)) not in shapes:
+            for target in (SH.targetClass, SH.targetSubjectsOf, SH.targetObjectsOf, SH.targetNode):
+                kept.remove((shape, target, None))
+    return kept
+
+
+def _order(finding: Finding) -> tuple[int, str, str, str, int, str, str]:
+    place = finding.shape, finding.document or "", finding.line or 0, finding.focus, finding.value or ""
+    return SEVERITIES.index(finding.severity), finding.profile or "", *place
 
 
 def _finding(result: Node, results: rdflib.Graph, data: rdflib.Graph, shapes: rdflib.Graph) -> Finding:
@@ -185,7 +204,8 @@ def _finding(result: Node, results: rdflib.Graph, data: rdflib.Graph, shapes: rd
     shape, focus = results.value(result, SH.sourceShape), results.value(result, SH.focusNode)
     assert shape is not None and focus is not None
     path, value = text(results, result, SH.resultPath), text(results, result, SH.value)
-    message = text(results, result, SH.resultMessage) or ""
+    general = text(shapes, shape, SH.message) or ""
+    message = _message(results, result, general)
     line = min((int(str(o)) for o in data.objects(focus, ITU.line)), default=None)
     key = "\n".join((str(shape), str(focus), path or "", value or ""))
     return Finding(
@@ -201,12 +221,18 @@ def _finding(result: Node, results: rdflib.Graph, data: rdflib.Graph, shapes: rd
         path=path,
         value=value,
         message=message,
-        cure=message.partition(": ")[2] or None,
+        cure=general.partition(": ")[2] or None,
         quote=text(data, focus, ITU.quote),
         document=text(data, focus, DCTERMS.source),
         section=text(data, focus, ITU.section),
         line=line,
     )
+
+
+def _message(results: rdflib.Graph, result: Node, general: str) -> str:
+    """Return the message with the values of this result, where the constraint has one beside the shape's general one."""
+    found = sorted(str(message) for message in results.objects(result, SH.resultMessage))
+    return next((message for message in found if message != general), general)
 
 
 def _after_hash(iri: str | None) -> str | None:
@@ -222,7 +248,8 @@ def _coverage(data: rdflib.Graph, shapes: rdflib.Graph, findings: Iterable[Findi
         missing = _gap_property(shape, shapes)
         if kind is None or missing is None:
             continue
-        things = set(data.subjects(RDF.type, kind))
+        kinds = set(data.transitive_subjects(RDFS.subClassOf, kind))
+        things = {thing for k in kinds for thing in data.subjects(RDF.type, k)}
         excused = set()
         for gap in data.subjects(ITU.missing, missing):
             about = data.value(gap, ITU.about)
@@ -245,7 +272,7 @@ def _gap_property(shape: Node, shapes: rdflib.Graph) -> Node | None:
     return None
 
 
-def _pure(results: rdflib.Graph, ids: dict[Node, str]) -> bytes:
+def _pure(results: rdflib.Graph, ids: dict[Node, str], messages: dict[Node, str]) -> bytes:
     """Return the standard's report graph, sorted, with an IRI for each result instead of a blank node."""
     renamed: dict[Node, Node] = {node: rdflib.URIRef(f"{names.THINGS}finding/{key}") for node, key in ids.items()}
     report = results.value(predicate=RDF.type, object=SH.ValidationReport)
@@ -255,5 +282,7 @@ def _pure(results: rdflib.Graph, ids: dict[Node, str]) -> bytes:
     for s, p, o in results:
         if s in renamed and not (p == SH.sourceConstraint or (p == SH.resultPath and isinstance(o, rdflib.BNode))):
             kept.add((renamed[s], p, renamed.get(o, o)))
+    for node, message in messages.items():
+        kept.set((renamed[node], SH.resultMessage, rdflib.Literal(message, lang="en")))
     lines = kept.serialize(format="nt", encoding="utf-8").splitlines(keepends=True)
     return b"".join(sorted(line for line in lines if line.strip()))

@@ -25,6 +25,15 @@ class SavedQuery:
     tags: tuple[str, ...]
     text: str
 
+    def bound(self, **terms: str) -> str:
+        """Return the query with its one-line VALUES of these variables, in this order, bound to these IRIs."""
+        names_ = " ".join(f"?{name}" for name in terms)
+        values = " ".join(str(ox.NamedNode(iri)) for iri in terms.values())
+        line = re.compile(rf"VALUES \({re.escape(names_)}\) {{.*}}")
+        if not line.search(self.text):
+            raise DataError(f'queries/{self.name}.rq has no line "VALUES ({names_}) {{ … }}".')
+        return line.sub(f"VALUES ({names_}) {{ ({values}) }}", self.text)
+
 
 @dataclass(frozen=True)
 class Corpus:
@@ -55,6 +64,10 @@ class Corpus:
         """Return the saved queries, sorted by name."""
         return [_read_query(path) for path in sorted((self.root / "queries").glob("*.rq"))]
 
+    def rules(self) -> list[SavedQuery]:
+        """Return the CONSTRUCT queries that derive links, sorted by name."""
+        return [_read_query(path) for path in sorted((self.root / "queries" / "rules").glob("*.rq"))]
+
     def query(self, name: str) -> SavedQuery:
         """Return the saved query `name`; raises NotFound, naming those there are."""
         found = {query.name: query for query in self.queries()}
@@ -63,9 +76,9 @@ class Corpus:
         return found[name]
 
     def fingerprint(self) -> str:
-        """Return 16 hexadecimal digits that change whenever a Turtle file of ours, or the version, does."""
+        """Return 16 hexadecimal digits that change whenever a Turtle file or rule of ours, or the version, does."""
         digest = hashlib.sha256(__version__.encode())
-        for path in self.files():
+        for path in [*self.files(), *sorted((self.root / "queries" / "rules").glob("*.rq"))]:
             digest.update(f"\n{path.relative_to(self.root).as_posix()} {file_hash(path)}".encode())
         return digest.hexdigest()[:16]
 

@@ -1,4 +1,6 @@
-"""What follows from the ontology: rules run to a fixpoint into the graph `entailed`, never mixed with what is stated."""
+"""What follows: from the ontology into the graph `entailed`, from our rules into `derived`, never into what is stated."""
+
+from collections.abc import Iterable
 
 import pyoxigraph as ox
 
@@ -30,3 +32,23 @@ def entail(merged: set[ox.Quad]) -> list[ox.Quad]:
             store.update(f"{_PROLOGUE} INSERT {rule}")
     entailed = ox.NamedNode(names.graph("entailed"))
     return [ox.Quad(q.subject, q.predicate, q.object, entailed) for q in store if q not in before]
+
+
+def derive(merged: set[ox.Quad], rules: Iterable[str]) -> list[ox.Quad]:
+    """Return what the CONSTRUCT queries `rules` make of the merged graph, in the graph `derived`.
+
+    They run until none adds anything: each sees the merged graph, and what all have derived so far as
+    GRAPH `derived`. What is derived holds no triple that the merged graph holds.
+    """
+    graph = ox.NamedNode(names.graph("derived"))
+    store = ox.Store()
+    store.bulk_extend(merged)
+    held = {quad.triple for quad in store}
+    size = -1
+    while size != len(store):
+        size = len(store)
+        for rule in rules:
+            triples = store.query(rule)
+            assert isinstance(triples, ox.QueryTriples)
+            store.extend([ox.Quad(t.subject, t.predicate, t.object, graph) for t in triples if t not in held])
+    return list(store.quads_for_pattern(None, None, None, graph))

@@ -1,9 +1,12 @@
 """Every label and quote of the plans against the source texts, and which source lines produced nothing."""
 
+import csv
 import hashlib
+import io
 import re
 import unicodedata
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +16,8 @@ import pyoxigraph as ox
 
 from itukg import names
 from itukg.corpus import Corpus, file_hash, read_rdf
-from itukg.errors import NotFound
+from itukg.errors import DataError, NotFound
+from itukg.html import render
 
 VERBATIM = (
     "rdfs:label",
@@ -57,8 +61,35 @@ class Checked:
     lines: int
     found: tuple[Text, ...]
     missed: tuple[Text, ...]
-    uncovered: tuple[tuple[int, str], ...]
-    """Lines with words, none of which a text covers: number and wording."""
+    uncovered: tuple["Uncovered", ...]
+    """Lines with words, none of which a text covers."""
+
+    @property
+    def unexplained(self) -> list["Uncovered"]:
+        """The uncovered lines to which no reader has given a reason."""
+        return [line for line in self.uncovered if line.reason is None]
+
+
+@dataclass(frozen=True)
+class Uncovered:
+    """A line of a document that produced nothing, with the reason a reader gave: one of REASONS, or None."""
+
+    line: int
+    words: str
+    reason: str | None = None
+    note: str | None = None
+
+
+REASONS = {
+    "front-matter": "Cover, addressees, summary, contents",
+    "heading": "A heading that names no thing of the plan",
+    "narrative": "Running text that explains; never a line with a code, a bullet or a table cell",
+    "table-frame": "Column heads, row names and empty cells of a table",
+    "repetition": "What another line, already covered, says too",
+    "detail": "A bullet, cell or code that is no result and makes no link; the note says why",
+    "residue": "What the conversion left of a picture or a layout",
+}
+"""Why a line may produce nothing, in the files `data/uncovered/<document>.csv`."""
 
 
 class SourceText:
@@ -115,7 +146,8 @@ def check(corpus: Corpus, sources: Path) -> list[Checked]:
                 "name the folder of the text copies with --sources or ITUKG_SOURCES."
             )
         source = SourceText(by_digest[digest].read_bytes())
-        results.append(_read(document, source, [t for t in texts if t.document == document]))
+        reasons = _reasons(corpus, row["notation"].value)
+        results.append(_read(document, source, [t for t in texts if t.document == document], reasons))
     return results
 
 
@@ -131,11 +163,54 @@ def record(corpus: Corpus, results: Iterable[Checked]) -> dict[str, Any]:
             "looked_for": len(wanted),
             "found": sum(text in found for text in wanted),
         }
-    documents = {names.shorten(r.document): {"sha256": r.digest, "lines": r.lines} for r in results}
+    documents = {
+        names.shorten(r.document): {
+            "sha256": r.digest,
+            "lines": r.lines,
+            "uncovered": len(r.uncovered),
+            "unexplained": len(r.unexplained),
+        }
+        for r in results
+    }
     return {"documents": documents, "files": files}
 
 
-def _read(document: str, source: SourceText, texts: list[Text]) -> Checked:
+def write_text(results: Iterable[Checked]) -> str:
+    """Write what was found for a terminal: texts that are missing, lines without a reason, and the counts."""
+    lines = []
+    for result in results:
+        name = names.shorten(result.document)
+        lines += [
+            f"{names.shorten(text.thing)}: {names.shorten(text.property)} is not on line {text.line}: {text.words}"
+            for text in result.missed
+        ]
+        lines += [f"{name} line {line.line} produced nothing: {line.words[:100]}" for line in result.unexplained]
+        given = Counter(line.reason for line in result.uncovered if line.reason)
+        lines.append(
+            f"{name}: {len(result.found)} of {len(result.found) + len(result.missed)} texts found; "
+            f"{len(result.uncovered)} of {result.lines} lines produced nothing, {len(result.unexplained)} without a reason"
+            + "".join(f"; {count} {reason}" for reason, count in sorted(given.items()))
+        )
+    return "\n".join(lines) + "\n"
+
+
+def write_table(results: Iterable[Checked]) -> bytes:
+    """Write the uncovered lines as CSV: document, line, reason, note, words."""
+    table = io.StringIO()
+    writer = csv.writer(table)
+    writer.writerow(("document", "line", "reason", "note", "words"))
+    for result in results:
+        for line in result.uncovered:
+            writer.writerow((names.shorten(result.document), line.line, line.reason, line.note, line.words))
+    return table.getvalue().encode()
+
+
+def write_page(results: Iterable[Checked]) -> bytes:
+    """Write what was found as an HTML page."""
+    return render("evidence.html", results=list(results), reasons=REASONS)
+
+
+def _read(document: str, source: SourceText, texts: list[Text], reasons: dict[int, tuple[str, str | None]]) -> Checked:
     found: list[Text] = []
     missed: list[Text] = []
     covered: set[int] = set()
@@ -143,8 +218,30 @@ def _read(document: str, source: SourceText, texts: list[Text]) -> Checked:
         lines = source.find(text.words, text.line)
         (missed if lines is None else found).append(text)
         covered.update(lines or ())
-    uncovered = [(n, line) for n, line in enumerate(source.lines, 1) if line and n not in covered]
+    uncovered = [
+        Uncovered(number, words, *reasons.get(number, (None, None)))
+        for number, words in enumerate(source.lines, 1)
+        if words and number not in covered
+    ]
     return Checked(document, source.digest, len(source.lines), tuple(found), tuple(missed), tuple(uncovered))
+
+
+def _reasons(corpus: Corpus, name: str) -> dict[int, tuple[str, str | None]]:
+    """Return the reason, and its note, for each line that `data/uncovered/<name>.csv` speaks of."""
+    path = corpus.root / "data" / "uncovered" / f"{name}.csv"
+    if not path.is_file():
+        return {}
+    found: dict[int, tuple[str, str | None]] = {}
+    with path.open(newline="") as file:
+        for row in csv.DictReader(file):
+            reason, note = row["reason"], row["note"] or None
+            if reason not in REASONS or (reason == "detail" and not note):
+                raise DataError(f'{path}: "{reason}" is none of {", ".join(REASONS)}, or a detail without a note.')
+            for line in range(int(row["first"]), int(row["last"]) + 1):
+                if line in found:
+                    raise DataError(f"{path}: line {line} has two reasons.")
+                found[line] = (reason, note)
+    return found
 
 
 def _load(files: dict[Path, str]) -> ox.Store:

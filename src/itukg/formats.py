@@ -76,7 +76,8 @@ def choose(offers: Sequence[Format], accept: str | None, name: str | None = None
                 return offer
         raise NotAcceptable(f'No format "{name}" here; known: {", ".join(o.name for o in offers)}.')
     parsed = parse_accept_header(accept or "*/*", MIMEAccept)
-    plain = MIMEAccept([(value.split(";")[0].strip(), quality) for value, quality in parsed])
+    bare = ((value.split(";")[0].strip(), quality) for value, quality in parsed)
+    plain = MIMEAccept([("*/*" if value == "*" else value, quality) for value, quality in bare])
     best = plain.best_match([o.media_type for o in offers])
     for offer in offers:
         if offer.media_type == best:
@@ -100,6 +101,12 @@ def write_graph(triples: Iterable[ox.Triple], syntax: Format) -> bytes:
     if syntax is JSONLD:
         return write_json(compact(expanded(triples)))
     assert isinstance(syntax.engine, ox.RdfFormat)
+    if syntax.engine == ox.RdfFormat.RDF_XML:
+        triples = list(triples)
+        if odd := next(
+            (t.predicate for t in triples if not re.search(r"[/#:][^\W\d][\w.-]*$", t.predicate.value)), None
+        ):
+            raise NotAcceptable(f"RDF/XML cannot write the property {odd}; ask for Turtle or N-Triples.")
     written = ox.serialize(triples, format=syntax.engine, prefixes=names.PREFIXES) or b""
     return _tidy_turtle(written) if syntax is TURTLE else written
 
@@ -118,10 +125,43 @@ def write_json(document: object) -> bytes:
 
 
 def expanded(triples: Iterable[ox.Triple]) -> list[Json]:
-    """Return triples as expanded, flat JSON-LD: one node object per subject, integers and booleans as JSON has them."""
-    lines = ox.serialize(triples, format=ox.RdfFormat.N_TRIPLES) or b""
-    nodes: list[Json] = jsonld.from_rdf(lines.decode(), {"format": "application/n-quads", "useNativeTypes": True})
-    return nodes
+    """Return triples as expanded, flat JSON-LD: one node object per subject, integers and booleans as JSON has them.
+
+    Written here, since the engine writes `rdf:type` and numbers the long way, and PyLD's reader of N-Quads
+    unescapes text twice. Raises NotAcceptable for triples about triples, which JSON-LD 1.1 cannot say.
+    """
+    nodes: dict[str, Json] = {}
+    for triple in triples:
+        node = nodes.setdefault(_identifier(triple.subject), {"@id": _identifier(triple.subject)})
+        if triple.predicate.value == names.RDF_TYPE and not isinstance(triple.object, ox.Literal):
+            node.setdefault("@type", []).append(_identifier(triple.object))
+        else:
+            node.setdefault(triple.predicate.value, []).append(_value(triple.object))
+    return list(nodes.values())
+
+
+def _identifier(term: object) -> str:
+    if isinstance(term, ox.NamedNode):
+        return term.value
+    if isinstance(term, ox.BlankNode):
+        return f"_:{term.value}"
+    raise NotAcceptable("JSON-LD 1.1 cannot write triples about triples; ask for Turtle or N-Triples.")
+
+
+def _value(term: object) -> Json:
+    if not isinstance(term, ox.Literal):
+        return {"@id": _identifier(term)}
+    if term.language:
+        direction = {"@direction": str(term.direction)} if term.direction else {}
+        return {"@value": term.value, "@language": term.language, **direction}
+    kind = term.datatype.value.removeprefix(names.PREFIXES["xsd"])
+    if kind == "string":
+        return {"@value": term.value}
+    if kind == "boolean" and term.value in ("true", "false"):
+        return {"@value": term.value == "true"}
+    if kind == "integer" and re.fullmatch(r"0|-?[1-9]\d{0,14}", term.value):
+        return {"@value": int(term.value)}
+    return {"@value": term.value, "@type": term.datatype.value}
 
 
 def compact(nodes: list[Json]) -> Json:

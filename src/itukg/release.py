@@ -13,9 +13,9 @@ from typing import Any
 import pyoxigraph as ox
 
 from itukg import __version__, names
-from itukg.conformance import Report, to_rdflib, validate
+from itukg.conformance import Report, for_derived, to_rdflib, validate
 from itukg.corpus import Corpus, canonical_hash, file_hash, merged, read_rdf
-from itukg.derive import entail
+from itukg.derive import derive, entail
 from itukg.errors import DoesNotConform
 from itukg.formats import JSON, write_json
 
@@ -84,8 +84,10 @@ def _make(corpus: Corpus, home: Path, name: str, announce: Callable[[str], None]
     announce(STEPS[1])
     merge = merged(quads)
     entailed = entail(merge)
+    merge |= merged(entailed)
+    derived = derive(merge, [rule.text for rule in corpus.rules()])
     announce(STEPS[2])
-    report = check_corpus(quads, name)
+    report = check_corpus(quads, derived, name)
     if not report.conforms:
         raise DoesNotConform(
             f"{report.write_text()}Nothing was published. Mend the violations, or see them with: itukg check"
@@ -95,7 +97,7 @@ def _make(corpus: Corpus, home: Path, name: str, announce: Callable[[str], None]
     releases.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=releases))
     try:
-        _write(draft, corpus, quads + entailed, merge | merged(entailed), report)
+        _write(draft, corpus, quads + entailed + derived, merge, report)
         draft.chmod(0o755)
         try:
             draft.rename(releases / name)
@@ -114,16 +116,21 @@ def check_file(corpus: Corpus, file: Path) -> Report:
     """
     kept = {names.graph("ontology"), names.graph("shapes")}
     ours = [q for q in corpus.quads() if isinstance(q.graph_name, ox.NamedNode) and q.graph_name.value in kept]
-    return check_corpus([*ours, *read_rdf(file, names.graph(file.stem))])
+    return check_corpus([*ours, *read_rdf(file, names.graph("checked"))])
 
 
-def check_corpus(quads: list[ox.Quad], release: str | None = None) -> Report:
-    """Validate all but what is entailed against the shapes among `quads`."""
-    shapes = names.graph("shapes")
-    by_kind: dict[bool, list[ox.Quad]] = {True: [], False: []}
-    for quad in quads:
-        by_kind[quad.graph_name == ox.NamedNode(shapes)].append(quad)
-    return validate(to_rdflib(by_kind[False]), to_rdflib(by_kind[True]), release)
+def check_corpus(quads: list[ox.Quad], derived: list[ox.Quad] | None = None, release: str | None = None) -> Report:
+    """Validate `quads`, which hold nothing entailed, against the shapes among them.
+
+    What is derived is validated apart, for its evidence only: it must not complete what a document leaves open.
+    """
+    ontology, shapes = (ox.NamedNode(names.graph(name)) for name in ("ontology", "shapes"))
+    rules = to_rdflib(quad for quad in quads if quad.graph_name == shapes)
+    report = validate(to_rdflib(quad for quad in quads if quad.graph_name != shapes), rules, release)
+    if not derived:
+        return report
+    terms = [quad for quad in quads if quad.graph_name == ontology]
+    return report.joined(validate(to_rdflib([*terms, *derived]), for_derived(rules)))
 
 
 def _write(folder: Path, corpus: Corpus, quads: list[ox.Quad], merge: set[ox.Quad], report: Report) -> None:

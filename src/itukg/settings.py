@@ -36,9 +36,7 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535, description="Port on which `serve` listens; 0 picks a free one.")
     timeout: float = Field(default=10.0, gt=0, description="Seconds that a query may take, from its arrival.")
     threads: int = Field(default=4, ge=1, le=64, description="Queries evaluated at the same time.")
-    query_size: int = Field(
-        default=1_000_000, ge=1, description="Largest request body or query that is read, in bytes."
-    )
+    query_size: int = Field(default=200_000, ge=1, description="Largest request body or query that is read, in bytes.")
     sources: Path | None = Field(
         default=None, description="Folder with the text copies of the source documents, for `evidence`."
     )

@@ -66,14 +66,12 @@ class Store(Protocol):
         ...
 
 
-# One linear pass; whatever it matches holds no keyword of the query's own.
+# One linear pass (nothing in it backtracks); whatever it matches holds no keyword or bracket of the query's own.
 _OPAQUE = re.compile(
-    r'"""(?:[^"\\]|\\.|"(?!""))*"""'
-    r"|'''(?:[^'\\]|\\.|'(?!''))*'''"
-    r'|"(?:[^"\\\n\r]|\\.)*"'
-    r"|'(?:[^'\\\n\r]|\\.)*'"
-    r'|<[^<>"{}|^`\\\s]*>'
-    r"|#[^\n\r]*",
+    r"(?P<long>\x22{3}|\x27{3})(?:\\.|(?!(?P=long)).)*+(?P=long)"
+    r"|(?P<short>[\x22\x27])(?:\\.|(?!(?P=short))[^\\\n\r])*+(?P=short)"
+    r"|<[^<>\x22{}|^`\\\s]*+>|#[^\n\r]*+"
+    r"|\\.",  # an escape in a local name: e:a\#b opens no comment
     re.DOTALL,
 )
 _PROLOGUE = re.compile(r"\s*(?:(?:BASE|VERSION|PREFIX\s+[^\s:]*:)\s*)*", re.IGNORECASE)
@@ -81,6 +79,8 @@ _UPDATES = ("INSERT", "DELETE", "LOAD", "CLEAR", "DROP", "CREATE", "ADD", "MOVE"
 _SERVICE = re.compile(r"(?<![?$:\w-])SERVICE(?![\w:-])", re.IGNORECASE)
 NESTING = 200
 """How deep a query may nest its brackets: the parser recurses, and a few thousand levels overflow its stack."""
+OPERATORS = 20_000
+"""How many operators a query may hold: the parser recurses into each of them too."""
 
 
 def query_form(query: str) -> Form:
@@ -89,7 +89,7 @@ def query_form(query: str) -> Form:
     Raises QueryRefused for updates, SERVICE, and nesting deeper than NESTING; SyntaxProblem where no
     query form stands first. The refusal is for the user's sake: the engine itself is given no network.
     """
-    bare = _OPAQUE.sub(" ", query)
+    bare = _OPAQUE.sub(lambda found: re.sub(r"[^\n]", " ", found[0]), query)
     prologue = _PROLOGUE.match(bare)
     word = re.match(r"\w*", bare[prologue.end() :] if prologue else bare)
     first = word.group().upper() if word else ""
@@ -106,14 +106,15 @@ def query_form(query: str) -> Form:
         depth += 1 if bracket in "{([" else -1
         if depth > NESTING:
             raise QueryRefused(f"The query nests more than {NESTING} brackets; write it flatter.")
+    if len(re.findall(r"[-+*/!|&=<>^?]", bare)) > OPERATORS:
+        raise QueryRefused(f"The query holds more than {OPERATORS} operators; use VALUES or IN, or ask in parts.")
     if first in ("SELECT", "ASK", "CONSTRUCT", "DESCRIBE"):
         return first  # type: ignore[return-value]  # narrowed by the membership test above
     at = prologue.end() if prologue else 0
-    line = bare.count("\n", 0, at) + 1
+    line, column = bare.count("\n", 0, at) + 1, at - bare.rfind("\n", 0, at)
+    found = f", found {first}." if first else "."
     raise SyntaxProblem(
-        f"line {line}: expected SELECT, ASK, CONSTRUCT or DESCRIBE" + (f", found {first}." if first else "."),
-        line,
-        at - bare.rfind("\n", 0, at),
+        f"line {line}, column {column}: expected SELECT, ASK, CONSTRUCT or DESCRIBE{found}", line, column
     )
 
 

@@ -10,7 +10,7 @@ from queue import SimpleQueue
 
 import pyoxigraph as ox
 
-from itukg.errors import SyntaxProblem, TimeLimit
+from itukg.errors import BadRequest, QueryRefused, SyntaxProblem, TimeLimit
 from itukg.formats import Format, write_graph
 from itukg.store import Answer, Dataset, Row, query_form
 
@@ -29,12 +29,14 @@ class EmbeddedStore:
     def answer(self, query: str, dataset: Dataset, syntax: Format, seconds: float) -> Answer:
         """Evaluate `query` in a thread of the pool and write its result there: see `Store.answer`."""
         form = query_form(query)
+        try:
+            default, named = ([ox.NamedNode(iri) for iri in iris] for iris in (dataset.default, dataset.named))
+        except ValueError as error:
+            raise BadRequest(f"A graph of the dataset is named by no IRI: {error}") from None
 
         def evaluate() -> bytes:
             # Results belong to the thread that made them: evaluate, write and drop them in this one function.
             if dataset:
-                default = [ox.NamedNode(iri) for iri in dataset.default]
-                named = [ox.NamedNode(iri) for iri in dataset.named]
                 results = self._engine.query(query, default_graph=default, named_graphs=named)  # type: ignore[arg-type]
             else:
                 results = self._engine.query(query)
@@ -81,6 +83,8 @@ class EmbeddedStore:
             ) from None
         except SyntaxError as error:
             raise syntax_problem(error) from None
+        except (RuntimeError, OSError) as error:
+            raise QueryRefused(f"The engine does not run this {form}: {error}") from None
 
     def _work(self) -> None:
         while True:
@@ -90,7 +94,8 @@ class EmbeddedStore:
             try:
                 future.set_result(evaluate())
             except BaseException as error:  # noqa: BLE001  (whoever asked raises it)
-                future.set_exception(error)
+                # Without its traceback, which would take the engine's results to the thread that asked.
+                future.set_exception(error.with_traceback(None))
 
 
 def syntax_problem(error: SyntaxError) -> SyntaxProblem:

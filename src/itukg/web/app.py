@@ -54,26 +54,42 @@ def create_app(settings: Settings, release: Release) -> FastAPI:
         app.include_router(router)
     app.add_exception_handler(ItukgError, _answer_error)
     app.add_exception_handler(HTTPException, _answer_http_error)
-    app.add_middleware(SecurityHeaders)
+    app.add_middleware(Frame)
     app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["GET", "HEAD", "POST"], allow_headers=["*"])
     return app
 
 
-class SecurityHeaders:
-    """Adds SECURITY_HEADERS to every answer."""
+class Frame:
+    """What holds for every answer: HEAD is GET without its body, SECURITY_HEADERS, and a failure is a problem."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, and the answer back with the headers."""
+        """Pass the request on, and the answer back."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        head = scope["method"] == "HEAD"
+        started = False
 
-        async def send_with_headers(message: Message) -> None:
+        async def send_framed(message: Message) -> None:
+            nonlocal started
             if message["type"] == "http.response.start":
+                started = True
                 message["headers"] = [*message["headers"], *SECURITY_HEADERS]
+            elif head:
+                message = {**message, "body": b""}
             await send(message)
 
-        await self.app(scope, receive, send_with_headers)
+        try:
+            await self.app({**scope, "method": "GET"} if head else scope, receive, send_framed)
+        except Exception:
+            logging.getLogger("itukg").exception("%s %s", scope["method"], scope["path"])
+            if started:
+                raise
+            failure = _problem(500, "about:blank", "Internal Server Error", "The fault is ours; it is in the log.", {})
+            await failure(scope, receive, send_framed)
 
 
 async def _answer_error(request: Request, error: Exception) -> Response:
@@ -87,6 +103,8 @@ async def _answer_error(request: Request, error: Exception) -> Response:
 async def _answer_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = "GET, HEAD, POST" if request.url.path == "/sparql" else "GET, HEAD"
     return _problem(error.status_code, "about:blank", error.detail, f"{request.method} {request.url.path}", headers)
 
 

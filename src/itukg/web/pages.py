@@ -14,7 +14,6 @@ router = APIRouter()
 
 
 @router.get("/", response_class=Response)
-@router.head("/", include_in_schema=False)
 async def home(request: Request) -> Response:
     """Return the front page: what this is, the plans, three ways in."""
     service = service_of(request)

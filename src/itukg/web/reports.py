@@ -12,7 +12,6 @@ router = APIRouter()
 
 @router.get("/conformance", response_class=Response)
 @router.get("/conformance{suffix}", response_class=Response, include_in_schema=False)
-@router.head("/conformance", include_in_schema=False)
 async def conformance(request: Request, suffix: str = "") -> Response:
     """Return the conformance report as HTML, Turtle, JSON-LD, CSV or JSON rows."""
     if suffix and suffix not in [f.suffix for f in REPORT_FORMATS]:

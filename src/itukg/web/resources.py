@@ -34,14 +34,12 @@ _HIDDEN = ", ".join(f"<{names.graph(name)}>" for name in ("shapes", "derived", "
 
 
 @router.get("/id/{path:path}", response_class=Response)
-@router.head("/id/{path:path}", include_in_schema=False)
 async def thing(request: Request, path: str) -> Response:
     """Return a thing with its linkages, as JSON-LD, HTML, Turtle, N-Triples or RDF/XML."""
     return await _thing(request, names.THINGS, path)
 
 
 @router.get("/sdg/{path:path}", response_class=Response)
-@router.head("/sdg/{path:path}", include_in_schema=False)
 async def sdg_thing(request: Request, path: str) -> Response:
     """Return a Goal or target of the United Nations, as this graph knows it."""
     return await _thing(request, names.SDG, path)
@@ -49,7 +47,6 @@ async def sdg_thing(request: Request, path: str) -> Response:
 
 @router.get("/ontology", response_class=Response)
 @router.get("/ontology{suffix}", response_class=Response, include_in_schema=False)
-@router.head("/ontology", include_in_schema=False)
 async def ontology(request: Request, suffix: str = "") -> Response:
     """Return the ontology with its alignment."""
     return await _graph(request, "ontology", suffix)
@@ -57,14 +54,12 @@ async def ontology(request: Request, suffix: str = "") -> Response:
 
 @router.get("/shapes", response_class=Response)
 @router.get("/shapes{suffix}", response_class=Response, include_in_schema=False)
-@router.head("/shapes", include_in_schema=False)
 async def shapes(request: Request, suffix: str = "") -> Response:
     """Return the SHACL shapes."""
     return await _graph(request, "shapes", suffix)
 
 
 @router.get("/context/v1.jsonld", response_class=Response)
-@router.head("/context/v1.jsonld", include_in_schema=False)
 async def json_ld_context() -> Response:
     """Return the JSON-LD context. Before release 1.0 it may still grow."""
     return Response(write_json(context()), media_type=JSONLD.media_type, headers={"Cache-Control": "no-cache"})
@@ -102,7 +97,11 @@ def describe(store: Store, iri: str, syntax: Format) -> bytes:
 
 
 def _is_iri(text: str) -> bool:
-    return re.fullmatch(r"[a-z]+:[^\x00-\x20<>\"{}|^`\\]*", text) is not None
+    try:
+        next(iter(ox.parse(f"<{text}> a <{names.ONTOLOGY}> .".encode(), format=ox.RdfFormat.TURTLE)))
+    except (SyntaxError, ValueError):
+        return False
+    return re.fullmatch(r"[^\x00-\x20<>\"{}|^`\\]*", text) is not None
 
 
 def _about(iri: str) -> str:

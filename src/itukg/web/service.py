@@ -41,4 +41,5 @@ def service_of(request: Request) -> Service:
 
 def wanted(request: Request, offers: tuple[Format, ...], suffix: str | None = None) -> Format:
     """Return the syntax a request asks for: by suffix, by `?format=`, or by its Accept header."""
-    return choose(offers, request.headers.get("accept"), suffix or request.query_params.get("format"))
+    accept = ", ".join(request.headers.getlist("accept"))
+    return choose(offers, accept, suffix or request.query_params.get("format"))

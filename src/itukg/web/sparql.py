@@ -36,10 +36,9 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
 
 
 @router.get("/sparql", openapi_extra={"parameters": _PARAMETERS}, responses=_ANSWERS, response_class=Response)
-@router.head("/sparql", include_in_schema=False)
 async def ask_by_get(request: Request) -> Response:
     """Answer the SPARQL query in `?query=`, in the syntax the client likes best."""
-    return await _answer(request, request.query_params.multi_items())
+    return await _answer(request, _pairs(request.scope["query_string"].decode("ascii", "replace")))
 
 
 @router.post("/sparql", openapi_extra={"requestBody": _BODY}, responses=_ANSWERS, response_class=Response)
@@ -52,8 +51,9 @@ async def ask_by_post(request: Request) -> Response:
         )
     text = await _read(request)
     # The form parser decodes the body; decoding it twice would turn "100%25" into "100%".
-    body = parse_qsl(text, keep_blank_values=True) if media_type == FORM else [("query", text)]
-    return await _answer(request, [*request.query_params.multi_items(), *body])
+    body = _pairs(text) if media_type == FORM else [("query", text)]
+    address = _pairs(request.scope["query_string"].decode("ascii", "replace"))
+    return await _answer(request, [*address, *body])
 
 
 async def _answer(request: Request, parameters: list[tuple[str, str]]) -> Response:
@@ -62,7 +62,7 @@ async def _answer(request: Request, parameters: list[tuple[str, str]]) -> Respon
     query = _query(parameters)
     if len(query.encode()) > service.settings.query_size:
         raise TooLarge(f"The query is longer than {service.settings.query_size} bytes.")
-    syntax = wanted(request, offers_for(query_form(query)))
+    syntax = wanted(request, offers_for(query_form(query)), next(iter(_all(parameters, "format")), None))
     seconds = _seconds(parameters, service.settings.timeout)
     dataset = Dataset(_all(parameters, "default-graph-uri"), _all(parameters, "named-graph-uri"))
     answer = await run_in_threadpool(store.answer, query, dataset, syntax, seconds)
@@ -81,6 +81,13 @@ def _query(parameters: list[tuple[str, str]]) -> str:
             return query
         case several:
             raise BadRequest(f"{len(several)} queries in one request. Send one.")
+
+
+def _pairs(encoded: str) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(encoded, keep_blank_values=True, errors="strict")
+    except UnicodeDecodeError as error:
+        raise BadRequest(f"A parameter is not UTF-8 once it is percent-decoded: {error.reason}.") from None
 
 
 def _all(parameters: list[tuple[str, str]], name: str) -> tuple[str, ...]:
