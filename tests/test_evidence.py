@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -10,8 +11,8 @@ import pytest
 
 from itukg import names
 from itukg.corpus import Corpus, file_hash
-from itukg.errors import NotFound
-from itukg.evidence import SourceText, check, data_files, record
+from itukg.errors import DataError, NotFound
+from itukg.evidence import SourceText, check, data_files, record, write_page, write_table, write_text
 
 ROOT = Path(__file__).parents[1]
 RECORD = json.loads((ROOT / "data" / "evidence.json").read_bytes())
@@ -99,3 +100,40 @@ def test_a_document_of_which_there_is_no_copy_is_named(small: Corpus, tmp_path: 
     (tmp_path / "sources" / "any name.txt").write_text("Another edition")
     with pytest.raises(NotFound, match=r"document small.*--sources"):
         check(small, tmp_path / "sources")
+
+
+def test_every_line_that_produced_nothing_has_a_reason() -> None:
+    assert len(RECORD["documents"]) == 5
+    assert {name: entry["unexplained"] for name, entry in RECORD["documents"].items() if entry["unexplained"]} == {}
+
+
+@pytest.mark.skipif("ITUKG_SOURCES" not in os.environ, reason="needs the source texts: set ITUKG_SOURCES")
+def test_a_line_with_a_code_or_a_bullet_is_never_narrative(corpus: Corpus) -> None:
+    narrative = [
+        line
+        for result in check(corpus, Path(os.environ["ITUKG_SOURCES"]))
+        for line in result.uncovered
+        if line.reason == "narrative"
+    ]
+    assert len(narrative) > 100
+    coded = r"^[·•\u2013-]\s|\bC(?:[1-9]|1[01])\b|\b(?:[1-9]|1[0-7])\.(?:[1-9a-d]|1\d)\.\d\b|\bSDG \d|\bResolution \d"
+    assert [line for line in narrative if re.search(coded, line.words)] == []
+
+
+def test_a_reason_that_is_none_and_a_line_with_two_are_refused(small: Corpus) -> None:
+    path = small.root / "data" / "uncovered" / "small.csv"
+    path.parent.mkdir()
+    for rows, words in (
+        ("4,4,boring,", "none of"),
+        ("4,4,detail,", "without a note"),
+        ("4,4,residue,\n3,4,residue,", "two reasons"),
+    ):
+        path.write_text(f"first,last,reason,note\n{rows}\n")
+        with pytest.raises(DataError, match=words):
+            check(small, small.root / "sources")
+    path.write_text("first,last,reason,note\n4,4,residue,\n")
+    [result] = check(small, small.root / "sources")
+    assert result.unexplained == []
+    assert "1 residue" in write_text([result])
+    assert b"runs on here" in write_table([result])
+    assert b"runs on here" in write_page([result])

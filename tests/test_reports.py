@@ -227,3 +227,23 @@ def test_the_page_shows_each_finding_with_its_thing_and_words(
         assert row["label"] in page.text
         assert f"{row['covered']} of {row['total']}" in page.text
     assert html.unescape(page.text) == page.text
+
+
+def test_every_link_is_a_row_of_links_csv_told_apart_by_its_basis(client: TestClient) -> None:
+    reply = get(client, "/data/latest/links.csv")
+    assert reply.headers["content-type"].startswith("text/csv")
+    table = list(csv.DictReader(io.StringIO(reply.text)))
+    stated = [row for row in table if row["basis"] == "stated"]
+    assert len(stated) > 1500
+    assert all(row["quote"] and row["section"] and row["line"] and row["document"] for row in stated)
+    assert {row["basis"] for row in table} == {"stated", "reference", "judged", "derived"}
+    assert all(bool(row["rule"]) is (row["basis"] == "derived") for row in table)
+    of_output = [
+        r for r in stated if (r["plan"], r["subjectCode"], r["objectCode"]) == ("buap-2018-2021", "2.1", "9.c")
+    ]
+    assert [(row["property"], row["line"]) for row in of_output] == [("contributesToSDGTarget", "343")]
+
+
+def test_a_table_or_release_that_is_not_there_is_404_in_words(client: TestClient) -> None:
+    for path in ("/data/latest/manifest.json", "/data/0/links.csv", "/data/latest/..%2Fcurrent"):
+        problem_of(get(client, path), 404)

@@ -27,7 +27,7 @@ from itukg.web.app import create_app
 
 ROOT = Path(__file__).parents[1]
 JSONLD, HTML = "application/ld+json", "text/html"
-PREFIXES = "".join(f"PREFIX {prefix}: <{iri}>\n" for prefix, iri in names.PREFIXES.items())
+PREFIXES = names.PROLOGUE
 NOT_ENTAILED = f"FILTER(?graph != <{names.graph('entailed')}>)"
 OURS = f'FILTER(isIRI(?thing) && !CONTAINS(STR(?thing), "#") && (STRSTARTS(STR(?thing), "{names.THINGS}") || STRSTARTS(STR(?thing), "{names.SDG}")))'
 

@@ -1,5 +1,6 @@
 """The built wheel, alone in an empty environment and away from the checkout, serves the same."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -31,5 +32,7 @@ def test_the_wheel_serves_the_same_from_another_directory(
         ready = httpx2.get(f"{address}/readyz").json()
         thing = httpx2.get(f"{address}/id/buap-2018-2021/output/2.1")
     assert ready == {"status": "ready", "release": release.name}
+    [manifest] = tmp_path.glob("home/releases/*/manifest.json")
+    assert json.loads(manifest.read_bytes())["canonical_sha256"] == release.manifest["canonical_sha256"]
     assert thing.json()["notation"] == "2.1"
     assert len(thing.json()["linkages"]) == 5

@@ -181,6 +181,7 @@ def check(
 
 @app.command()
 def evidence(
+    file: Annotated[Path | None, typer.Argument(help="A data file to check alone; nothing is recorded then.")] = None,
     sources: Annotated[
         Path | None, typer.Option(help="Folder with the text copies of the documents [ITUKG_SOURCES].")
     ] = None,
@@ -204,9 +205,10 @@ def evidence(
     if settings.sources is None:
         raise NotSupported("The documents are not part of itukg: name their folder with --sources or ITUKG_SOURCES.")
     corpus = _corpus(settings)
-    results = check_texts(corpus, settings.sources)
+    results = check_texts(corpus, settings.sources, file)
     _write(writers[format](results), output)
-    (corpus.root / "data" / "evidence.json").write_bytes(write_json(record(corpus, results)))
+    if file is None:
+        (corpus.root / "data" / "evidence.json").write_bytes(write_json(record(corpus, results)))
     if any(result.missed for result in results):
         raise typer.Exit(1)
 
@@ -298,7 +300,7 @@ def _progress() -> Iterator[Callable[[str], None]]:
 
 def _question(question: str, corpus: "Corpus") -> str:
     from itukg.errors import NotFound
-    from itukg.names import PREFIXES
+    from itukg.names import PROLOGUE
 
     if question.endswith(".rq"):
         if not Path(question).is_file():
@@ -307,8 +309,7 @@ def _question(question: str, corpus: "Corpus") -> str:
         return Path(question).read_text()
     if re.fullmatch(r"[\w-]+", question):
         return corpus.query(question).text
-    declared = "".join(f"PREFIX {prefix}: <{iri}>\n" for prefix, iri in PREFIXES.items())
-    return question if re.match(r"\s*(?:#.*\n\s*)*(?:PREFIX|BASE)\b", question, re.IGNORECASE) else declared + question
+    return question if re.match(r"\s*(?:#.*\n\s*)*(?:PREFIX|BASE)\b", question, re.IGNORECASE) else PROLOGUE + question
 
 
 def _checked(corpus: "Corpus", file: Path | None) -> "Report":

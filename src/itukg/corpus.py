@@ -68,6 +68,10 @@ class Corpus:
         """Return the CONSTRUCT queries that derive links, sorted by name."""
         return [_read_query(path) for path in sorted((self.root / "queries" / "rules").glob("*.rq"))]
 
+    def exports(self) -> list[SavedQuery]:
+        """Return the queries whose answers each release holds as CSV, sorted by name."""
+        return [_read_query(path) for path in sorted((self.root / "queries" / "exports").glob("*.rq"))]
+
     def query(self, name: str) -> SavedQuery:
         """Return the saved query `name`; raises NotFound, naming those there are."""
         found = {query.name: query for query in self.queries()}
@@ -76,9 +80,9 @@ class Corpus:
         return found[name]
 
     def fingerprint(self) -> str:
-        """Return 16 hexadecimal digits that change whenever a Turtle file or rule of ours, or the version, does."""
+        """Return 16 hexadecimal digits that change whenever a Turtle file, rule or export of ours, or the version, does."""
         digest = hashlib.sha256(__version__.encode())
-        for path in [*self.files(), *sorted((self.root / "queries" / "rules").glob("*.rq"))]:
+        for path in [*self.files(), *sorted((self.root / "queries").glob("*/*.rq"))]:
             digest.update(f"\n{path.relative_to(self.root).as_posix()} {file_hash(path)}".encode())
         return digest.hexdigest()[:16]
 

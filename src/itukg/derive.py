@@ -6,8 +6,6 @@ import pyoxigraph as ox
 
 from itukg import names
 
-_PROLOGUE = "".join(f"PREFIX {prefix}: <{iri}>\n" for prefix, iri in names.PREFIXES.items())
-
 RULES = {
     "sub-property": "{ ?s ?super ?o } WHERE { ?p rdfs:subPropertyOf ?super . ?s ?p ?o . FILTER(?p != ?super) }",
     "inverse": "{ ?o ?inverse ?s } WHERE { { ?p owl:inverseOf ?inverse } UNION { ?inverse owl:inverseOf ?p } ?s ?p ?o . FILTER(!isLiteral(?o)) }",
@@ -29,7 +27,7 @@ def entail(merged: set[ox.Quad]) -> list[ox.Quad]:
     while size != len(store):
         size = len(store)
         for rule in RULES.values():
-            store.update(f"{_PROLOGUE} INSERT {rule}")
+            store.update(f"{names.PROLOGUE} INSERT {rule}")
     entailed = ox.NamedNode(names.graph("entailed"))
     return [ox.Quad(q.subject, q.predicate, q.object, entailed) for q in store if q not in before]
 

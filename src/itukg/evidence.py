@@ -30,15 +30,14 @@ VERBATIM = (
 )
 """Properties whose values are words of the document, unless the thing says that its label is ours."""
 
-_PREFIXES = "".join(f"PREFIX {prefix}: <{iri}>\n" for prefix, iri in names.PREFIXES.items())
-_TEXTS = f"""{_PREFIXES}
+_TEXTS = f"""{names.PROLOGUE}
 SELECT ?thing ?property ?text ?document ?line WHERE {{
   VALUES ?property {{ {" ".join(VERBATIM)} }}
   ?thing ?property ?text ; dcterms:source ?document ; itu:line ?line .
   ?document itu:sha256 ?digest .
   FILTER(?property NOT IN (rdfs:label, skos:altLabel) || NOT EXISTS {{ ?thing itu:ownWords true }})
 }} ORDER BY ?document ?line ?thing ?property ?text"""
-_DOCUMENTS = f"{_PREFIXES}SELECT ?document ?notation ?digest ?lines WHERE {{ ?document itu:sha256 ?digest ; itu:lineCount ?lines ; skos:notation ?notation }}"
+_DOCUMENTS = f"{names.PROLOGUE}SELECT ?document ?notation ?digest ?lines WHERE {{ ?document itu:sha256 ?digest ; itu:lineCount ?lines ; skos:notation ?notation }}"
 
 
 @dataclass(frozen=True)
@@ -128,18 +127,22 @@ def data_files(corpus: Corpus) -> dict[Path, str]:
     return {path: graph for path, graph in corpus.files().items() if (corpus.root / "data") in path.parents}
 
 
-def check(corpus: Corpus, sources: Path) -> list[Checked]:
+def check(corpus: Corpus, sources: Path, file: Path | None = None) -> list[Checked]:
     """Read each document that the data describes in the folder `sources`, and look its texts up.
 
     A source text is known by its SHA-256, whatever its file is called. Raises NotFound for a document of
-    which `sources` has no such copy.
+    which `sources` has no such copy. With `file`, only the texts of that data file are looked up, in the
+    documents that it or the corpus describes.
     """
     by_digest = {file_hash(p): p for p in sorted(sources.iterdir()) if p.is_file()} if sources.is_dir() else {}
-    store = _load(data_files(corpus))
-    texts = list(_texts(store))
+    store = _load(data_files(corpus) | ({file: "file"} if file else {}))
+    only = _load({file: "file"}) if file else None
+    texts = [t for t in _texts(store) if only is None or any(only.quads_for_pattern(ox.NamedNode(t.thing), None, None))]
     results = []
     for row in _solutions(store, _DOCUMENTS):
         document, digest = row["document"].value, row["digest"].value
+        if file is not None and not any(t.document == document for t in texts):
+            continue
         if digest not in by_digest:
             raise NotFound(
                 f"No file in {sources} has the SHA-256 {digest} of the document {row['notation'].value}: "

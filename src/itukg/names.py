@@ -34,6 +34,9 @@ PREFIXES = {
 }
 """Prefix → namespace, for every file, query and answer of ours."""
 
+PROLOGUE = "".join(f"PREFIX {prefix}: <{iri}>\n" for prefix, iri in PREFIXES.items())
+"""All prefixes, as a SPARQL query declares them."""
+
 
 def graph(name: str) -> str:
     """Return the IRI of the named graph `name`."""

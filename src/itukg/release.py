@@ -39,6 +39,10 @@ class Release:
         """The N-Quads file: every named graph, and the merged graph as the default one."""
         return self.path / "dataset.nq"
 
+    def exports(self) -> dict[str, Path]:
+        """Return the CSV files of the release by name."""
+        return {path.name: path for path in sorted(self.path.glob("*.csv"))}
+
     @cached_property
     def manifest(self) -> dict[str, Any]:
         """Version, canonical hash, graphs with their sizes, files with their hashes."""
@@ -140,6 +144,12 @@ def _write(folder: Path, corpus: Corpus, quads: list[ox.Quad], merge: set[ox.Qua
     for quad in quads:
         assert isinstance(quad.graph_name, ox.NamedNode)
         sizes[quad.graph_name.value] = sizes.get(quad.graph_name.value, 0) + 1
+    store = ox.Store()
+    store.bulk_extend([*quads, *merge])
+    for export in corpus.exports():
+        answer = store.query(export.text)
+        assert isinstance(answer, ox.QuerySolutions)
+        (folder / f"{export.name}.csv").write_bytes(answer.serialize(format=ox.QueryResultsFormat.CSV) or b"")
     (folder / "conformance.json").write_bytes(report.write(JSON))
     (folder / "conformance.nt").write_bytes(report.graph)
     manifest = {

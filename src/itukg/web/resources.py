@@ -28,7 +28,6 @@ from itukg.web.service import service_of, wanted
 
 router = APIRouter()
 
-_PREFIXES = "".join(f"PREFIX {prefix}: <{iri}>\n" for prefix, iri in names.PREFIXES.items())
 _LINKAGES = names.ITU + "subject"
 _HIDDEN = ", ".join(f"<{names.graph(name)}>" for name in ("shapes", "derived", "queries"))
 
@@ -97,15 +96,15 @@ def describe(store: Store, iri: str, syntax: Format) -> bytes:
 
 
 def _is_iri(text: str) -> bool:
-    try:
-        next(iter(ox.parse(f"<{text}> a <{names.ONTOLOGY}> .".encode(), format=ox.RdfFormat.TURTLE)))
+    try:  # the parser is stricter than NamedNode
+        list(ox.parse(f"<{text}> a <{names.ONTOLOGY}> .".encode(), format=ox.RdfFormat.TURTLE))
     except (SyntaxError, ValueError):
         return False
     return re.fullmatch(r"[^\x00-\x20<>\"{}|^`\\]*", text) is not None
 
 
 def _about(iri: str) -> str:
-    return f"""{_PREFIXES}
+    return f"""{names.PROLOGUE}
 CONSTRUCT {{ <{iri}> ?p ?o . ?linkage ?lp ?lo }} WHERE {{
   {{ GRAPH ?g {{ <{iri}> ?p ?o }}
     FILTER(?g NOT IN ({_HIDDEN})) FILTER(?g != <{names.graph("entailed")}> || ?p != rdf:type) }}
@@ -127,26 +126,16 @@ def _tree(iri: str, triples: list[ox.Triple]) -> dict[str, Any]:
 
 
 def _page(store: Store, iri: str) -> bytes:
-    facts = store.rows(f"""{_PREFIXES}
-SELECT (?p AS ?property) (SAMPLE(?pl) AS ?property_label) ?o (SAMPLE(?ol) AS ?label) (SAMPLE(?on) AS ?notation)
-       (SAMPLE(?b) AS ?basis) (SAMPLE(?q) AS ?quote) (SAMPLE(?s) AS ?section) (SAMPLE(?l) AS ?line) WHERE {{
-  <{iri}> ?p ?o FILTER(?p != rdf:type)
-  OPTIONAL {{ ?p rdfs:label ?pl }} OPTIONAL {{ ?o rdfs:label ?ol }} OPTIONAL {{ ?o skos:notation ?on }}
-  OPTIONAL {{ ?linkage itu:subject <{iri}> ; itu:predicate ?p ; itu:object ?o ; itu:basis/rdfs:label ?b
-    OPTIONAL {{ ?linkage itu:quote ?q ; itu:section ?s ; itu:line ?l }} }}
-}} GROUP BY ?p ?o ORDER BY ?property ?notation ?o""")
-    incoming = store.rows(f"""{_PREFIXES}
-SELECT (?p AS ?property) (SAMPLE(?pl) AS ?property_label) ?o (SAMPLE(?ol) AS ?label) (SAMPLE(?on) AS ?notation)
-       (SAMPLE(?b) AS ?basis) (SAMPLE(?q) AS ?quote) (SAMPLE(?s) AS ?section) (SAMPLE(?l) AS ?line) WHERE {{
-  ?o ?p <{iri}> FILTER NOT EXISTS {{ ?o a itu:Linkage }} FILTER NOT EXISTS {{ ?p owl:inverseOf|^owl:inverseOf ?inverse }}
-  OPTIONAL {{ ?p rdfs:label ?pl }} OPTIONAL {{ ?o rdfs:label ?ol }} OPTIONAL {{ ?o skos:notation ?on }}
-  OPTIONAL {{ ?linkage itu:subject ?o ; itu:predicate ?p ; itu:object <{iri}> ; itu:basis/rdfs:label ?b
-    OPTIONAL {{ ?linkage itu:quote ?q ; itu:section ?s ; itu:line ?l }} }}
-}} GROUP BY ?p ?o ORDER BY ?property ?notation ?o""")
-    types = store.rows(f"""{_PREFIXES}
+    outgoing = _links(store, f"<{iri}>", "?o", "FILTER(?property != rdf:type)")
+    incoming = _links(
+        store,
+        "?o",
+        f"<{iri}>",
+        "FILTER NOT EXISTS { ?o a itu:Linkage } FILTER NOT EXISTS { ?property owl:inverseOf|^owl:inverseOf ?inverse }",
+    )
+    types = store.rows(f"""{names.PROLOGUE}
 SELECT DISTINCT ?type ?label WHERE {{ GRAPH ?g {{ <{iri}> a ?type }} FILTER(?g != <{names.graph("entailed")}>)
   OPTIONAL {{ ?type rdfs:label ?label }} }} ORDER BY ?type""")
-    outgoing = [_cell(row) for row in facts]
     first = {str(row["property"]): row["label"] for row in reversed(outgoing)}
     title = {
         "iri": iri,
@@ -154,9 +143,20 @@ SELECT DISTINCT ?type ?label WHERE {{ GRAPH ?g {{ <{iri}> a ?type }} FILTER(?g !
         "notation": first.get(names.PREFIXES["skos"] + "notation"),
         "types": [row["label"].value if "label" in row else names.shorten(row["type"].value) for row in types],
     }
-    return render(
-        "thing.html", thing=title, path=local_link(iri), outgoing=outgoing, incoming=[_cell(row) for row in incoming]
-    )
+    return render("thing.html", thing=title, path=local_link(iri), outgoing=outgoing, incoming=incoming)
+
+
+def _links(store: Store, subject: str, value: str, condition: str) -> list[dict[str, str | None]]:
+    """Return a cell for each link between `subject` and `value`, one of which is ?o, with its evidence."""
+    rows = store.rows(f"""{names.PROLOGUE}
+SELECT ?property (SAMPLE(?pl) AS ?property_label) ?o (SAMPLE(?ol) AS ?label) (SAMPLE(?on) AS ?notation)
+       (SAMPLE(?b) AS ?basis) (SAMPLE(?q) AS ?quote) (SAMPLE(?s) AS ?section) (SAMPLE(?l) AS ?line) WHERE {{
+  {subject} ?property {value} {condition}
+  OPTIONAL {{ ?property rdfs:label ?pl }} OPTIONAL {{ ?o rdfs:label ?ol }} OPTIONAL {{ ?o skos:notation ?on }}
+  OPTIONAL {{ ?linkage itu:subject {subject} ; itu:predicate ?property ; itu:object {value} ; itu:basis/rdfs:label ?b
+    OPTIONAL {{ ?linkage itu:quote ?q ; itu:section ?s ; itu:line ?l }} }}
+}} GROUP BY ?property ?o ORDER BY ?property ?notation ?o""")
+    return [_cell(row) for row in rows]
 
 
 def _cell(row: Row) -> dict[str, str | None]:
