@@ -180,3 +180,29 @@ def test_hermit_finds_a_contradiction(axioms: str, tmp_path: Path) -> None:
     else:
         with pytest.raises(DoesNotConform, match="inconsistent"):
             unsatisfiable(Corpus(tmp_path))
+
+
+def test_the_important_pitfalls_of_oops_are_avoided(ontology: rdflib.Graph) -> None:
+    """P05 and P25 (inverses), P10 (disjointness), P19 (several domains or ranges), P34 and P35 (untyped terms), P36, P38."""
+    kinds = {OWL.Class, OWL.ObjectProperty, OWL.DatatypeProperty, OWL.AnnotationProperty}
+    for one, other in ontology.subject_objects(OWL.inverseOf):
+        assert one != other
+        assert ontology.value(one, RDFS.domain) == ontology.value(other, RDFS.range), one
+        assert ontology.value(one, RDFS.range) == ontology.value(other, RDFS.domain), one
+        assert len(list(ontology.objects(one, OWL.inverseOf))) == 1
+    for term in terms(ontology):
+        for axiom in (RDFS.domain, RDFS.range):
+            assert len(list(ontology.objects(term, axiom))) <= 1, (term, axiom)
+    for axiom in (RDFS.subClassOf, RDFS.subPropertyOf, RDFS.domain, RDFS.range, OWL.inverseOf):
+        for used in set(ontology.objects(None, axiom)):
+            datatype = str(used).startswith(names.PREFIXES["xsd"])
+            assert datatype or kinds & set(ontology.objects(used, RDF.type)), used
+    assert len(set(ontology.subjects(RDF.type, OWL.AllDisjointClasses))) == 2
+    assert not re.search(r"\.(?:owl|ttl|rdf)$", ONTOLOGY)
+    assert (ONTOLOGY, RDF.type, OWL.Ontology) in ontology
+
+
+def test_an_inverse_has_no_evidence_of_its_own(ontology: rdflib.Graph) -> None:
+    inverses = set(ontology.subjects(OWL.inverseOf))
+    assert len(inverses) > 15
+    assert inverses & set(ontology.subjects(RDF.type, ITU.EvidencedProperty)) == set()

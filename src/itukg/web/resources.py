@@ -155,7 +155,7 @@ SELECT ?property (SAMPLE(?pl) AS ?property_label) ?o (SAMPLE(?ol) AS ?label) (SA
   OPTIONAL {{ ?property rdfs:label ?pl }} OPTIONAL {{ ?o rdfs:label ?ol }} OPTIONAL {{ ?o skos:notation ?on }}
   OPTIONAL {{ ?linkage itu:subject {subject} ; itu:predicate ?property ; itu:object {value} ; itu:basis/rdfs:label ?b
     OPTIONAL {{ ?linkage itu:quote ?q ; itu:section ?s ; itu:line ?l }} }}
-}} GROUP BY ?property ?o ORDER BY ?property ?notation ?o""")
+}} GROUP BY ?property ?o ORDER BY ?property STRLEN(?notation) ?notation ?o""")
     return [_cell(row) for row in rows]
 
 
