@@ -5,6 +5,7 @@ import pyoxigraph as ox
 from itukg import names
 from itukg.corpus import Corpus, merged
 from itukg.derive import derive, entail
+from itukg.release import check_corpus
 from itukg.store import Store
 
 ITU = names.ITU
@@ -143,3 +144,19 @@ def test_the_matrix_speaks_only_where_an_output_states_no_target(corpus: Corpus)
 def test_nothing_derived_is_in_the_merged_graph(store: Store) -> None:
     twice = store.rows(f"SELECT ?s WHERE {{ GRAPH <{names.graph('derived')}> {{ ?s ?p ?o }} ?s ?p ?o }}")
     assert twice == []
+
+
+def test_a_derived_link_without_its_linkage_or_its_reason_is_a_violation(corpus: Corpus) -> None:
+    kept = {names.graph("ontology"), names.graph("shapes")}
+    ours = [q for q in corpus.quads() if isinstance(q.graph_name, ox.NamedNode) and q.graph_name.value in kept]
+    bare = [
+        quad("x/a", "itu:contributesToSDG", "sdg:9"),
+        quad("x/l", "itu:basis", "itu:derived"),
+        quad("x/l", "itu:predicate", "itu:monitors"),
+        quad("x/l", "itu:subject", "x/a"),
+        quad("x/l", "itu:object", "x/b"),
+    ]
+    report = check_corpus(ours, bare)
+    broken = {names.shorten(finding.shape) for finding in report.findings}
+    assert broken == {"itush:TripleEvidenced", "itush:LinkageLinked", "itush:DerivedLinkage"}
+    assert {finding.severity for finding in report.findings} == {"Violation"}

@@ -21,6 +21,8 @@ from itukg.html import render
 
 ITU = rdflib.Namespace(names.ITU)
 SEVERITIES = ("Violation", "Warning", "Info")
+REPORT = names.BASE + "conformance"
+"""The IRI of the report on the served release."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class Report:
     findings: tuple[Finding, ...]
     coverage: tuple[Coverage, ...]
     graph: bytes
-    """The SHACL validation report, in N-Triples: `sh:conforms` is false beside any result (SHACL, section 3.6)."""
+    """The SHACL validation report, in N-Triples, but for `sh:conforms`, which follows from the findings."""
     release: str | None = None
 
     @property
@@ -135,7 +137,10 @@ class Report:
         return "\n".join([*lines, f"{self.verdict}: {total}"]) + "\n"
 
     def _triples(self) -> Iterable[ox.Triple]:
-        return (q.triple for q in ox.parse(self.graph, format=ox.RdfFormat.N_TRIPLES))
+        # True only where there is no result at all (SHACL, section 3.6), whatever our verdict by severity.
+        conforms = ox.Literal(not self.findings)
+        yield ox.Triple(ox.NamedNode(REPORT), ox.NamedNode(names.SH + "conforms"), conforms)
+        yield from (quad.triple for quad in ox.parse(self.graph, format=ox.RdfFormat.N_TRIPLES))
 
     def _write_csv(self) -> bytes:
         table = io.StringIO()
@@ -273,14 +278,15 @@ def _gap_property(shape: Node, shapes: rdflib.Graph) -> Node | None:
 
 
 def _pure(results: rdflib.Graph, ids: dict[Node, str], messages: dict[Node, str]) -> bytes:
-    """Return the standard's report graph, sorted, with an IRI for each result instead of a blank node."""
+    """Return the standard's report graph but for `sh:conforms`, sorted, with an IRI for each result."""
     renamed: dict[Node, Node] = {node: rdflib.URIRef(f"{names.THINGS}finding/{key}") for node, key in ids.items()}
     report = results.value(predicate=RDF.type, object=SH.ValidationReport)
     assert report is not None
-    renamed[report] = rdflib.URIRef(names.BASE + "conformance")
+    renamed[report] = rdflib.URIRef(REPORT)
     kept = rdflib.Graph()
     for s, p, o in results:
-        if s in renamed and not (p == SH.sourceConstraint or (p == SH.resultPath and isinstance(o, rdflib.BNode))):
+        left_out = p in (SH.conforms, SH.sourceConstraint) or (p == SH.resultPath and isinstance(o, rdflib.BNode))
+        if s in renamed and not left_out:
             kept.add((renamed[s], p, renamed.get(o, o)))
     for node, message in messages.items():
         kept.set((renamed[node], SH.resultMessage, rdflib.Literal(message, lang="en")))
