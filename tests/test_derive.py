@@ -141,6 +141,11 @@ def test_the_matrix_speaks_only_where_an_output_states_no_target(corpus: Corpus)
     assert derived(corpus, data) == {("a", "itu:contributesToSDGTarget", "sdg:9.c", 1)}
 
 
+def test_a_rule_that_says_again_what_is_held_derives_nothing() -> None:
+    held = {quad("x/a", "itu:contributesToSDG", "sdg:9")}
+    assert derive(held, ["CONSTRUCT WHERE { ?s ?p ?o }"]) == []
+
+
 def test_nothing_derived_is_in_the_merged_graph(store: Store) -> None:
     twice = store.rows(f"SELECT ?s WHERE {{ GRAPH <{names.graph('derived')}> {{ ?s ?p ?o }} ?s ?p ?o }}")
     assert twice == []

@@ -109,6 +109,7 @@ def test_a_query_without_an_answer_in_time_is_given_up_and_others_go_on(release:
         ("SELECT * WHERE { SERVICE <http://localhost/> { ?s ?p ?o } }", "SERVICE is not run"),
         ("SELECT * WHERE { service silent ?x { ?s ?p ?o } }", "SERVICE is not run"),
         ("ASK " + "{" * 20_000 + "}" * 20_000, "nests more than"),
+        ("ASK { FILTER(" + "1+" * 20_001 + "1) }", "operators"),
     ],
 )
 def test_updates_service_and_towers_of_brackets_are_refused_in_words(query: str, words: str) -> None:
