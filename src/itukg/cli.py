@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,8 +12,10 @@ import typer
 if TYPE_CHECKING:
     from itukg.conformance import Report
     from itukg.corpus import Corpus
+    from itukg.formats import Format
     from itukg.release import Release
     from itukg.settings import Settings
+    from itukg.store import Query, Store
 
 # Each command imports what it needs when it runs, so that `--help` is quick.
 
@@ -66,7 +68,9 @@ def serve(
         _say(f"{error}\nServing the last release instead: {last.name}")
         release = last
     try:
-        uvicorn.run(create_app(settings, release), host=settings.host, port=settings.port, log_level="info")
+        uvicorn.run(
+            create_app(settings, release), host=settings.host, port=settings.port, log_level="info", access_log=False
+        )
     except SystemExit as ended:  # Uvicorn's own code for a start that failed, such as a port in use, is 3
         raise typer.Exit(2 if ended.code else 0) from None
 
@@ -88,15 +92,14 @@ def query(
     itukg query 'SELECT * WHERE { ?s a itu:Output }'. Our prefixes need no declaration in a query given as text.
     """
     from itukg.formats import CSV, choose
-    from itukg.store import Dataset, offers_for, open_store, query_form
+    from itukg.store import offers_for, read_query
 
     settings = _settings(timeout=timeout)
     corpus = _corpus(settings)
-    text = _question(question, corpus)
-    offers = offers_for(query_form(text))
+    asked = read_query(_question(question, corpus), settings.services)
+    offers = offers_for(asked.form)
     syntax = choose(offers, None, format or (CSV.name if CSV in offers else None))
-    store = open_store(_build(corpus, settings.home).dataset, settings.threads)
-    _write(b"".join(store.answer(text, Dataset(), syntax, settings.timeout).body), output)
+    _with_store(settings, corpus, lambda store: _answered(store, asked, syntax, settings.timeout, output))
 
 
 @app.command()
@@ -113,21 +116,25 @@ def diff(
     from itukg import names
     from itukg.errors import NotFound
     from itukg.formats import TABLE_FORMATS, choose
-    from itukg.store import Dataset, open_store
+    from itukg.store import read_query, rows
 
     settings = _settings()
     corpus = _corpus(settings)
     syntax = choose(TABLE_FORMATS, None, format)
-    store = open_store(_build(corpus, settings.home).dataset, settings.threads)
     question = corpus.query("changes-between-plans").bound(olderPlan=names.expand(older), newerPlan=names.expand(newer))
-    if not store.rows(question):
-        pairs = store.rows(
-            f"SELECT DISTINCT ?older ?newer WHERE {{ ?new <{names.ITU}succeeds> ?old . "
-            f"?new <{names.ITU}plan> ?newer . ?old <{names.ITU}plan> ?older }} ORDER BY ?older ?newer"
-        )
-        known = ", ".join(f"{names.shorten(p['older'].value)} {names.shorten(p['newer'].value)}" for p in pairs)
-        raise NotFound(f"Nothing is recorded between {older} and {newer}; known pairs: {known}")
-    _write(b"".join(store.answer(question, Dataset(), syntax, settings.timeout).body), output)
+
+    async def compare(store: "Store") -> None:
+        if not await rows(store, question):
+            pairs = await rows(
+                store,
+                f"SELECT DISTINCT ?older ?newer WHERE {{ ?new <{names.ITU}succeeds> ?old . "
+                f"?new <{names.ITU}plan> ?newer . ?old <{names.ITU}plan> ?older }} ORDER BY ?older ?newer",
+            )
+            known = ", ".join(f"{names.shorten(p['older'].value)} {names.shorten(p['newer'].value)}" for p in pairs)
+            raise NotFound(f"Nothing is recorded between {older} and {newer}; known pairs: {known}")
+        await _answered(store, read_query(question), syntax, settings.timeout, output)
+
+    _with_store(settings, corpus, compare)
 
 
 @app.command()
@@ -141,13 +148,15 @@ def describe(
     """Print what the graph says of a thing, with the evidence behind its links."""
     from itukg import names
     from itukg.formats import THING_FORMATS, choose
-    from itukg.store import open_store
     from itukg.web.resources import describe as described
 
     settings = _settings()
     syntax = choose(THING_FORMATS, None, format)
-    store = open_store(_build(_corpus(settings), settings.home).dataset, settings.threads)
-    _write(described(store, names.expand(iri), syntax), output)
+
+    async def write(store: "Store") -> None:
+        _write(await described(store, names.expand(iri), syntax), output)
+
+    _with_store(settings, _corpus(settings), write)
 
 
 @app.command()
@@ -278,6 +287,35 @@ def _build(corpus: "Corpus", home: Path) -> "Release":
 
     with _progress() as announce:
         return make(corpus, home, announce)
+
+
+def _with_store(settings: "Settings", corpus: "Corpus", work: "Callable[[Store], Awaitable[None]]") -> None:
+    """Do `work` with a store that holds the release of the files, and close it."""
+    import asyncio
+
+    from itukg.store import open_store
+
+    release = _build(corpus, settings.home)
+
+    async def run() -> None:
+        store = await open_store(release.dataset, settings)
+        try:
+            await work(store)
+        finally:
+            await store.close()
+
+    asyncio.run(run())
+
+
+async def _answered(store: "Store", query: "Query", syntax: "Format", seconds: float, output: str) -> None:
+    """Write the answer to a query."""
+    from time import monotonic
+
+    from itukg.store import Dataset
+    from itukg.store.describe import ask
+
+    answer = await ask(store, query, Dataset(), syntax, deadline=monotonic() + seconds)
+    _write(await answer.read(), output)
 
 
 @contextmanager

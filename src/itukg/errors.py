@@ -9,6 +9,8 @@ class ItukgError(Exception):
     status: ClassVar[int] = 500
     exit_code: ClassVar[int] = 2
     title: ClassVar[str] = "Something went wrong"
+    wait: int | None = None
+    """Seconds after which trying again may help."""
 
     @property
     def problem_type(self) -> str:
@@ -55,11 +57,29 @@ class NotFound(ItukgError):
     title = "There is no such thing"
 
 
+class NotAllowed(ItukgError):
+    """A method that a resource does not have."""
+
+    status = 405
+    title = "There is no such method here"
+
+    def __init__(self, message: str, methods: tuple[str, ...]) -> None:
+        super().__init__(f"{message} To be had: {', '.join(methods)}.")
+        self.methods = methods
+
+
 class NotAcceptable(ItukgError):
     """No syntax on offer is one that the client takes."""
 
     status = 406
     title = "This cannot be served in the requested syntax"
+
+
+class TooSlow(ItukgError):
+    """A request that does not arrive."""
+
+    status = 408
+    title = "The request did not arrive in time"
 
 
 class TooLarge(ItukgError):
@@ -76,11 +96,37 @@ class UnsupportedMediaType(ItukgError):
     title = "The request's media type is not understood"
 
 
+class MemoryLimit(QueryRefused):
+    """A query that needs more memory than one may take."""
+
+    title = "The query needs too much memory"
+
+
+class Quota(ItukgError):
+    """A client that asks for more than its share. `wait` is in seconds."""
+
+    status = 429
+    title = "Too many requests"
+
+    def __init__(self, message: str, wait: int) -> None:
+        super().__init__(message)
+        self.wait = wait
+
+
+class Overloaded(ItukgError):
+    """More queries wait than the queue holds; trying again helps."""
+
+    status = 503
+    title = "The service is busy"
+    wait = 2
+
+
 class NotReady(ItukgError):
     """The release is still being loaded; trying again helps."""
 
     status = 503
     title = "The service is still loading"
+    wait = 2
 
 
 class TimeLimit(ItukgError):

@@ -35,6 +35,7 @@ class Format:
 
 JSONLD = Format("application/ld+json", ".jsonld", ox.RdfFormat.JSON_LD)
 TURTLE = Format("text/turtle", ".ttl", ox.RdfFormat.TURTLE)
+N_TRIPLES = Format("application/n-triples", ".nt", ox.RdfFormat.N_TRIPLES)
 HTML = Format("text/html", ".html")
 CSV = Format("text/csv", ".csv", ox.QueryResultsFormat.CSV)
 JSON = Format("application/json", ".json")
@@ -52,7 +53,7 @@ BOOLEAN_FORMATS = tuple(f for f in TABLE_FORMATS if f.name in ("srj", "srx", "js
 
 GRAPH_FORMATS = (
     TURTLE,
-    Format("application/n-triples", ".nt", ox.RdfFormat.N_TRIPLES),
+    N_TRIPLES,
     JSONLD,
     Format("application/rdf+xml", ".rdf", ox.RdfFormat.RDF_XML),
 )

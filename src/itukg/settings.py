@@ -23,6 +23,11 @@ def default_home() -> Path:
     return (Path(cache) if cache else Path.home() / ".cache") / "itukg"
 
 
+def cores() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 class Settings(BaseSettings):
     """The settings of one run."""
 
@@ -35,8 +40,36 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="Address on which `serve` listens.")
     port: int = Field(default=8000, ge=0, le=65535, description="Port on which `serve` listens; 0 picks a free one.")
     timeout: float = Field(default=10.0, gt=0, description="Seconds that a query may take, from its arrival.")
-    threads: int = Field(default=4, ge=1, le=64, description="Queries evaluated at the same time.")
+    workers: int = Field(
+        default_factory=cores, ge=1, le=64, description="Processes that evaluate queries: by default one per core."
+    )
+    slow: int = Field(
+        default=2, ge=1, le=64, description="Further processes for queries that take long, so that they delay no other."
+    )
+    memory: int = Field(
+        default=500_000_000, ge=0, description="Memory that one query may take, in bytes; 0 is without limit."
+    )
+    sending: float = Field(
+        default=60.0, gt=0, description="Seconds that a client may take to read an answer too large to be held."
+    )
     query_size: int = Field(default=200_000, ge=1, description="Largest request body or query that is read, in bytes.")
+    queue: int = Field(default=256, ge=1, description="Queries that may wait for their turn.")
+    queue_client: int = Field(default=64, ge=1, description="Queries of one client that may wait for their turn.")
+    strikes: int = Field(
+        default=60,
+        ge=0,
+        description="Queries of one client a minute that may hit a limit, then 429; 0 is without limit.",
+    )
+    rate: int = Field(
+        default=0, ge=0, description="Queries of one client a minute that are evaluated, then 429; 0 is without limit."
+    )
+    cache: int = Field(default=64_000_000, ge=0, description="Bytes of answers that are kept for whoever asks again.")
+    slow_log: float = Field(
+        default=1.0, ge=0, description="Seconds after which a query is logged as slow, by its hash."
+    )
+    services: tuple[str, ...] = Field(
+        default=(), description="IRIs that SERVICE may name, as a JSON list; by default none."
+    )
     sources: Path | None = Field(
         default=None, description="Folder with the text copies of the source documents, for `evidence`."
     )

@@ -1,19 +1,21 @@
 """The seam to the engine: a query goes in with the syntax of its answer, bytes come out.
 
-Whoever evaluates also writes, so the syntax is chosen before. `query_form` tells what a query yields
+Whoever evaluates also writes, so the syntax is chosen before. `read_query` tells what a query yields
 without evaluating it; `Store` is what every engine offers; `open_store` picks the engine.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Literal, Protocol
 
 import pyoxigraph as ox
 
 from itukg.errors import QueryRefused, SyntaxProblem
-from itukg.formats import BOOLEAN_FORMATS, GRAPH_FORMATS, TABLE_FORMATS, Format
+from itukg.formats import BOOLEAN_FORMATS, GRAPH_FORMATS, N_TRIPLES, TABLE_FORMATS, Format
+from itukg.settings import Settings
 
 Form = Literal["SELECT", "ASK", "CONSTRUCT", "DESCRIBE"]
 Row = Mapping[str, ox.NamedNode | ox.BlankNode | ox.Literal]
@@ -31,39 +33,78 @@ class Dataset:
 
 
 @dataclass(frozen=True)
+class Query:
+    """A query that may be run: its text, what it yields, and what must be known of it beforehand."""
+
+    text: str
+    form: Form
+    volatile: bool = False
+    """Whether two answers may differ: it calls NOW, RAND, UUID or STRUUID, or asks another service."""
+    federated: bool = False
+    """Whether it asks another service, one that the operator allows."""
+
+
+class Body(Protocol):
+    """The bytes of an answer, in pieces; closed, so that what still writes it stops."""
+
+    def __aiter__(self) -> "Body": ...
+    async def __anext__(self) -> bytes: ...
+    async def aclose(self) -> None:
+        """Stop what still writes."""
+        ...
+
+
+@dataclass(frozen=True)
 class Answer:
-    """What a query gave: its media type, and its bytes in pieces."""
+    """What a query gave: its media type, its bytes in pieces, and the seconds that the engine took for the first of them."""
 
     media_type: str
-    body: Iterator[bytes]
+    body: Body
+    seconds: float = 0.0
+
+    async def read(self) -> bytes:
+        """Return all bytes."""
+        return b"".join([piece async for piece in self.body])
 
 
 class Store(Protocol):
     """A triple store that holds one release. Every engine passes the same contract tests."""
 
-    def answer(self, query: str, dataset: Dataset, syntax: Format, seconds: float) -> Answer:
-        """Evaluate `query` and write its result in `syntax`.
+    async def answer(
+        self, query: Query, dataset: Dataset, syntax: Format, *, deadline: float = inf, client: str = ""
+    ) -> Answer:
+        """Evaluate `query` and write its result in `syntax`, before `deadline` of the monotonic clock.
 
-        Raises SyntaxProblem for what is not SPARQL, QueryRefused for SERVICE, LOAD and updates, and
-        TimeLimit when there is no answer after `seconds`.
+        `client` is who asks: clients take turns. Raises SyntaxProblem for what is not SPARQL, QueryRefused for what
+        the engine does not run, TimeLimit and MemoryLimit for what it does not manage, and Overloaded where too
+        many wait. A body that cannot be finished raises while it is read, so that nobody takes a part for the whole.
         """
         ...
 
-    def rows(self, query: str) -> list[Row]:
-        """Return the solutions of one of our own SELECT queries: variable → term, unbound ones absent."""
+    async def close(self) -> None:
+        """Let go of processes and connections."""
         ...
 
-    def triples(self, query: str) -> list[ox.Triple]:
-        """Return the triples of one of our own CONSTRUCT queries."""
-        ...
 
-    def load(self, path: Path) -> None:
-        """Add the quads of an N-Quads file."""
-        ...
+async def rows(store: Store, query: str) -> list[Row]:
+    """Return the solutions of one of our own SELECT queries: variable → term, unbound ones absent."""
+    answer = await store.answer(read_query(query), Dataset(), TABLE_FORMATS[0])
+    solutions = ox.parse_query_results(await answer.read(), format=ox.QueryResultsFormat.JSON)
+    assert isinstance(solutions, ox.QuerySolutions)
+    names_ = [variable.value for variable in solutions.variables]
+    return [{n: s[n] for n in names_ if s[n] is not None} for s in solutions]
 
-    def graphs(self) -> dict[str, int]:
-        """Return each named graph with its number of triples, sorted by name."""
-        ...
+
+async def triples(store: Store, query: str) -> list[ox.Triple]:
+    """Return the triples of one of our own CONSTRUCT queries."""
+    answer = await store.answer(read_query(query), Dataset(), N_TRIPLES)
+    return [quad.triple for quad in ox.parse(await answer.read(), format=ox.RdfFormat.N_TRIPLES)]
+
+
+async def graphs(store: Store) -> dict[str, int]:
+    """Return each named graph with its number of triples, sorted by name."""
+    found = await rows(store, "SELECT ?g (COUNT(*) AS ?n) WHERE { GRAPH ?g { ?s ?p ?o } } GROUP BY ?g ORDER BY ?g")
+    return {row["g"].value: int(row["n"].value) for row in found}
 
 
 # One linear pass (nothing in it backtracks); whatever it matches holds no keyword or bracket of the query's own.
@@ -76,31 +117,45 @@ _OPAQUE = re.compile(
 )
 _PROLOGUE = re.compile(r"\s*(?:(?:BASE|VERSION|PREFIX\s+[^\s:]*:)\s*)*", re.IGNORECASE)
 _UPDATES = ("INSERT", "DELETE", "LOAD", "CLEAR", "DROP", "CREATE", "ADD", "MOVE", "COPY", "WITH")
+_VOLATILE = re.compile(r"\b(?:NOW|RAND|UUID|STRUUID|BNODE)\s*\(", re.IGNORECASE)
 _SERVICE = re.compile(r"(?<![?$:\w-])SERVICE(?![\w:-])", re.IGNORECASE)
+HELD = 16_000_000
+"""Bytes of an answer that are collected before it is sent; a larger one is streamed."""
 NESTING = 200
 """How deep a query may nest its brackets: the parser recurses, and a few thousand levels overflow its stack."""
 OPERATORS = 20_000
 """How many operators a query may hold: the parser recurses into each of them too."""
 
 
-def query_form(query: str) -> Form:
-    """Return what `query` yields, read from its first keyword after the prologue.
+def blank_out(query: str) -> str:
+    """Return `query` with its strings, IRIs and comments as blanks: every other character stays in its place."""
+    return _OPAQUE.sub(lambda found: re.sub(r"[^\n]", " ", found[0]), query)
 
-    Raises QueryRefused for updates, SERVICE, and nesting deeper than NESTING; SyntaxProblem where no
-    query form stands first. The refusal is for the user's sake: the engine itself is given no network.
-    """
-    bare = _OPAQUE.sub(lambda found: re.sub(r"[^\n]", " ", found[0]), query)
+
+def after_prologue(bare: str) -> int:
+    """Return where the query form stands in a query that was blanked out."""
     prologue = _PROLOGUE.match(bare)
-    word = re.match(r"\w*", bare[prologue.end() :] if prologue else bare)
-    first = word.group().upper() if word else ""
+    return prologue.end() if prologue else 0
+
+
+def read_query(text: str, services: Collection[str] = ()) -> Query:
+    """Tell what the query `text` yields, without evaluating it; `services` are the IRIs that SERVICE may name.
+
+    Raises QueryRefused for updates, other services, and more nesting or operators than NESTING and OPERATORS;
+    SyntaxProblem where no query form stands first. The refusal is for the user's sake: what evaluates has no network.
+    """
+    bare = blank_out(text)
+    at = after_prologue(bare)
+    word = re.compile(r"\w*").match(bare, at)
+    first = word[0].upper() if word else ""
     if first in _UPDATES:
         raise QueryRefused(
             f"This service is read-only: {first} is an update. Ask with SELECT, ASK, CONSTRUCT or DESCRIBE."
         )
-    if _SERVICE.search(bare):
-        raise QueryRefused(
-            "SERVICE is not run here: this service sends no requests. Query the other endpoint yourself."
-        )
+    asked = [_service_named(text, bare, found.end()) for found in _SERVICE.finditer(bare)]
+    if any(iri not in services for iri in asked):
+        others = f"services but {', '.join(services)}" if services else "other services"
+        raise QueryRefused(f"SERVICE is not run here: this server asks no {others}. Query the other endpoint yourself.")
     depth = 0
     for bracket in re.findall(r"[{}()\[\]]", bare):
         depth += 1 if bracket in "{([" else -1
@@ -109,8 +164,8 @@ def query_form(query: str) -> Form:
     if len(re.findall(r"[-+*/!|&=<>^?]", bare)) > OPERATORS:
         raise QueryRefused(f"The query holds more than {OPERATORS} operators; use VALUES or IN, or ask in parts.")
     if first in ("SELECT", "ASK", "CONSTRUCT", "DESCRIBE"):
-        return first  # type: ignore[return-value]  # narrowed by the membership test above
-    at = prologue.end() if prologue else 0
+        volatile = bool(asked) or _VOLATILE.search(bare) is not None
+        return Query(text, first, volatile, bool(asked))  # type: ignore[arg-type]  # narrowed by the membership test
     line, column = bare.count("\n", 0, at) + 1, at - bare.rfind("\n", 0, at)
     found = f", found {first}." if first else "."
     raise SyntaxProblem(
@@ -118,15 +173,24 @@ def query_form(query: str) -> Form:
     )
 
 
+def _service_named(text: str, bare: str, at: int) -> str | None:
+    """Return the IRI in full that follows SERVICE at `at`, or None where a variable or a prefixed name does."""
+    silent = re.compile(r"\s*SILENT\b", re.IGNORECASE).match(bare, at)
+    at = silent.end() if silent else at
+    brace = bare.find("{", at)
+    if brace < 0 or bare[at:brace].strip():
+        return None
+    named = [found[0] for found in _OPAQUE.finditer(text, at, brace) if found[0].startswith("<")]
+    return named[0][1:-1] if len(named) == 1 else None
+
+
 def offers_for(form: Form) -> tuple[Format, ...]:
     """Return the syntaxes in which a query of this form can be answered, best first."""
     return {"SELECT": TABLE_FORMATS, "ASK": BOOLEAN_FORMATS}.get(form, GRAPH_FORMATS)
 
 
-def open_store(path: Path, threads: int = 4) -> Store:
-    """Return a store that holds the release in the N-Quads file `path`."""
+async def open_store(release: Path, settings: Settings) -> Store:
+    """Return a store that holds the release in the N-Quads file `release`, ready to answer."""
     from itukg.store.embedded import EmbeddedStore
 
-    store = EmbeddedStore(threads)
-    store.load(path)
-    return store
+    return await EmbeddedStore.open(release, settings)

@@ -1,26 +1,30 @@
 """The application: the routers put together, errors as problems, headers that every answer carries."""
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
+from typing import Any
 
+import anyio
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
-from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from itukg import __version__, names
-from itukg.errors import ItukgError, NotReady
-from itukg.formats import write_json
+from itukg import __version__
+from itukg.errors import ItukgError
 from itukg.release import Release
 from itukg.settings import Settings
 from itukg.web import pages, reports, resources, sparql
+from itukg.web.answers import problem, problem_of
 from itukg.web.service import Service
 
-PROBLEM = "application/problem+json"
-SECURITY_HEADERS = (
+log = logging.getLogger("itukg")
+
+FRAME = (
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-expose-headers", b"ETag, Link, Retry-After, Server-Timing"),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"same-origin"),
     (
@@ -28,6 +32,7 @@ SECURITY_HEADERS = (
         b"default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     ),
 )
+"""Headers of every answer: everything may be read from anywhere, and no page of ours runs or fetches anything."""
 
 
 def create_app(settings: Settings, release: Release) -> FastAPI:
@@ -36,11 +41,13 @@ def create_app(settings: Settings, release: Release) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        loading = asyncio.create_task(service.load())
-        yield
-        await loading
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(service.load)
+            yield
+            tasks.cancel_scope.cancel()
+        await service.close()
 
-    app = FastAPI(
+    app = Application(
         title="itukg",
         version=__version__,
         summary="The ITU results knowledge graph: SPARQL, JSON-LD and SHACL reports.",
@@ -50,20 +57,33 @@ def create_app(settings: Settings, release: Release) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.service = service
-    for router in (pages.router, sparql.router, resources.router, reports.router):
+    for router in (pages.router, resources.router, reports.router):
         app.include_router(router)
     app.add_exception_handler(ItukgError, _answer_error)
     app.add_exception_handler(HTTPException, _answer_http_error)
-    app.add_middleware(Frame)
-    app.add_middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["GET", "HEAD", "POST"], allow_headers=["*"])
+    endpoint = sparql.Endpoint(service, pages.sparql_page)
+    app.add_middleware(Frame, endpoints={sparql.PATH: endpoint}, routes=app.routes)
     return app
 
 
-class Frame:
-    """What holds for every answer: HEAD is GET without its body, SECURITY_HEADERS, and a failure is a problem."""
+class Application(FastAPI):
+    """FastAPI, whose description of itself includes the endpoint that it does not route."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+    def openapi(self) -> dict[str, Any]:
+        """Return the OpenAPI description."""
+        if not self.openapi_schema:
+            super().openapi()["paths"][sparql.PATH] = sparql.openapi()
+        return super().openapi()
+
+
+class Frame:
+    """What holds for every answer: the headers of FRAME, HEAD is GET without its body, OPTIONS, and a failure is a problem.
+
+    `endpoints` are plain ASGI applications by path, for which the router is not asked.
+    """
+
+    def __init__(self, app: ASGIApp, endpoints: dict[str, ASGIApp], routes: list[BaseRoute]) -> None:
+        self.app, self.endpoints, self.routes = app, endpoints, routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, and the answer back."""
@@ -77,51 +97,62 @@ class Frame:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                message["headers"] = [*message["headers"], *SECURITY_HEADERS]
+                message["headers"] = [*message["headers"], *FRAME]
             elif head:
                 message = {**message, "body": b""}
             await send(message)
 
+        if scope["method"] == "OPTIONS":
+            await self._options(scope)(scope, receive, send_framed)
+            return
+        if head:
+            scope = {**scope, "method": "GET", "head": True}
         try:
-            await self.app({**scope, "method": "GET"} if head else scope, receive, send_framed)
+            await self.endpoints.get(scope["path"], self.app)(scope, receive, send_framed)
         except Exception:
-            logging.getLogger("itukg").exception("%s %s", scope["method"], scope["path"])
+            log.exception("%s %s", scope["method"], scope["path"])
             if started:
                 raise
-            failure = _problem(500, "about:blank", "Internal Server Error", "The fault is ours; it is in the log.", {})
+            failure = problem(500, "about:blank", "Internal Server Error", "The fault is ours; it is in the log.")
             await failure(scope, receive, send_framed)
+
+    def _options(self, scope: Scope) -> Response:
+        """Answer OPTIONS, and the question that a browser asks before a request to another origin."""
+        methods = ", ".join(methods_of(self.routes, scope))
+        if not methods:
+            return problem(404, "about:blank", "Not Found", f"OPTIONS {scope['path']}")
+        headers = {
+            "Allow": methods,
+            "Access-Control-Allow-Methods": methods,
+            "Access-Control-Allow-Headers": "Accept, Content-Type, If-None-Match, If-Modified-Since",
+            "Access-Control-Max-Age": "86400",
+        }
+        if "QUERY" in methods:
+            headers["Accept-Query"] = ", ".join(f'"{media_type}"' for media_type in sparql.REQUEST_TYPES)
+        return Response(status_code=204, headers=headers)
+
+
+def methods_of(routes: list[BaseRoute], scope: Scope) -> list[str]:
+    """Return the methods that a path has, sorted; none where there is no such path."""
+    if scope["path"] == sparql.PATH:
+        return list(sparql.METHODS)
+    found: set[str] = set()
+    for route in routes:
+        if route.matches(scope)[0] != Match.NONE:
+            found |= getattr(route, "methods", None) or set()
+    return sorted(found | {"HEAD", "OPTIONS"}) if found else []
 
 
 async def _answer_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ItukgError)
     if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        logging.getLogger("itukg").warning("%s %s: %s", request.method, request.url.path, error)
-    headers = {"Retry-After": "2"} if isinstance(error, NotReady) else {}
-    return _problem(error.status, error.problem_type, error.title, str(error), headers, extras=error.extras())
+        log.warning("%s %s: %s", request.method, request.url.path, error)
+    return problem_of(error)
 
 
 async def _answer_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    headers = dict(error.headers or {})
+    response = problem(error.status_code, "about:blank", error.detail, f"{request.method} {request.url.path}")
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        headers["Allow"] = "GET, HEAD, POST" if request.url.path == "/sparql" else "GET, HEAD"
-    return _problem(error.status_code, "about:blank", error.detail, f"{request.method} {request.url.path}", headers)
-
-
-def _problem(
-    status: int,
-    kind: str,
-    title: str,
-    detail: str,
-    headers: dict[str, str],
-    *,
-    extras: dict[str, object] | None = None,
-) -> Response:
-    problem = {
-        "type": kind if ":" in kind else f"{names.BASE}problem/{kind}",
-        "title": title,
-        "status": status,
-        "detail": detail,
-        **(extras or {}),
-    }
-    return Response(write_json(problem), status, headers, PROBLEM)
+        response.headers["Allow"] = ", ".join(methods_of(request.app.routes, request.scope))
+    return response

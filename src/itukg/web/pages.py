@@ -1,13 +1,13 @@
 """For people and operators: the front page, health and readiness."""
 
 from fastapi import APIRouter, Request, Response
-from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 from itukg import names
-from itukg.errors import NotReady
+from itukg.errors import BadRequest, NotReady
 from itukg.html import render
-from itukg.store import Store
+from itukg.store import Store, rows
 from itukg.web.service import service_of
 
 router = APIRouter()
@@ -17,7 +17,7 @@ router = APIRouter()
 async def home(request: Request) -> Response:
     """Return the front page: what this is, the plans, three ways in."""
     service = service_of(request)
-    plans = await run_in_threadpool(_plans, service.store)
+    plans = await _plans(service.store)
     example = plans[0]["iri"] if plans else names.ONTOLOGY
     page = render(
         "home.html",
@@ -27,6 +27,17 @@ async def home(request: Request) -> Response:
         triples=service.release.manifest["merged"],
     )
     return Response(page, media_type="text/html")
+
+
+async def sparql_page(_request: Request) -> Response:
+    """Describe the service to whoever sends no query."""
+    raise BadRequest('No query. Send one as "?query=…", as a form with "query", or as application/sparql-query.')
+
+
+@router.get("/metrics", response_class=Response)
+async def metrics(request: Request) -> Response:
+    """Return what this server has done, in the text format of Prometheus."""
+    return Response(generate_latest(service_of(request).counts.registry), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
 @router.get("/healthz")
@@ -39,14 +50,15 @@ async def healthz() -> dict[str, str]:
 async def readyz(request: Request) -> JSONResponse:
     """Tell whether queries are answered: 503 until they are."""
     service = service_of(request)
-    if not await run_in_threadpool(service.store.rows, "SELECT ?s WHERE { ?s ?p ?o } LIMIT 1"):
+    if not await rows(service.store, "SELECT ?s WHERE { ?s ?p ?o } LIMIT 1"):
         raise NotReady("The store holds nothing. Build a release with: itukg build")
     return JSONResponse({"status": "ready", "release": service.release.name})
 
 
-def _plans(store: Store) -> list[dict[str, str]]:
+async def _plans(store: Store) -> list[dict[str, str]]:
     itu, rdfs = names.ITU, names.PREFIXES["rdfs"]
-    rows = store.rows(
-        f"SELECT ?iri ?label ?status WHERE {{ ?iri a <{itu}Plan> ; <{rdfs}label> ?label ; <{itu}status> ?status }} ORDER BY ?iri"
+    found = await rows(
+        store,
+        f"SELECT ?iri ?label ?status WHERE {{ ?iri a <{itu}Plan> ; <{rdfs}label> ?label ; <{itu}status> ?status }} ORDER BY ?iri",
     )
-    return [{key: term.value for key, term in row.items() if not isinstance(term, str)} for row in rows]
+    return [{key: term.value for key, term in row.items()} for row in found]

@@ -5,7 +5,6 @@ from typing import Any
 
 import pyoxigraph as ox
 from fastapi import APIRouter, Request, Response
-from fastapi.concurrency import run_in_threadpool
 
 from itukg import names
 from itukg.errors import NotFound
@@ -23,7 +22,7 @@ from itukg.formats import (
     write_json,
 )
 from itukg.html import local_link, render
-from itukg.store import Row, Store
+from itukg.store import Row, Store, rows, triples
 from itukg.web.service import service_of, wanted
 
 router = APIRouter()
@@ -67,7 +66,7 @@ async def json_ld_context() -> Response:
 async def _thing(request: Request, namespace: str, path: str) -> Response:
     path, suffix = split_suffix(path, THING_FORMATS)
     syntax = wanted(request, THING_FORMATS, suffix)
-    content = await run_in_threadpool(describe, service_of(request).store, namespace + path, syntax)
+    content = await describe(service_of(request).store, namespace + path, syntax)
     return Response(content, media_type=syntax.media_type, headers={"Vary": "Accept"})
 
 
@@ -76,23 +75,23 @@ async def _graph(request: Request, name: str, suffix: str) -> Response:
         raise NotFound(f"No /{name}{suffix}; known suffixes: {', '.join(f.suffix for f in GRAPH_FORMATS)}.")
     syntax = wanted(request, GRAPH_FORMATS, suffix.removeprefix(".") or None)
     query = f"CONSTRUCT {{ ?s ?p ?o }} WHERE {{ GRAPH <{names.graph(name)}> {{ ?s ?p ?o }} }}"
-    triples = await run_in_threadpool(service_of(request).store.triples, query)
-    return Response(write_graph(triples, syntax), media_type=syntax.media_type, headers={"Vary": "Accept"})
+    found = await triples(service_of(request).store, query)
+    return Response(write_graph(found, syntax), media_type=syntax.media_type, headers={"Vary": "Accept"})
 
 
-def describe(store: Store, iri: str, syntax: Format) -> bytes:
+async def describe(store: Store, iri: str, syntax: Format) -> bytes:
     """Return what the graph says of `iri`: its triples with those of its linkages. Raises NotFound where nothing is said.
 
     Entailed links are included, entailed types are not: a thing shows its most specific class.
     """
-    triples = store.triples(_about(iri)) if _is_iri(iri) else []
-    if not triples:
+    found = await triples(store, _about(iri)) if _is_iri(iri) else []
+    if not found:
         raise NotFound(f'Nothing is known of <{iri}>. Plans are listed at /; codes are as printed ("output/2.1").')
     if syntax is JSONLD:
-        return write_json(compact([_tree(iri, triples)]))
+        return write_json(compact([_tree(iri, found)]))
     if syntax is HTML:
-        return _page(store, iri)
-    return write_graph(triples, syntax)
+        return await _page(store, iri)
+    return write_graph(found, syntax)
 
 
 def _is_iri(text: str) -> bool:
@@ -113,9 +112,9 @@ CONSTRUCT {{ <{iri}> ?p ?o . ?linkage ?lp ?lo }} WHERE {{
 }}"""
 
 
-def _tree(iri: str, triples: list[ox.Triple]) -> dict[str, Any]:
+def _tree(iri: str, about: list[ox.Triple]) -> dict[str, Any]:
     """Return the node object of `iri` with its linkages hung on it by a reverse property."""
-    nodes = {node["@id"]: node for node in expanded(triples)}
+    nodes = {node["@id"]: node for node in expanded(about)}
     root = nodes.pop(iri)
     linkages = []
     for node in nodes.values():
@@ -125,17 +124,20 @@ def _tree(iri: str, triples: list[ox.Triple]) -> dict[str, Any]:
     return root | ({"@reverse": {_LINKAGES: linkages}} if linkages else {})
 
 
-def _page(store: Store, iri: str) -> bytes:
-    outgoing = _links(store, f"<{iri}>", "?o", "FILTER(?property != rdf:type)")
-    incoming = _links(
+async def _page(store: Store, iri: str) -> bytes:
+    outgoing = await _links(store, f"<{iri}>", "?o", "FILTER(?property != rdf:type)")
+    incoming = await _links(
         store,
         "?o",
         f"<{iri}>",
         "FILTER NOT EXISTS { ?o a itu:Linkage } FILTER NOT EXISTS { ?property owl:inverseOf|^owl:inverseOf ?inverse }",
     )
-    types = store.rows(f"""{names.PROLOGUE}
+    types = await rows(
+        store,
+        f"""{names.PROLOGUE}
 SELECT DISTINCT ?type ?label WHERE {{ GRAPH ?g {{ <{iri}> a ?type }} FILTER(?g != <{names.graph("entailed")}>)
-  OPTIONAL {{ ?type rdfs:label ?label }} }} ORDER BY ?type""")
+  OPTIONAL {{ ?type rdfs:label ?label }} }} ORDER BY ?type""",
+    )
     first = {str(row["property"]): row["label"] for row in reversed(outgoing)}
     title = {
         "iri": iri,
@@ -146,17 +148,20 @@ SELECT DISTINCT ?type ?label WHERE {{ GRAPH ?g {{ <{iri}> a ?type }} FILTER(?g !
     return render("thing.html", thing=title, path=local_link(iri), outgoing=outgoing, incoming=incoming)
 
 
-def _links(store: Store, subject: str, value: str, condition: str) -> list[dict[str, str | None]]:
+async def _links(store: Store, subject: str, value: str, condition: str) -> list[dict[str, str | None]]:
     """Return a cell for each link between `subject` and `value`, one of which is ?o, with its evidence."""
-    rows = store.rows(f"""{names.PROLOGUE}
+    found = await rows(
+        store,
+        f"""{names.PROLOGUE}
 SELECT ?property (SAMPLE(?pl) AS ?property_label) ?o (SAMPLE(?ol) AS ?label) (SAMPLE(?on) AS ?notation)
        (SAMPLE(?b) AS ?basis) (SAMPLE(?q) AS ?quote) (SAMPLE(?s) AS ?section) (SAMPLE(?l) AS ?line) WHERE {{
   {subject} ?property {value} {condition}
   OPTIONAL {{ ?property rdfs:label ?pl }} OPTIONAL {{ ?o rdfs:label ?ol }} OPTIONAL {{ ?o skos:notation ?on }}
   OPTIONAL {{ ?linkage itu:subject {subject} ; itu:predicate ?property ; itu:object {value} ; itu:basis/rdfs:label ?b
     OPTIONAL {{ ?linkage itu:quote ?q ; itu:section ?s ; itu:line ?l }} }}
-}} GROUP BY ?property ?o ORDER BY ?property STRLEN(?notation) ?notation ?o""")
-    return [_cell(row) for row in rows]
+}} GROUP BY ?property ?o ORDER BY ?property STRLEN(?notation) ?notation ?o""",
+    )
+    return [_cell(row) for row in found]
 
 
 def _cell(row: Row) -> dict[str, str | None]:

@@ -1,15 +1,71 @@
-"""What every endpoint works with: the release that is served, its store, and the settings."""
+"""What every endpoint works with: the release that is served, its store, its cache, quotas and counts."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from time import time
 
 from fastapi import Request
-from fastapi.concurrency import run_in_threadpool
+from limits import RateLimitItemPerMinute
+from limits.storage import MemoryStorage
+from limits.strategies import FixedWindowRateLimiter
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from itukg.errors import NotReady
+from itukg.errors import MemoryLimit, NotReady, Quota, TimeLimit
 from itukg.formats import Format, choose
 from itukg.release import Release
 from itukg.settings import Settings
 from itukg.store import Store, open_store
+from itukg.web.answers import Cache
+
+
+class Quotas:
+    """What one client may ask for in a minute: queries that are evaluated, and queries that hit a limit."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._limiter = FixedWindowRateLimiter(MemoryStorage())
+        self._rate = RateLimitItemPerMinute(settings.rate) if settings.rate else None
+        self._strikes = RateLimitItemPerMinute(settings.strikes) if settings.strikes else None
+
+    @contextmanager
+    def evaluating(self, client: str) -> Iterator[None]:
+        """Count a query of `client`. Raises Quota when this minute's queries are used up."""
+        if self._strikes and not self._limiter.test(self._strikes, "strikes", client):
+            raise self._quota(
+                self._strikes, "strikes", client, "queries of yours hit their limit of time or memory in this minute"
+            )
+        if self._rate and not self._limiter.hit(self._rate, "rate", client):
+            raise self._quota(self._rate, "rate", client, "queries of yours were evaluated in this minute")
+        try:
+            yield
+        except (TimeLimit, MemoryLimit):
+            if self._strikes:
+                self._limiter.hit(self._strikes, "strikes", client)
+            raise
+
+    def _quota(self, item: RateLimitItemPerMinute, name: str, client: str, what: str) -> Quota:
+
+        wait = max(1, round(self._limiter.get_window_stats(item, name, client).reset_time - time()))
+        return Quota(f"{item.amount} {what}. Go on in {wait} s.", wait)
+
+
+class Counts:
+    """What /metrics tells, in the terms of Prometheus."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.queries = Counter(
+            "itukg_queries", "Queries by form and outcome.", ["form", "outcome"], registry=self.registry
+        )
+        self.seconds = Histogram(
+            "itukg_query_seconds",
+            "Seconds from the arrival of a query to its answer, by form; answers from the cache do not count.",
+            ["form"],
+            registry=self.registry,
+            buckets=(0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30),
+        )
+        self.cached = self.queries.labels("any", "cached")
+        self.known = self.queries.labels("any", "not modified")
 
 
 @dataclass
@@ -19,6 +75,17 @@ class Service:
     settings: Settings
     release: Release
     _store: Store | None = None
+    cache: Cache = field(init=False)
+    quotas: Quotas = field(init=False)
+    counts: Counts = field(default_factory=Counts)
+
+    def __post_init__(self) -> None:
+        """Make what the settings describe."""
+        self.cache = Cache(self.settings.cache)
+        self.quotas = Quotas(self.settings)
+        Gauge("itukg_cache_bytes", "Bytes of answers held.", registry=self.counts.registry).set_function(
+            self.cache.size
+        )
 
     @property
     def store(self) -> Store:
@@ -29,7 +96,13 @@ class Service:
 
     async def load(self) -> None:
         """Load the release into a store, beside the event loop."""
-        self._store = await run_in_threadpool(open_store, self.release.dataset, self.settings.threads)
+        self._store = await open_store(self.release.dataset, self.settings)
+
+    async def close(self) -> None:
+        """Let go of the store."""
+        if self._store is not None:
+            await self._store.close()
+            self._store = None
 
 
 def service_of(request: Request) -> Service:

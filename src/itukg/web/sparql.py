@@ -1,72 +1,237 @@
-"""For researchers: the SPARQL endpoint (SPARQL 1.1 Protocol, query operation)."""
+"""For researchers: the SPARQL endpoint (SPARQL 1.1 Protocol, query operation; the QUERY method of RFC 10008).
 
+A plain ASGI application: an answer that is held already leaves after one look into the cache.
+"""
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from http import HTTPStatus
+from time import monotonic
 from typing import Any
 from urllib.parse import parse_qsl
 
-from fastapi import APIRouter, Request, Response
-from fastapi.concurrency import run_in_threadpool
+from fastapi import Request, Response
+from starlette.types import Receive, Scope, Send
 
-from itukg.errors import BadRequest, QueryRefused, TooLarge, UnsupportedMediaType
-from itukg.store import Dataset, offers_for, query_form
-from itukg.web.service import service_of, wanted
+from itukg.errors import (
+    BadRequest,
+    ItukgError,
+    NotAllowed,
+    QueryRefused,
+    TooLarge,
+    TooSlow,
+    UnsupportedMediaType,
+)
+from itukg.formats import Format
+from itukg.settings import Settings
+from itukg.store import HELD, Answer, Body, Dataset, Query, offers_for, read_query
+from itukg.store.describe import ask
+from itukg.web.answers import Header, Held, media_type_header, problem_of, takes_gzip
+from itukg.web.service import Service, wanted
 
-router = APIRouter()
+log = logging.getLogger("itukg")
 
+PATH = "/sparql"
 FORM = "application/x-www-form-urlencoded"
 SPARQL_QUERY = "application/sparql-query"
 REQUEST_TYPES = (FORM, SPARQL_QUERY)
-"""Media types of a POST body."""
+"""Media types of the body of POST and QUERY."""
+METHODS = ("GET", "HEAD", "OPTIONS", "POST", "QUERY")
 
-_PARAMETERS = [
-    {"name": name, "in": "query", "required": False, "description": text, "schema": {"type": "string"}}
-    for name, text in {
-        "query": "The SPARQL query.",
-        "default-graph-uri": "A graph that the query sees as its default graph; may be repeated.",
-        "named-graph-uri": "A graph that the query may name with GRAPH; may be repeated.",
-        "timeout": "Seconds to wait, up to the server's own limit.",
-        "format": "The syntax of the answer, by suffix or media type; overrides Accept.",
-    }.items()
-]
-_BODY = {"content": {media_type: {"schema": {"type": "string"}} for media_type in REQUEST_TYPES}}
-_ANSWERS: dict[int | str, dict[str, Any]] = {
-    400: {"description": "The request or the query cannot be understood."},
-    406: {"description": "The answer cannot be written in the requested syntax."},
-    504: {"description": "The query hit its time limit."},
+_NEGOTIATED = (b"accept", b"accept-encoding")
+_RECEIVING = 10.0
+"""Seconds in which the body of a request must have arrived."""
+_WATCHED_AFTER = 0.05
+"""Seconds after which a client that has left is noticed."""
+_QUICK = 200_000
+"""Bytes that are hashed and compressed at once; more of them in a thread."""
+
+_PARAMETERS = {
+    "query": "The SPARQL query.",
+    "default-graph-uri": "A graph that the query sees as its default graph; may be repeated.",
+    "named-graph-uri": "A graph that the query may name with GRAPH; may be repeated.",
+    "timeout": "Seconds to wait, up to the server's own limit.",
+    "format": "The syntax of the answer, by suffix or media type; overrides Accept.",
+}
+_ANSWERS = {
+    "200": "The answer, in the syntax the client likes best; without a query, the description of the service.",
+    "304": "The client has this answer already.",
+    "400": "The request or the query cannot be understood, or the query is one that is not run here.",
+    "406": "The answer cannot be written in the requested syntax.",
+    "413": "The request is too large.",
+    "415": "The body is in a syntax that is not read.",
+    "429": "The client has used up its queries for this minute.",
+    "503": "Too many queries wait; Retry-After tells when to try again.",
+    "504": "The query hit its time limit.",
 }
 
 
-@router.get("/sparql", openapi_extra={"parameters": _PARAMETERS}, responses=_ANSWERS, response_class=Response)
-async def ask_by_get(request: Request) -> Response:
-    """Answer the SPARQL query in `?query=`, in the syntax the client likes best."""
-    return await _answer(request, _pairs(request.scope["query_string"].decode("ascii", "replace")))
+def openapi() -> dict[str, Any]:
+    """Return the OpenAPI path item of the endpoint."""
+    answers = {status: {"description": text} for status, text in _ANSWERS.items()}
+    body = {"content": {media_type: {"schema": {"type": "string"}} for media_type in REQUEST_TYPES}, "required": True}
+    asked = [
+        {"name": name, "in": "query", "required": False, "description": text, "schema": {"type": "string"}}
+        for name, text in _PARAMETERS.items()
+    ]
+    return {
+        "get": {"summary": "Answer the SPARQL query in ?query=", "parameters": asked, "responses": answers},
+        "post": {
+            "summary": "Answer the SPARQL query in the body",
+            "parameters": [parameter for parameter in asked if parameter["name"] != "query"],
+            "requestBody": body,
+            "responses": answers,
+        },
+    }
 
 
-@router.post("/sparql", openapi_extra={"requestBody": _BODY}, responses=_ANSWERS, response_class=Response)
-async def ask_by_post(request: Request) -> Response:
-    """Answer the SPARQL query in the body: a form with `query`, or `application/sparql-query`."""
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type not in REQUEST_TYPES:
-        raise UnsupportedMediaType(
-            f'Send the query as {" or ".join(REQUEST_TYPES)}, not as "{media_type or "nothing"}".'
-        )
-    text = await _read(request)
-    # The form parser decodes the body; decoding it twice would turn "100%25" into "100%".
-    body = _pairs(text) if media_type == FORM else [("query", text)]
-    address = _pairs(request.scope["query_string"].decode("ascii", "replace"))
-    return await _answer(request, [*address, *body])
+@dataclass(frozen=True)
+class Question:
+    """All that an answer depends on, and how long it may take."""
+
+    query: Query
+    dataset: Dataset
+    syntax: Format
+    seconds: float
+    zipped: bool
+
+    @property
+    def key(self) -> Hashable:
+        """What is the same where the answer is."""
+        return self.query.text, self.dataset, self.syntax.media_type, self.zipped
 
 
-async def _answer(request: Request, parameters: list[tuple[str, str]]) -> Response:
-    service = service_of(request)
-    store = service.store
-    query = _query(parameters)
-    if len(query.encode()) > service.settings.query_size:
-        raise TooLarge(f"The query is longer than {service.settings.query_size} bytes.")
-    syntax = wanted(request, offers_for(query_form(query)), next(iter(_all(parameters, "format")), None))
-    seconds = _seconds(parameters, service.settings.timeout)
-    dataset = Dataset(_all(parameters, "default-graph-uri"), _all(parameters, "named-graph-uri"))
-    answer = await run_in_threadpool(store.answer, query, dataset, syntax, seconds)
-    return Response(b"".join(answer.body), media_type=answer.media_type, headers={"Vary": "Accept"})
+class BrokenOff(Exception):
+    """An answer that cannot be finished, though its beginning is sent."""
+
+
+class Endpoint:
+    """The ASGI application at PATH; `describe_service` answers a request without a query."""
+
+    def __init__(self, service: Service, describe_service: Callable[[Request], Awaitable[Response]]) -> None:
+        self._service, self._describe_service = service, describe_service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request: from the cache where the same was asked before, else from the store."""
+        headers: list[Header] = scope["headers"]
+        same: Hashable = None
+        if scope["method"] == "GET":
+            same = (scope["query_string"], *(pair for pair in headers if pair[0] in _NEGOTIATED))
+            held = self._service.cache.get(same)
+            if held is not None:
+                await self._send(held, "any", headers, send)
+                return
+        try:
+            await self._answer(Request(scope, receive, send), same, send)
+        except ItukgError as error:
+            if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                log.warning("%s %s: %s", scope["method"], PATH, error)
+            await problem_of(error)(scope, receive, send)
+        except BrokenOff as error:
+            # Without a last chunk, which the server then never sends: nobody takes a part for the whole.
+            log.warning("answer broken off: %s", error)
+
+    async def _answer(self, request: Request, same: Hashable, send: Send) -> None:
+        arrived = monotonic()
+        if request.method == "GET" and not request.scope["query_string"]:
+            response = await self._describe_service(request)
+            await response(request.scope, request.receive, send)
+            return
+        question = await _read(request, self._service.settings)
+        held = self._service.cache.get(question.key)
+        if held is None:
+            held = await self._evaluate(request, question, arrived, send)
+            if held is None:  # it is sent already, piece by piece
+                return
+        if not question.query.volatile:
+            self._service.cache.keep(held, question.key, *([same] if same else []))
+        await self._send(held, question.query.form, request.scope["headers"], send)
+
+    async def _send(self, held: Held, form: str, headers: list[Header], send: Send) -> None:
+        status = await held.send(headers, send)
+        self._service.counts.queries.labels(form, "sent" if status == HTTPStatus.OK else "not modified").inc()
+
+    async def _evaluate(self, request: Request, question: Question, arrived: float, send: Send) -> Held | None:
+        """Return the answer of the store; one that is too large to be held is sent as it comes, and None returned."""
+        service, client = self._service, _client(request)
+        deadline = arrived + question.seconds
+        with self._recorded(question.query, arrived):
+            async with _watched(request), AsyncExitStack() as stack:
+                with service.quotas.evaluating(client):
+                    answer = await ask(
+                        service.store,
+                        question.query,
+                        question.dataset,
+                        question.syntax,
+                        deadline=deadline,
+                        client=client,
+                    )
+                body = await stack.enter_async_context(aclosing(answer.body))
+                content, more = await _collected(body)
+                headers = self._headers(question, answer.seconds)
+                if more:
+                    try:
+                        async with asyncio.timeout(service.settings.sending):
+                            await _stream(content, body, [*headers, *_type_of(answer)], request.scope, send)
+                    except (ItukgError, TimeoutError) as error:
+                        raise BrokenOff(str(error) or "the client reads too slowly") from None
+                    return None
+        make = partial(Held.of, content, answer.media_type, headers, zipped=question.zipped)
+        return await asyncio.to_thread(make) if len(content) > _QUICK else make()
+
+    @contextmanager
+    def _recorded(self, query: Query, arrived: float) -> Iterator[None]:
+        """Count a query with its outcome and its time, and log one that is slow."""
+        counts, outcome = self._service.counts, "evaluated"
+        try:
+            yield
+        except BaseException as error:
+            outcome = error.problem_type if isinstance(error, ItukgError) else "broken off"
+            raise
+        finally:
+            seconds = monotonic() - arrived
+            counts.queries.labels(query.form, outcome).inc()
+            counts.seconds.labels(query.form).observe(seconds)
+            if seconds >= self._service.settings.slow_log:
+                digest = hashlib.sha256(query.text.encode()).hexdigest()[:16]
+                log.warning("slow query %s: %s, %s, %.2f s", digest, query.form, outcome, seconds)
+
+    def _headers(self, question: Question, seconds: float) -> list[Header]:
+        keep = b"no-store" if question.query.volatile else b"no-cache"  # held elsewhere, but asked for anew
+        timing = b"engine;dur=%.1f" % (seconds * 1000)
+        return [(b"vary", b"Accept, Accept-Encoding"), (b"cache-control", keep), (b"server-timing", timing)]
+
+
+async def _read(request: Request, settings: Settings) -> Question:
+    """Return what a request asks. Raises the errors that the protocol names (SPARQL 1.1 Protocol, 2.1)."""
+    if request.method not in METHODS:
+        raise NotAllowed(f"{request.method} is not a method of {PATH}.", METHODS)
+    parameters = _pairs(request.scope["query_string"].decode("ascii", "replace"))
+    if request.method != "GET":
+        media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if media_type not in REQUEST_TYPES:
+            raise UnsupportedMediaType(
+                f'Send the query as {" or ".join(REQUEST_TYPES)}, not as "{media_type or "nothing"}".'
+            )
+        text = await _body(request, settings.query_size)
+        # The form parser decodes the body; decoding it twice would turn "100%25" into "100%".
+        parameters += _pairs(text) if media_type == FORM else [("query", text)]
+    text = _query(parameters)
+    if len(text.encode()) > settings.query_size:
+        raise TooLarge(f"The query is longer than {settings.query_size} bytes.")
+    query = read_query(text, settings.services)
+    return Question(
+        query,
+        Dataset(_all(parameters, "default-graph-uri"), _all(parameters, "named-graph-uri")),
+        wanted(request, offers_for(query.form), next(iter(_all(parameters, "format")), None)),
+        _seconds(parameters, settings.timeout),
+        takes_gzip(request.headers.get("accept-encoding", "")),
+    )
 
 
 def _query(parameters: list[tuple[str, str]]) -> str:
@@ -88,6 +253,8 @@ def _pairs(encoded: str) -> list[tuple[str, str]]:
         return parse_qsl(encoded, keep_blank_values=True, errors="strict")
     except UnicodeDecodeError as error:
         raise BadRequest(f"A parameter is not UTF-8 once it is percent-decoded: {error.reason}.") from None
+    except ValueError as error:  # more than a thousand of them
+        raise BadRequest(f"The parameters cannot be read: {error}.") from None
 
 
 def _all(parameters: list[tuple[str, str]], name: str) -> tuple[str, ...]:
@@ -107,14 +274,77 @@ def _seconds(parameters: list[tuple[str, str]], limit: float) -> float:
     return min(seconds, limit)
 
 
-async def _read(request: Request) -> str:
-    limit = service_of(request).settings.query_size
+async def _body(request: Request, limit: int) -> str:
     body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > limit:
-            raise TooLarge(f"The request body is larger than {limit} bytes.")
+    try:
+        async with asyncio.timeout(_RECEIVING):
+            async for piece in request.stream():
+                body += piece
+                if len(body) > limit:
+                    raise TooLarge(f"The request body is larger than {limit} bytes.")
+    except TimeoutError:
+        raise TooSlow(f"The request body did not arrive within {_RECEIVING:g} s.") from None
     try:
         return body.decode()
     except UnicodeDecodeError as error:
         raise BadRequest(f"The body is not UTF-8 (byte {error.start}).") from None
+
+
+def _client(request: Request) -> str:
+    return request.client.host if request.client else ""
+
+
+async def _collected(body: Body) -> tuple[bytes, bool]:
+    """Return an answer, or what of it is more than HELD, and whether more may follow."""
+    pieces: list[bytes] = []
+    size = 0
+    async for piece in body:
+        pieces.append(piece)
+        size += len(piece)
+        if size > HELD:
+            return b"".join(pieces), True
+    return b"".join(pieces), False
+
+
+async def _stream(begin: bytes, body: Body, headers: list[Header], scope: Scope, send: Send) -> None:
+    """Send an answer as it comes, uncompressed. What cannot be finished is broken off: its last chunk never comes."""
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    piece: bytes | None = None if scope.get("head") else begin
+    while piece is not None:
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+        piece = await anext(body, None)
+    await send({"type": "http.response.body"})
+
+
+def _type_of(answer: Answer) -> list[Header]:
+    return [(b"content-type", media_type_header(answer.media_type))]
+
+
+@asynccontextmanager
+async def _watched(request: Request) -> AsyncIterator[None]:
+    """Give up what runs in the block when the client has left; looked at only after a while, as most is done by then."""
+    running = asyncio.current_task()
+    assert running is not None
+    watching: list[asyncio.Task[None]] = []
+    left = False
+
+    async def watch() -> None:
+        nonlocal left
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        left = True
+        running.cancel()
+
+    loop = asyncio.get_running_loop()
+    begin = loop.call_later(_WATCHED_AFTER, lambda: watching.append(loop.create_task(watch())))
+    try:
+        yield
+    except asyncio.CancelledError:
+        if not left:
+            raise
+        running.uncancel()
+        raise BrokenOff("the client has left") from None
+    finally:
+        begin.cancel()
+        for task in watching:
+            task.cancel()

@@ -1,0 +1,78 @@
+"""DESCRIBE as linked data needs it: what is said of a thing, what is said to it, and the evidence of its links.
+
+The standard leaves open what DESCRIBE yields (SPARQL 1.1 Query, 16.4). Here it is the symmetric concise bounded
+description: the triples that have the thing as subject or object, with the lists that they lead to, and each
+Linkage of the thing in full. It is asked in two plain queries, so every engine gives the same.
+"""
+
+import re
+from math import inf
+
+import pyoxigraph as ox
+
+from itukg import names
+from itukg.errors import SyntaxProblem
+from itukg.formats import TABLE_FORMATS, Format
+from itukg.store import Answer, Dataset, Query, Store, after_prologue, blank_out
+
+_GAP = r"(?:\s|#[^\n]*\n)*"
+_IRI = r"<[^<>\"{}|^`\\\s]*>|[^\s?$<>{}()#*\"']*:[^\s<>{}()\"']*"
+_NAMED = re.compile(rf"{_GAP}(?:(?P<all>\*)|(?P<variable>[?$]\w+)|(?P<iri>{_IRI}))")
+_FROM = re.compile(rf"{_GAP}FROM\b{_GAP}(?:NAMED\b{_GAP})?(?:{_IRI})", re.IGNORECASE)
+_LISTS = "|".join(
+    f"<{iri}>"
+    for iri in (
+        *(names.PREFIXES["rdf"] + name for name in ("first", "rest")),
+        *(names.OWL + name for name in ("members", "unionOf", "intersectionOf", "oneOf")),
+    )
+)
+
+
+async def ask(
+    store: Store, query: Query, dataset: Dataset, syntax: Format, *, deadline: float = inf, client: str = ""
+) -> Answer:
+    """Answer a query as `Store.answer` does, and DESCRIBE with a symmetric concise bounded description."""
+    if query.form == "DESCRIBE" and (parts := _parts(query.text)):
+        prologue, dataset_clause, select = parts
+        try:
+            answer = await store.answer(
+                Query(select, "SELECT"), dataset, TABLE_FORMATS[0], deadline=deadline, client=client
+            )
+        except SyntaxProblem:
+            return await store.answer(
+                query, dataset, syntax, deadline=deadline, client=client
+            )  # which names the place in its own text
+        solutions = ox.parse_query_results(await answer.read(), format=ox.QueryResultsFormat.JSON)
+        assert isinstance(solutions, ox.QuerySolutions)
+        things = sorted({str(term) for solution in solutions for term in solution if isinstance(term, ox.NamedNode)})
+        query = Query(f"{prologue}{_construct(things, dataset_clause)}", "CONSTRUCT", query.volatile, query.federated)
+    return await store.answer(query, dataset, syntax, deadline=deadline, client=client)
+
+
+def _parts(text: str) -> tuple[str, str, str] | None:
+    """Return prologue and dataset clause of a DESCRIBE, and the SELECT whose solutions are what it describes."""
+    bare = blank_out(text)
+    begin = after_prologue(bare)
+    at = begin + len("DESCRIBE")
+    columns: list[str] = []
+    while found := _NAMED.match(text, at):
+        columns.append(found["all"] or found["variable"] or f"({found['iri']} AS ?described{len(columns)})")
+        at = found.end()
+    if not columns:
+        return None
+    clause = at
+    while found := _FROM.match(text, at):
+        at = found.end()
+    pattern = text[at:] if "{" in bare[at:] else f"\nWHERE {{}} {text[at:]}"
+    return text[:begin], text[clause:at], f"{text[:begin]}SELECT {' '.join(columns)} {text[clause:at]} {pattern}"
+
+
+def _construct(things: list[str], dataset_clause: str) -> str:
+    values = f"VALUES ?thing {{ {' '.join(things)} }}"
+    return f"""CONSTRUCT {{ ?s ?p ?o }} {dataset_clause}
+WHERE {{
+  {{ {values} ?thing ?p ?o BIND(?thing AS ?s) }}
+  UNION {{ {values} ?s ?p ?thing BIND(?thing AS ?o) }}
+  UNION {{ {values} ?s <{names.ITU}subject> ?thing ; ?p ?o }}
+  UNION {{ {values} ?thing ?leads ?list FILTER(isBlank(?list)) ?list ({_LISTS})* ?s FILTER(isBlank(?s)) ?s ?p ?o }}
+}}"""
