@@ -21,7 +21,7 @@ REFERENCE = (ROOT / "docs" / "reference.md").read_text()
 # Lowest first: a module imports only from those before it.
 ORDER = (
     "names", "errors", "settings", "formats", "html", "store", "corpus", "derive", "evidence", "conformance",
-    "reasoner", "release", "web", "cli",
+    "reasoner", "release", "publish", "web", "cli",
 )  # fmt: skip
 
 

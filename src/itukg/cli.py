@@ -223,6 +223,43 @@ def evidence(
 
 
 @app.command()
+def load(
+    to: Annotated[
+        str,
+        typer.Option(
+            help="The server's address for the Graph Store Protocol. Oxigraph: http://host:7878/store; Virtuoso: "
+            "http://host:8890/sparql-graph-crud-auth; Fuseki: http://host:3030/ds/data; GraphDB: "
+            "http://host:7200/repositories/name/rdf-graphs/service."
+        ),
+    ],
+    drop: Annotated[
+        str | None,
+        typer.Option(metavar="RELEASE", help="Then take this older release, which nobody serves any more, off."),
+    ] = None,
+) -> None:
+    """Load the release of the files into a SPARQL server, beside those that it holds.
+
+    Graph by graph; a load that broke off goes on where it was. Nothing that is read there is touched: a service
+    with ITUKG_STORE at that server (its address for queries) serves the new release once it is started anew.
+    ITUKG_STORE_USER with ITUKG_STORE_PASSWORD, or ITUKG_STORE_TOKEN, name who may write.
+
+    Example: itukg load --to http://localhost:7878/store && ITUKG_STORE=http://localhost:7878/query itukg serve
+    """
+    from itukg import publish
+    from itukg.errors import BadRequest
+
+    settings = _settings()
+    release = _build(_corpus(settings), settings.home)
+    if drop == release.name:
+        raise BadRequest(f"{drop} is the release of the files: --drop takes an older one off.")
+    with _bar() as announce:
+        loaded = publish.load(release, to, settings, lambda graph, part: announce(graph.rpartition("/")[2], part))
+    _say(f"{release.name}: {len(loaded.sent)} graphs sent, {len(loaded.there)} were there.")
+    if drop is not None:
+        _say(f"{drop}: {len(publish.drop(drop, to, settings))} graphs taken off.")
+
+
+@app.command()
 def doctor() -> None:
     """Tell what this installation finds: files, releases, Java for the reasoner, the source documents."""
     import platform
@@ -321,19 +358,22 @@ async def _answered(store: "Store", query: "Query", syntax: "Format", seconds: f
 @contextmanager
 def _progress() -> Iterator[Callable[[str], None]]:
     """Show a bar on standard error while a release is built, when a terminal is attached."""
+    from itukg.release import STEPS
+
+    with _bar() as announce:
+        yield lambda step: announce(step, STEPS.index(step) / len(STEPS))
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[str, float], None]]:
+    """Show a bar on standard error, when a terminal is attached; it is told what is done and which part of all is."""
     from rich.console import Console
     from rich.progress import Progress
 
-    from itukg.release import STEPS
-
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("", total=len(STEPS), visible=False)
-
-        def announce(step: str) -> None:
-            progress.update(task, description=step, completed=STEPS.index(step), visible=True)
-
-        yield announce
+        task = progress.add_task("", total=1.0, visible=False)
+        yield lambda step, part: progress.update(task, description=step, completed=part, visible=True)
 
 
 def _question(question: str, corpus: "Corpus") -> str:

@@ -5,6 +5,7 @@ BASE = "https://w3id.org/itukg/"
 
 THINGS = BASE + "id/"
 GRAPHS = BASE + "graph/"
+RELEASES = BASE + "release/"
 ONTOLOGY = BASE + "ontology"
 SHAPES = BASE + "shapes"
 CONTEXT = BASE + "context/v1.jsonld"
@@ -41,6 +42,11 @@ PROLOGUE = "".join(f"PREFIX {prefix}: <{iri}>\n" for prefix, iri in PREFIXES.ite
 def graph(name: str) -> str:
     """Return the IRI of the named graph `name`."""
     return GRAPHS + name
+
+
+def release(name: str) -> str:
+    """Return the IRI of the release `name`; on a shared server, a graph of it stands below, as `…/sdg`."""
+    return RELEASES + name
 
 
 def expand(text: str) -> str:

@@ -1,5 +1,7 @@
 """What every endpoint works with: the release that is served, its store, its cache, quotas and counts."""
 
+import asyncio
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,12 +13,18 @@ from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from itukg.errors import MemoryLimit, NotReady, Quota, TimeLimit
+from itukg.errors import MemoryLimit, NotReady, Quota, StoreUnavailable, TimeLimit
 from itukg.formats import Format, choose
 from itukg.release import Release
 from itukg.settings import Settings
 from itukg.store import Store, open_store
 from itukg.web.answers import Cache
+
+
+AGAIN = 2.0
+"""Seconds between two looks whether a server elsewhere holds the release."""
+
+log = logging.getLogger("itukg")
 
 
 class Quotas:
@@ -75,6 +83,7 @@ class Service:
     settings: Settings
     release: Release
     _store: Store | None = None
+    _missing: str = ""
     cache: Cache = field(init=False)
     quotas: Quotas = field(init=False)
     counts: Counts = field(default_factory=Counts)
@@ -91,12 +100,22 @@ class Service:
     def store(self) -> Store:
         """The store; raises NotReady until the release is loaded."""
         if self._store is None:
-            raise NotReady("The release is still being loaded. Try again in a few seconds; /readyz tells when.")
+            reason = f" {self._missing}" if self._missing else ""
+            raise NotReady(
+                f"The release is still being loaded. Try again in a few seconds; /readyz tells when.{reason}"
+            )
         return self._store
 
     async def load(self) -> None:
-        """Load the release into a store, beside the event loop."""
-        self._store = await open_store(self.release.dataset, self.settings)
+        """Load the release into a store, beside the event loop; wait for a server elsewhere until it holds it."""
+        while self._store is None:
+            try:
+                self._store = await open_store(self.release.dataset, self.settings)
+            except StoreUnavailable as error:
+                if str(error) != self._missing:
+                    log.warning("%s", error)
+                self._missing = str(error)
+                await asyncio.sleep(AGAIN)
 
     async def close(self) -> None:
         """Let go of the store."""
