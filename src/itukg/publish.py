@@ -117,13 +117,13 @@ class _File:
     """The bytes of a file, from the beginning each time they are asked for: a request may be sent twice."""
 
     path: Path
-    tell: Callable[[int], None]
+    sent: Callable[[int], None]
 
     def __iter__(self) -> Iterator[bytes]:
         with self.path.open("rb") as file:
             while piece := file.read(PIECE):
                 yield piece
-                self.tell(file.tell())
+                self.sent(file.tell())
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ class _Server:
             quads = list(ox.parse(response.content, format=ox.RdfFormat.TURTLE))
         except SyntaxError as error:
             raise StoreUnavailable(f"{self._host} is no Graph Store: its answer is no Turtle ({error}).") from None
-        return [(quad.subject, quad.predicate, quad.object) for quad in quads]  # type: ignore[misc]
+        return [(quad.subject, quad.predicate, quad.object) for quad in quads]
 
     def put(self, graph: str, path: Path, tell: Callable[[int], None]) -> None:
         """Make the triples of a file those of the graph."""
@@ -163,7 +163,7 @@ class _Server:
         return httpx2.URL(self.url).netloc.decode()
 
     def _send(
-        self, method: str, graph: str, content: Iterable[bytes] = b"", headers: Mapping[str, str] | None = None
+        self, method: str, graph: str, content: bytes | Iterable[bytes] = b"", headers: Mapping[str, str] | None = None
     ) -> httpx2.Response:
         """Send a request, more than once where that may help: each does the same however often it is done."""
         typed = {"content-type": N_TRIPLES.media_type} if content else {}

@@ -13,12 +13,11 @@ written here in the client's syntax by the code that writes the embedded store's
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Collection, Generator
+from collections.abc import Collection, Generator
 from contextlib import AsyncExitStack, suppress
 from http import HTTPStatus
 from math import inf
 from time import monotonic
-from typing import Any
 
 import httpx2
 import pyoxigraph as ox
@@ -126,11 +125,6 @@ class RemoteStore:
         store = cls(url, release, settings)
         try:
             store._named = await store._graphs(monotonic() + settings.timeout)
-            if not store._named:
-                raise StoreUnavailable(
-                    f"{store._host} does not hold release {release}, or not all of it. Load it with: "
-                    "itukg load --to URL (the address of its Graph Store Protocol)."
-                )
         except BaseException as error:
             await store.close()
             if isinstance(error, ItukgError) and not isinstance(error, StoreUnavailable):
@@ -168,7 +162,7 @@ class RemoteStore:
                 raise out_of_time(deadline - started) from None
             except httpx2.RequestError as error:
                 raise self.broken(error) from None
-        return Answer(syntax.media_type, _whole(written), monotonic() - started)
+        return Answer(syntax.media_type, _Whole(written), monotonic() - started)
 
     def there(self, text: str) -> str:
         """Return `text` with the names of our graphs as they are on the server."""
@@ -185,10 +179,16 @@ class RemoteStore:
         )
 
     async def _graphs(self, deadline: float) -> tuple[str, ...]:
+        """Return the named graphs of the release, once it is whole."""
         part, done = (f"{names.PREFIXES['dcterms']}{name}" for name in ("hasPart", "available"))
         marker = f"SELECT ?g WHERE {{ <{self._release}> <{part}> ?g ; <{done}> ?when }} ORDER BY ?g"
         answer = await self.answer(read_query(marker), Dataset((self._release,)), TABLE_FORMATS[0], deadline=deadline)
         found = [row["g"]["value"] for row in json.loads(await answer.read())["results"]["bindings"]]
+        if not found:
+            raise StoreUnavailable(
+                f"{self._host} does not hold the whole of {self._release}. Load it with: "
+                "itukg load --to URL (the address of its Graph Store Protocol)."
+            )
         return tuple(graph for graph in found if graph.startswith(names.GRAPHS))
 
     def _dataset(self, query: Query, dataset: Dataset) -> dict[str, list[str]]:
@@ -278,6 +278,24 @@ class RemoteStore:
         return json.dumps(document).encode()
 
 
+class _Whole:
+    """An answer in one piece."""
+
+    def __init__(self, content: bytes) -> None:
+        self._pieces = [content]
+
+    def __aiter__(self) -> "_Whole":
+        return self
+
+    async def __anext__(self) -> bytes:
+        if not self._pieces:
+            raise StopAsyncIteration
+        return self._pieces.pop()
+
+    async def aclose(self) -> None:
+        """Nothing is left to stop."""
+
+
 class _Lines:
     """The lines of N-Triples as they come, with our names of graphs."""
 
@@ -341,7 +359,3 @@ async def _collected(response: httpx2.Response) -> bytes:
                 "or for a graph as N-Triples."
             )
     return bytes(content)
-
-
-async def _whole(content: bytes) -> AsyncIterator[bytes]:
-    yield content

@@ -20,7 +20,6 @@ from itukg.settings import Settings
 from itukg.store import Store, open_store
 from itukg.web.answers import Cache
 
-
 AGAIN = 2.0
 """Seconds between two looks whether a server elsewhere holds the release."""
 
