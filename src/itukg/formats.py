@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import pyoxigraph as ox
@@ -65,7 +65,8 @@ THING_FORMATS = (JSONLD, HTML, *(f for f in GRAPH_FORMATS if f is not JSONLD))
 REPORT_FORMATS = (HTML, TURTLE, JSONLD, CSV, JSON)
 
 
-def choose(offers: Sequence[Format], accept: str | None, name: str | None = None) -> Format:
+@lru_cache(maxsize=1000)  # clients send few different headers, and reading one costs as much as a lookup
+def choose(offers: tuple[Format, ...], accept: str | None, name: str | None = None) -> Format:
     """Return the offer that the client likes best; `name` (suffix or `format=`) overrides the Accept header.
 
     Wildcards, q-values and exclusions (`q=0`) count as in RFC 9110, section 12.5.1; parameters other than

@@ -18,7 +18,7 @@ import socket
 import struct
 import sys
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from time import perf_counter
 from typing import Any, NoReturn
@@ -130,8 +130,7 @@ def _work(engine: ox.Store, server: socket.socket, memory: int, *, network: bool
 
 
 def _serve(engine: ox.Store, server: socket.socket) -> None:
-    while True:
-        question = _receive(server)
+    for question in _questions(server):
         started = perf_counter()
         content: list[object]
         try:
@@ -148,19 +147,13 @@ def _serve(engine: ox.Store, server: socket.socket) -> None:
         output.send(HEAD.pack(kind, len(packed)) + packed)
 
 
-def _receive(server: socket.socket) -> bytes:
-    size = HEAD.unpack(_exactly(server, HEAD.size))[1]
-    return _exactly(server, size)
-
-
-def _exactly(server: socket.socket, size: int) -> bytes:
-    content = bytearray()
-    while len(content) < size:
-        piece = server.recv(size - len(content))
-        if not piece:
-            raise OSError("the server has closed its end")
-        content += piece
-    return bytes(content)
+def _questions(server: socket.socket) -> Iterator[bytes]:
+    """Yield each question as it comes, until the server closes its end. It asks one at a time."""
+    while piece := server.recv(PIECE):
+        size = HEAD.unpack_from(piece)[1] + HEAD.size
+        while len(piece) < size:
+            piece += server.recv(size - len(piece))
+        yield piece[HEAD.size :]
 
 
 class _Output:
