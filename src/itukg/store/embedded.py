@@ -2,7 +2,7 @@
 
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from pathlib import Path
@@ -10,8 +10,9 @@ from queue import SimpleQueue
 
 import pyoxigraph as ox
 
+from itukg import names
 from itukg.errors import BadRequest, QueryRefused, SyntaxProblem, TimeLimit
-from itukg.formats import Format, write_graph
+from itukg.formats import Format, best_labels, write_graph, write_table
 from itukg.store import Answer, Dataset, Row, query_form
 
 STACK = 256 * 1024 * 1024
@@ -42,6 +43,8 @@ class EmbeddedStore:
                 results = self._engine.query(query)
             if isinstance(results, ox.QueryTriples):
                 return write_graph(results, syntax)
+            if isinstance(results, ox.QuerySolutions):
+                return write_table(results, syntax, self._labels)
             assert isinstance(syntax.engine, ox.QueryResultsFormat)
             return results.serialize(format=syntax.engine) or b""
 
@@ -51,8 +54,8 @@ class EmbeddedStore:
         """Return the solutions of one of our own SELECT queries."""
         results = self._engine.query(query)
         assert isinstance(results, ox.QuerySolutions)
-        names = [variable.value for variable in results.variables]
-        return [{n: s[n] for n in names if s[n] is not None} for s in results]
+        columns = [variable.value for variable in results.variables]
+        return [{n: s[n] for n in columns if s[n] is not None} for s in results]
 
     def triples(self, query: str) -> list[ox.Triple]:
         """Return the triples of one of our own CONSTRUCT queries."""
@@ -69,6 +72,16 @@ class EmbeddedStore:
         found = (g for g in self._engine.named_graphs() if isinstance(g, ox.NamedNode))
         counts = {g.value: sum(1 for _ in self._engine.quads_for_pattern(None, None, None, g)) for g in found}
         return dict(sorted(counts.items()))
+
+    def _labels(self, things: Collection[str]) -> Mapping[str, str]:
+        """Return what things are called in the merged graph, whatever the query's own dataset."""
+        label, merged = ox.NamedNode(names.PREFIXES["rdfs"] + "label"), ox.DefaultGraph()
+        stated = (
+            (thing, quad.object)
+            for thing in things
+            for quad in self._engine.quads_for_pattern(ox.NamedNode(thing), label, None, merged)
+        )
+        return best_labels((thing, text) for thing, text in stated if isinstance(text, ox.Literal))
 
     def _run(self, evaluate: Callable[[], bytes], form: str, seconds: float) -> bytes:
         future: Future[bytes] = Future()

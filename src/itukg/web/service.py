@@ -6,7 +6,7 @@ from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 
 from itukg.errors import NotReady
-from itukg.formats import Format, choose
+from itukg.formats import Format, choose, labels_wanted
 from itukg.release import Release
 from itukg.settings import Settings
 from itukg.store import Store, open_store
@@ -39,7 +39,11 @@ def service_of(request: Request) -> Service:
     return service
 
 
-def wanted(request: Request, offers: tuple[Format, ...], suffix: str | None = None) -> Format:
-    """Return the syntax a request asks for: by suffix, by `?format=`, or by its Accept header."""
+def wanted(
+    request: Request, offers: tuple[Format, ...], suffix: str | None = None, labels: str | None = None
+) -> Format:
+    """Return the syntax a request asks for: by suffix, by `?format=`, or by its Accept header; `?labels=` narrows it."""
     accept = ", ".join(request.headers.getlist("accept"))
-    return choose(offers, accept, suffix or request.query_params.get("format"))
+    name = suffix or request.query_params.get("format")
+    labels = request.query_params.get("labels") if labels is None else labels
+    return choose(offers, accept, name, labels_wanted(labels))

@@ -25,6 +25,7 @@ _PARAMETERS = [
         "named-graph-uri": "A graph that the query may name with GRAPH; may be repeated.",
         "timeout": "Seconds to wait, up to the server's own limit.",
         "format": "The syntax of the answer, by suffix or media type; overrides Accept.",
+        "labels": "1: CSV, TSV or XLSX with a column of labels after each column of IRIs.",
     }.items()
 ]
 _BODY = {"content": {media_type: {"schema": {"type": "string"}} for media_type in REQUEST_TYPES}}
@@ -62,7 +63,8 @@ async def _answer(request: Request, parameters: list[tuple[str, str]]) -> Respon
     query = _query(parameters)
     if len(query.encode()) > service.settings.query_size:
         raise TooLarge(f"The query is longer than {service.settings.query_size} bytes.")
-    syntax = wanted(request, offers_for(query_form(query)), next(iter(_all(parameters, "format")), None))
+    name, labels = (next(iter(_all(parameters, key)), None) for key in ("format", "labels"))
+    syntax = wanted(request, offers_for(query_form(query)), name, labels)
     seconds = _seconds(parameters, service.settings.timeout)
     dataset = Dataset(_all(parameters, "default-graph-uri"), _all(parameters, "named-graph-uri"))
     answer = await run_in_threadpool(store.answer, query, dataset, syntax, seconds)
