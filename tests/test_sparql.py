@@ -21,6 +21,7 @@ from fastapi.testclient import TestClient
 from rdflib import BNode, Graph, Literal, URIRef
 from rdflib import Dataset as Quads
 from rdflib.compare import isomorphic
+from rdflib.graph import DATASET_DEFAULT_GRAPH_ID
 from rdflib.term import Node
 from rdflib.util import from_n3
 
@@ -111,7 +112,7 @@ def graph_of(reply: httpx2.Response) -> Graph:
     if media_type in ("application/trig", "application/n-quads"):
         with warnings.catch_warnings(category=DeprecationWarning, action="ignore"):  # rdflib's, of itself
             quads = list(Quads().parse(data=reply.content, format=media_type).quads())
-        assert {name for *_, name in quads} <= {None}  # all in the default graph
+        assert {name for *_, name in quads} <= {DATASET_DEFAULT_GRAPH_ID}
         return reduce(lambda graph, quad: graph.add(quad[:3]), quads, Graph())
     if media_type != "application/ld+json":
         return Graph().parse(data=reply.content, format=media_type)
