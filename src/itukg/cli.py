@@ -81,7 +81,8 @@ def query(
         str, typer.Argument(metavar="FILE_OR_TEXT", help="A SPARQL query, a file of one, or a saved query's name.")
     ],
     format: Annotated[
-        str | None, typer.Option(help="srj, srx, csv, tsv, json; for graphs ttl, nt, jsonld, rdf. Tables: csv.")
+        str | None,
+        typer.Option(help="srj, srx, csv, tsv, json, xlsx; for graphs ttl, nt, jsonld, rdf, trig, nq. Tables: csv."),
     ] = None,
     timeout: Annotated[float | None, typer.Option(help="Seconds to wait [ITUKG_TIMEOUT].")] = None,
     output: Output = "-",
@@ -106,7 +107,7 @@ def query(
 def diff(
     older: Annotated[str, typer.Argument(help="The older plan, such as bap-2026-2029-draft.")],
     newer: Annotated[str, typer.Argument(help="The newer plan, such as bap-2026-2029.")],
-    format: Annotated[str, typer.Option(help="csv, tsv, srj, srx or json.")] = "csv",
+    format: Annotated[str, typer.Option(help="csv, tsv, xlsx, srj, srx or json.")] = "csv",
     output: Output = "-",
 ) -> None:
     """Tell what a newer plan restates, revises, merges, splits, adds and drops of an older one.

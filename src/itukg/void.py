@@ -109,7 +109,7 @@ def examples(queries: Iterable[SavedQuery]) -> list[ox.Quad]:
     triples: list[ox.Triple] = []
     for query in queries:
         try:
-            form = read_query(query.text)
+            form = read_query(query.text).form
         except BadRequest as error:
             raise DataError(f"queries/{query.name}.rq: {error}") from None
         if form not in EXECUTABLES:
@@ -252,6 +252,8 @@ def _counts(dataset: str, count: _Count) -> Iterator[ox.Triple]:
         part = f"{dataset}/class/{_local(kind)}"
         yield from _about(dataset, {"void:classPartition": part})
         yield from _about(part, {"void:class": kind, "void:entities": ox.Literal(len(count.classes[kind]))})
+        if dataset != MERGED:  # which property goes with which class is told once, of the whole
+            continue
         for term, number in held.items():
             nested = f"{part}/property/{_local(term)}"
             yield from _about(part, {"void:propertyPartition": nested})

@@ -18,15 +18,17 @@ import socket
 import struct
 import sys
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any, NoReturn
 
 import pyoxigraph as ox
 
+from itukg import names
 from itukg.errors import BadRequest, ItukgError, MemoryLimit, NotAcceptable, QueryRefused, SyntaxProblem
-from itukg.formats import GRAPH_FORMATS, TABLE_FORMATS, Format, write_graph
+from itukg.formats import GRAPH_FORMATS, TABLE_FORMATS, Format, best_labels, write_graph, write_table
 from itukg.store import after_prologue, blank_out
 
 HEAD = struct.Struct("!cI")
@@ -203,12 +205,21 @@ def answer(
         results = evaluate(in_order_of_columns(query, evaluate))
         if isinstance(results, ox.QueryTriples):
             output.write(write_graph(results, syntax))
+        elif syntax.labels:
+            output.write(write_table(results, syntax, partial(labels_in, engine)))
         else:
             results.serialize(output, format=syntax.engine)
     except SyntaxError as error:
         raise syntax_problem(error) from None
     except (RuntimeError, OSError) as error:
         raise QueryRefused(f"The engine does not run this query: {error}") from None
+
+
+def labels_in(engine: ox.Store, things: Collection[str]) -> Mapping[str, str]:
+    """Return what things are called in the merged graph, whatever the query's own dataset."""
+    label, merged = ox.NamedNode(names.PREFIXES["rdfs"] + "label"), ox.DefaultGraph()
+    stated = ((t, q.object) for t in things for q in engine.quads_for_pattern(ox.NamedNode(t), label, None, merged))
+    return best_labels((thing, text) for thing, text in stated if isinstance(text, ox.Literal))
 
 
 _STAR = re.compile(r"SELECT(\s+(?:DISTINCT|REDUCED))?\s*\*", re.IGNORECASE)

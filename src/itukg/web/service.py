@@ -11,7 +11,7 @@ from limits.strategies import FixedWindowRateLimiter
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from itukg.errors import ItukgError, MemoryLimit, NotReady, Quota, TimeLimit
-from itukg.formats import Format, choose
+from itukg.formats import Format, choose, labels_wanted
 from itukg.release import Release
 from itukg.settings import Settings
 from itukg.store import Store, open_store
@@ -128,8 +128,9 @@ def service_of(request: Request) -> Service:
 
 
 def wanted(request: Request, offers: tuple[Format, ...], suffix: str | None = None) -> Format:
-    """Return the syntax a request asks for: by suffix, by `?format=`, or by its Accept header."""
-    return choose(offers, accepted(request), suffix or request.query_params.get("format"))
+    """Return the syntax a request asks for: by suffix, by `?format=`, or by its Accept header; `?labels=` narrows it."""
+    asked = request.query_params
+    return choose(offers, accepted(request), suffix or asked.get("format"), labels_wanted(asked.get("labels")))
 
 
 def accepted(request: Request) -> str:

@@ -26,7 +26,7 @@ from itukg.errors import (
     TooSlow,
     UnsupportedMediaType,
 )
-from itukg.formats import Format, choose
+from itukg.formats import Format, choose, labels_wanted
 from itukg.settings import Settings
 from itukg.store import HELD, Answer, Body, Dataset, Query, offers_for, read_query
 from itukg.store.describe import ask
@@ -56,6 +56,7 @@ _PARAMETERS = {
     "named-graph-uri": "A graph that the query may name with GRAPH; may be repeated.",
     "timeout": "Seconds to wait, up to the server's own limit.",
     "format": "The syntax of the answer, by suffix or media type; overrides Accept.",
+    "labels": "1: CSV, TSV or XLSX with a column of labels after each column of IRIs.",
 }
 _ANSWERS = {
     "200": "The answer, in the syntax the client likes best; without a query, the description of the service.",
@@ -242,7 +243,12 @@ async def _read(request: Request, settings: Settings) -> Question:
     return Question(
         query,
         Dataset(_all(parameters, "default-graph-uri"), _all(parameters, "named-graph-uri")),
-        choose(offers_for(query.form), accepted(request), next(iter(_all(parameters, "format")), None)),
+        choose(
+            offers_for(query.form),
+            accepted(request),
+            _first(parameters, "format"),
+            labels_wanted(_first(parameters, "labels")),
+        ),
         _seconds(parameters, settings.timeout),
         takes_gzip(request.headers.get("accept-encoding", "")),
     )
@@ -275,16 +281,20 @@ def _all(parameters: list[tuple[str, str]], name: str) -> tuple[str, ...]:
     return tuple(value for key, value in parameters if key == name)
 
 
+def _first(parameters: list[tuple[str, str]], name: str) -> str | None:
+    return next((value for key, value in parameters if key == name), None)
+
+
 def _seconds(parameters: list[tuple[str, str]], limit: float) -> float:
-    given = _all(parameters, "timeout")
-    if not given:
+    given = _first(parameters, "timeout")
+    if given is None:
         return limit
     try:
-        seconds = float(given[0])
+        seconds = float(given)
     except ValueError:
         seconds = -1.0
     if not 0 < seconds < float("inf"):
-        raise BadRequest(f'timeout must be a number of seconds above 0, not "{given[0]}".')
+        raise BadRequest(f'timeout must be a number of seconds above 0, not "{given}".')
     return min(seconds, limit)
 
 
