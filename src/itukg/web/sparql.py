@@ -134,7 +134,7 @@ class Endpoint:
             await problem_of(error)(scope, receive, send)
         except BrokenOff as error:
             # Without a last chunk, which the server then never sends: nobody takes a part for the whole.
-            log.warning("answer broken off: %s", error)
+            log.info("answer broken off: %s", error)
 
     async def _answer(self, request: Request, same: Hashable, send: Send) -> None:
         arrived = monotonic()
