@@ -61,7 +61,7 @@ def create_app(settings: Settings, release: Release) -> FastAPI:
         app.include_router(router)
     app.add_exception_handler(ItukgError, _answer_error)
     app.add_exception_handler(HTTPException, _answer_http_error)
-    endpoint = sparql.Endpoint(service, description.service_description_answer)
+    endpoint = sparql.Endpoint(service, description.endpoint)
     app.add_middleware(Frame, endpoints={sparql.PATH: endpoint}, routes=app.routes)
     return app
 

@@ -10,8 +10,10 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import PlainTextResponse
 
 from itukg import names
+from itukg.corpus import Corpus
 from itukg.errors import BadRequest, NotFound
-from itukg.formats import GRAPH_FORMATS, Format, write_graph
+from itukg.formats import GRAPH_FORMATS, HTML, TABLE_FORMATS, XLSX, Format, write_graph
+from itukg.html import render
 from itukg.void import service_description
 from itukg.web.service import service_of, wanted
 
@@ -47,6 +49,17 @@ async def examples(request: Request, suffix: str = "") -> Response:
 async def robots() -> str:
     """Keep crawlers out of addresses without end."""
     return ROBOTS
+
+
+async def endpoint(request: Request) -> Response:
+    """Answer a request without a query: with the description of the service, or for people a page to ask from."""
+    if wanted(request, (*GRAPH_FORMATS, HTML)) is not HTML:
+        return await service_description_answer(request)
+    settings = service_of(request).settings
+    queries = await run_in_threadpool(Corpus(settings.corpus).queries)
+    formats = [f.name for f in (*TABLE_FORMATS, *GRAPH_FORMATS) if f.labels is False or f is XLSX]
+    page = render("sparql.html", queries=queries, formats=formats, seconds=f"{settings.timeout:g}")
+    return Response(page, media_type=HTML.media_type, headers={"Vary": "Accept"})
 
 
 async def service_description_answer(request: Request, suffix: str | None = None) -> Response:
