@@ -57,6 +57,7 @@ def serve(
     from itukg.errors import ItukgError
     from itukg.release import current
     from itukg.web.app import create_app
+    from itukg.web.server import Connection
 
     settings = _settings(host=host, port=port)
     try:
@@ -69,7 +70,12 @@ def serve(
         release = last
     try:
         uvicorn.run(
-            create_app(settings, release), host=settings.host, port=settings.port, log_level="info", access_log=False
+            create_app(settings, release),
+            host=settings.host,
+            port=settings.port,
+            http=Connection,
+            log_level="info",
+            access_log=False,
         )
     except SystemExit as ended:  # Uvicorn's own code for a start that failed, such as a port in use, is 3
         raise typer.Exit(2 if ended.code else 0) from None
