@@ -223,6 +223,8 @@ def running(
     log.parent.mkdir(parents=True, exist_ok=True)
     if shutil.which("setpriv"):  # even if this process is killed, no server stays behind
         command = ("setpriv", "--pdeathsig", "TERM", *command)
+    if shutil.which("choom"):  # when memory runs out, a server under attack is what the kernel ends
+        command = ("choom", "--adjust", "1000", "--", *command)
     with log.open("wb") as file:
         process = subprocess.Popen(
             command,

@@ -275,8 +275,11 @@ def attack(
             time.sleep(min(60, left))
             minutes += 1
             part = tally.take()
-            tell(minute(minutes, part, held(endpoint.process)))
+            memory = held(endpoint.process)
+            tell(minute(minutes, part, memory))
             add(whole, part)
+            if not memory.processes:
+                break  # the server has ended: there is nothing left to attack
     add(whole, tally.take())  # what was under way at the end
     return whole
 
