@@ -13,8 +13,8 @@ written here in the client's syntax by the code that writes the embedded store's
 import asyncio
 import json
 import re
-from collections.abc import Collection, Generator
-from contextlib import AsyncExitStack, suppress
+from collections.abc import Collection, Generator, Iterator, Mapping
+from contextlib import AsyncExitStack, aclosing, contextmanager, suppress
 from http import HTTPStatus
 from math import inf
 from time import monotonic
@@ -33,7 +33,7 @@ from itukg.errors import (
     SyntaxProblem,
     TimeLimit,
 )
-from itukg.formats import N_TRIPLES, TABLE_FORMATS, TURTLE, Format, write_graph
+from itukg.formats import N_TRIPLES, TABLE_FORMATS, TURTLE, Format, Json, best_labels, write_graph, write_table
 from itukg.settings import Settings
 from itukg.store import Answer, Dataset, Query, blank_out, read_query
 from itukg.store.fair import FairQueue
@@ -45,6 +45,8 @@ NOTHING = "#nothing"
 """The same of a graph that there is not. It stands for an empty part of a dataset: an absent one is all to some servers."""
 REWRITTEN = 64_000_000
 """Bytes of an answer that are rewritten in another syntax; a larger one is refused, but for N-Triples."""
+LABELLED = 1000
+"""Things whose labels are asked for at once."""
 CONNECTING = 5.0
 """Seconds in which a server must take a connection."""
 WORDS = 400
@@ -153,11 +155,17 @@ class RemoteStore:
                     response = await self._send(query, dataset, _ASKED if graph else _JSON)
                     held.push_async_callback(response.aclose)
                     media_type = await self._accepted(response, query, _TRIPLES if graph else _TABLES)
-                    if syntax is N_TRIPLES is _TRIPLES.get(media_type):
+                    if syntax == N_TRIPLES == _TRIPLES.get(media_type):
                         lines = _Lines(self, response, deadline, held.pop_all())
                         return Answer(syntax.media_type, lines, monotonic() - started)
                     content = await _collected(response)
-                    written = await asyncio.to_thread(self._rewritten, content, media_type, syntax, query)
+                    if graph:
+                        written = await asyncio.to_thread(self._graph, content, _TRIPLES[media_type], syntax)
+                    else:
+                        table = await asyncio.to_thread(self._table, content, query)
+                        with self._reading():
+                            labels = await self._labels(table) if syntax.labels else {}
+                            written = await asyncio.to_thread(_write_table, table, syntax, labels)
             except TimeoutError:
                 raise out_of_time(deadline - started) from None
             except httpx2.RequestError as error:
@@ -249,33 +257,67 @@ class RemoteStore:
             column -= len(before) - len(self.here(before))
         return SyntaxProblem(words or f"{self._host} takes this for no SPARQL.", line, column)
 
-    def _rewritten(self, content: bytes, media_type: str, syntax: Format, query: Query) -> bytes:
-        """Return an answer in the client's syntax, with our names of graphs."""
-        try:
-            if graph := _TRIPLES.get(media_type):
-                assert isinstance(graph.engine, ox.RdfFormat)
-                quads = ox.parse(self.here(content.decode()), format=graph.engine)
-                return write_graph((quad.triple for quad in quads), syntax)
-            assert isinstance(syntax.engine, ox.QueryResultsFormat)
-            results = ox.parse_query_results(self._tidied(content, query), format=ox.QueryResultsFormat.JSON)
-            return results.serialize(format=syntax.engine) or b""
-        except (ValueError, LookupError, TypeError, AttributeError, SyntaxError, RecursionError) as error:
-            raise StoreUnavailable(f"{self._host} answers with {media_type} that cannot be read: {error}") from None
+    def _graph(self, content: bytes, written: Format, syntax: Format) -> bytes:
+        """Return a graph in the client's syntax, with our names of graphs."""
+        assert isinstance(written.engine, ox.RdfFormat)
+        with self._reading():
+            quads = ox.parse(self.here(content.decode()), format=written.engine)
+            return write_graph((quad.triple for quad in quads), syntax)
 
-    def _tidied(self, content: bytes, query: Query) -> bytes:
+    def _table(self, content: bytes, query: Query) -> Json:
         """Return SPARQL JSON with its columns in order, our names of graphs, and labels of blank nodes that are some."""
-        document = json.loads(content)
-        if "boolean" in document:
-            return content
-        document["head"]["vars"] = by_appearance(query.text, document["head"]["vars"])
-        labels: dict[str, str] = {}
-        for row in document["results"]["bindings"]:
-            for term in row.values():
-                if term["type"] == "bnode":  # Virtuoso's begin with "nodeID://"
-                    term["value"] = labels.setdefault(term["value"], f"b{len(labels)}")
-                elif isinstance(term["value"], str):  # else a triple
-                    term["value"] = self.here(term["value"])
-        return json.dumps(document).encode()
+        with self._reading():
+            table: Json = json.loads(content)
+            if "boolean" in table:
+                return {"head": {}, "boolean": bool(table["boolean"])}
+            table["head"] = {"vars": by_appearance(query.text, table["head"]["vars"])}
+            labels: dict[str, str] = {}
+            for row in table["results"]["bindings"]:
+                for term in row.values():
+                    if term["type"] == "bnode":  # Virtuoso's begin with "nodeID://"
+                        term["value"] = labels.setdefault(term["value"], f"b{len(labels)}")
+                    elif isinstance(term["value"], str):  # else a triple
+                        term["value"] = self.here(term["value"])
+            return table
+
+    async def _labels(self, table: Json) -> Mapping[str, str]:
+        """Return what the things of a table are called in the merged graph."""
+        terms = [term for row in table["results"]["bindings"] for term in row.values()]
+        things = sorted({str(ox.NamedNode(term["value"])) for term in terms if term["type"] == "uri"})
+        stated: list[tuple[str, ox.Literal]] = []
+        for begin in range(0, len(things), LABELLED):
+            values = " ".join(things[begin : begin + LABELLED])
+            label = f"<{names.PREFIXES['rdfs']}label>"
+            query = Query(
+                f"SELECT ?thing ?label WHERE {{ VALUES ?thing {{ {values} }} ?thing {label} ?label }}", "SELECT"
+            )
+            response = await self._send(query, Dataset(), _JSON)
+            async with aclosing(response):
+                await self._accepted(response, query, _TABLES)
+                found = self._table(await _collected(response), query)
+            solutions = _solutions(found)
+            assert isinstance(solutions, ox.QuerySolutions)
+            stated += [(s["thing"].value, s["label"]) for s in solutions if isinstance(s["label"], ox.Literal)]
+        return best_labels(stated)
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except (ValueError, LookupError, TypeError, AttributeError, SyntaxError, RecursionError) as error:
+            raise StoreUnavailable(f"{self._host} gives an answer that cannot be read: {error}") from None
+
+
+def _solutions(table: Json) -> ox.QuerySolutions | ox.QueryBoolean:
+    return ox.parse_query_results(json.dumps(table).encode(), format=ox.QueryResultsFormat.JSON)
+
+
+def _write_table(table: Json, syntax: Format, labels: Mapping[str, str]) -> bytes:
+    assert syntax.labels or isinstance(syntax.engine, ox.QueryResultsFormat)
+    results = _solutions(table)
+    if isinstance(results, ox.QuerySolutions):
+        return write_table(results, syntax, lambda _things: labels)
+    return results.serialize(format=syntax.engine) or b""  # type: ignore[arg-type]  # no boolean has labels
 
 
 class _Whole:

@@ -16,7 +16,7 @@ from itukg import __version__
 from itukg.errors import ItukgError
 from itukg.release import Release
 from itukg.settings import Settings
-from itukg.web import pages, reports, resources, sparql
+from itukg.web import description, pages, reports, resources, sparql
 from itukg.web.answers import problem, problem_of
 from itukg.web.service import Service
 
@@ -57,11 +57,11 @@ def create_app(settings: Settings, release: Release) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.service = service
-    for router in (pages.router, resources.router, reports.router):
+    for router in (pages.router, description.router, resources.router, reports.router):
         app.include_router(router)
     app.add_exception_handler(ItukgError, _answer_error)
     app.add_exception_handler(HTTPException, _answer_http_error)
-    endpoint = sparql.Endpoint(service, pages.sparql_page)
+    endpoint = sparql.Endpoint(service, description.endpoint)
     app.add_middleware(Frame, endpoints={sparql.PATH: endpoint}, routes=app.routes)
     return app
 
