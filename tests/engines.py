@@ -72,7 +72,11 @@ class Engine:
 
     def __init__(self, name: str, release: Release, settings: Settings) -> None:
         self.name, self._runner = name, asyncio.Runner()
-        self.store: Store = self.run(open_store(release.dataset, settings))
+        try:
+            self.store: Store = self.run(open_store(release.dataset, settings))
+        except BaseException:
+            self._runner.close()
+            raise
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         return self._runner.run(work)
@@ -100,8 +104,10 @@ class Engine:
 @contextlib.contextmanager
 def opened(name: str, release: Release, settings: Settings) -> Iterator[Engine]:
     engine = Engine(name, release, settings)
-    yield engine
-    engine.close()
+    try:
+        yield engine
+    finally:
+        engine.close()
 
 
 def free_port() -> int:

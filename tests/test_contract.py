@@ -15,7 +15,7 @@ from fastapi.testclient import TestClient
 from itukg import names
 from itukg.corpus import Corpus
 from itukg.errors import SyntaxProblem, TimeLimit
-from itukg.formats import BOOLEAN_FORMATS, CSV, GRAPH_FORMATS, JSONLD, N_TRIPLES, TABLE_FORMATS, TURTLE, Format
+from itukg.formats import BOOLEAN_FORMATS, CSV, GRAPH_FORMATS, JSONLD, N_TRIPLES, TABLE_FORMATS, Format
 from itukg.release import Release
 from itukg.settings import Settings
 from itukg.store import Dataset, graphs, read_query, rows, triples
@@ -54,8 +54,8 @@ def embedded(release: Release) -> Iterator[Engine]:
 
 
 def test_the_merged_graph_is_the_default_one_and_has_no_name(engine: Engine, corpus: Corpus, release: Release) -> None:
-    expected = sorted(names.graph(name) for name in {*corpus.files().values(), "entailed", "derived"})
-    assert len(expected) >= 9
+    expected = sorted(release.manifest["graphs"])
+    assert {names.graph(name) for name in {*corpus.files().values(), "entailed", "derived"}} <= {*expected}
     assert engine.table(GRAPHS) == expected
     assert engine.run(graphs(engine.store)) == release.manifest["graphs"]
     assert engine.table(EVERYTHING) == [str(release.manifest["merged"])]
@@ -106,7 +106,7 @@ def test_a_graph_is_the_same_in_every_syntax(engine: Engine, embedded: Engine, s
     written, expected = engine.ask(query, syntax), embedded.ask(query, syntax)
     assert len(expected) > 2000
     assert parsed(written, syntax) == parsed(expected, syntax)
-    assert (syntax is TURTLE) == written.startswith(b"@prefix dcterms:")
+    assert (syntax.name in ("ttl", "trig")) == written.startswith(b"@prefix dcterms:")
     assert (syntax is JSONLD) == (names.CONTEXT.encode() in written)
 
 
@@ -208,7 +208,8 @@ def test_the_application_serves_from_any_engine(server: engines.Server | None, r
         labels = client.get(
             "/sparql", params={"query": f"SELECT ?t {{ BIND(<{OUTPUT}> AS ?t) }}", "labels": "1", "format": "csv"}
         )
-        assert labels.text.splitlines() == ["t,tLabel", f"{OUTPUT},{thing.json()['label']['en']}"]
+        label = thing.json()["label"]["en"]
+        assert labels.text.splitlines() == ["t,tLabel", f'{OUTPUT},"{label}"']
 
 
 def parsed(written: bytes, syntax: Format) -> list[str]:

@@ -110,7 +110,7 @@ def test_a_reader_sees_its_release_whole_while_the_next_is_loaded_and_one_is_dro
     finally:
         done.set()
         thread.join()
-    assert seen == {("5000", "3000", "2000", names.graph("a"), names.graph("b"))}
+    assert seen == {("3000", "3000", "2000", names.graph("a"), names.graph("b"))}
     with opened("reader", newer, settings_of(server)) as reader:
         assert reader.table(in_graph % (names.graph("a"), "swap-2")) == ["3000"]
         assert reader.table(in_graph % (names.graph("a"), "swap-1")) == ["0"]
@@ -123,7 +123,8 @@ def test_a_load_that_broke_off_goes_on_where_it_was(
     server: engines.Server, small: Callable[[str], Release], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     release = small("resume")
-    put, told = publish._Server.put, []
+    told: list[tuple[str, float]] = []
+    put = publish.GraphStore.put
 
     def put_but_b(self: Any, graph: str, *rest: Any) -> None:
         if graph.endswith("/b"):
@@ -131,19 +132,19 @@ def test_a_load_that_broke_off_goes_on_where_it_was(
         put(self, graph, *rest)
 
     with monkeypatch.context() as patched:
-        patched.setattr(publish._Server, "put", put_but_b)
+        patched.setattr(publish.GraphStore, "put", put_but_b)
         with pytest.raises(StoreUnavailable, match="gone"):
             load(release, server.graph_store, server.settings())
     with pytest.raises(StoreUnavailable, match="does not hold the whole of"), opened("r", release, settings_of(server)):
         pass
-    loaded = load(release, server.graph_store, server.settings(), lambda *step: told.append(step))
+    loaded = load(release, server.graph_store, server.settings(), lambda graph, part: told.append((graph, part)))
     ours = names.release("resume")
     assert set(loaded.there) | set(loaded.sent) == {f"{ours}#merged", f"{ours}/a", f"{ours}/b"}
     assert f"{ours}/b" in loaded.sent and f"{ours}/a" in loaded.there
     assert told[-1] == (f"{ours}/b", 1.0) and all(0 < part <= 1 for _, part in told)
     assert load(release, server.graph_store, server.settings()).sent == ()
     with opened("reader", release, settings_of(server)) as reader:
-        assert reader.table("SELECT (COUNT(*) AS ?n) WHERE { ?s ?p ?o }") == ["5000"]
+        assert reader.table("SELECT (COUNT(*) AS ?n) WHERE { ?s ?p ?o }") == ["3000"]
         assert reader.table("SELECT ?o WHERE { <urn:s7> ?p ?o } ORDER BY ?o LIMIT 1") == ["resume “é𝄞” 7"]
 
 
@@ -352,25 +353,25 @@ def test_credentials_are_sent_in_the_way_that_the_server_asks_for(
 def test_the_application_waits_until_the_server_holds_the_release(release: Release, home: Path) -> None:
     holds = threading.Event()
     nothing = '{"head": {"vars": ["g"]}, "results": {"bindings": []}}'
-    with saying(lambda handler: reply(handler, 200, SRJ, MARKS if holds.is_set() else nothing)) as url:
-        with TestClient(create_app(Settings(store=url, home=home), release)) as client:
-            time.sleep(0.3)
-            waiting = client.get("/readyz")
-            assert waiting.status_code == httpx2.codes.SERVICE_UNAVAILABLE
-            assert "itukg load --to" in client.get("/sparql", params={"query": "ASK {}"}).json()["detail"]
-            holds.set()
-            wait_until_ready(client)
+    with (
+        saying(lambda handler: reply(handler, 200, SRJ, MARKS if holds.is_set() else nothing)) as url,
+        TestClient(create_app(Settings(store=url, home=home), release)) as client,
+    ):
+        time.sleep(0.3)
+        assert client.get("/readyz").status_code == httpx2.codes.SERVICE_UNAVAILABLE
+        assert "itukg load --to" in client.get("/sparql", params={"query": "ASK {}"}).json()["detail"]
+        holds.set()
+        wait_until_ready(client)
 
 
 def test_a_server_that_fails_is_502_over_http(release: Release, home: Path) -> None:
-    first = threading.Event()
-
-    def once(handler: BaseHTTPRequestHandler) -> None:
-        reply(handler, 500 if first.is_set() else 200, SRJ, MARKS)
-        first.set()
-
-    with saying(once) as url, TestClient(create_app(Settings(store=url, home=home), release)) as client:
+    failing = threading.Event()
+    with (
+        saying(lambda handler: reply(handler, 500 if failing.is_set() else 200, SRJ, MARKS)) as url,
+        TestClient(create_app(Settings(store=url, home=home), release)) as client,
+    ):
         wait_until_ready(client)
+        failing.set()
         answer = client.get("/sparql", params={"query": "ASK {}"})
         assert answer.status_code == httpx2.codes.BAD_GATEWAY
         assert answer.json()["title"] == "The triple store gives no answer"

@@ -127,7 +127,7 @@ class _File:
 
 
 @dataclass(frozen=True)
-class _Server:
+class GraphStore:
     """A Graph Store (SPARQL 1.1 Graph Store HTTP Protocol, indirect names: `?graph=`)."""
 
     client: httpx2.Client
@@ -191,7 +191,7 @@ class _Server:
 
 
 @contextmanager
-def _server(url: str, settings: Settings) -> Iterator[_Server]:
+def _server(url: str, settings: Settings) -> Iterator[GraphStore]:
     timeout = httpx2.Timeout(PATIENCE, connect=CONNECTING)
     with httpx2.Client(auth=Credentials(settings), timeout=timeout) as client:
-        yield _Server(client, address(url))
+        yield GraphStore(client, address(url))

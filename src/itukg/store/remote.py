@@ -110,6 +110,7 @@ class RemoteStore:
     def __init__(self, url: str, release: str, settings: Settings) -> None:
         self._url, self._release = address(url), names.release(release)
         self._host = httpx2.URL(url).netloc.decode()
+        self._timeout = settings.timeout
         self._named: tuple[str, ...] = ()
         at_once = settings.workers + settings.slow
         self._turns: FairQueue[bool] = FairQueue(settings.queue, settings.queue_client)
@@ -146,6 +147,7 @@ class RemoteStore:
         A server without an answer by `deadline` is left alone; whether it stops then is its own matter.
         """
         started = monotonic()
+        deadline = started + self._timeout if deadline == inf else deadline  # no server may keep us for ever
         graph = query.form in ("CONSTRUCT", "DESCRIBE")
         await self._turns.get(client, deadline)
         async with AsyncExitStack() as held:
