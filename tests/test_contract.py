@@ -186,7 +186,7 @@ def test_a_query_without_an_answer_in_time_is_given_up_and_others_go_on(engine: 
 def test_a_body_that_is_left_half_read_gives_its_place_back(engine: Engine) -> None:
     async def begin() -> None:
         answer = await engine.store.answer(
-            read_query("CONSTRUCT WHERE { ?s ?p ?o }"), Dataset(default=(names.graph("derived"),)), N_TRIPLES
+            read_query("CONSTRUCT WHERE { ?s ?p ?o }"), Dataset(default=(names.graph("sdg"),)), N_TRIPLES
         )
         assert await anext(answer.body)
         await answer.body.aclose()

@@ -13,7 +13,7 @@ written here in the client's syntax by the code that writes the embedded store's
 import asyncio
 import json
 import re
-from collections.abc import Collection, Generator, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from contextlib import AsyncExitStack, aclosing, contextmanager, suppress
 from http import HTTPStatus
 from math import inf
@@ -127,7 +127,7 @@ class RemoteStore:
         """Return the store once the server has told that it holds `release`, whole. Raises StoreUnavailable if not."""
         store = cls(url, release, settings)
         try:
-            store._named = await store._graphs(monotonic() + settings.timeout)
+            store._named = await store._graphs()
         except BaseException as error:
             await store.close()
             if isinstance(error, ItukgError) and not isinstance(error, StoreUnavailable):
@@ -153,7 +153,7 @@ class RemoteStore:
         async with AsyncExitStack() as held:
             held.callback(self._turns.put, True)
             try:
-                async with asyncio.timeout(_left(deadline)):
+                async with asyncio.timeout(deadline - monotonic()):
                     response = await self._send(query, dataset, _ASKED if graph else _JSON)
                     held.push_async_callback(response.aclose)
                     media_type = await self._accepted(response, query, _TRIPLES if graph else _TABLES)
@@ -162,12 +162,12 @@ class RemoteStore:
                         return Answer(syntax.media_type, lines, monotonic() - started)
                     content = await _collected(response)
                     if graph:
-                        written = await asyncio.to_thread(self._graph, content, _TRIPLES[media_type], syntax)
+                        written = await asyncio.to_thread(_apart, self._graph, content, _TRIPLES[media_type], syntax)
                     else:
                         table = await asyncio.to_thread(self._table, content, query)
                         with self._reading():
                             labels = await self._labels(table) if syntax.labels else {}
-                            written = await asyncio.to_thread(_write_table, table, syntax, labels)
+                            written = await asyncio.to_thread(_apart, _write_table, table, syntax, labels)
             except TimeoutError:
                 raise out_of_time(deadline - started) from None
             except httpx2.RequestError as error:
@@ -188,11 +188,11 @@ class RemoteStore:
             f"{self._host}: {error or type(error).__name__}. Is ITUKG_STORE right, and the server up?"
         )
 
-    async def _graphs(self, deadline: float) -> tuple[str, ...]:
+    async def _graphs(self) -> tuple[str, ...]:
         """Return the named graphs of the release, once it is whole."""
         part, done = (f"{names.PREFIXES['dcterms']}{name}" for name in ("hasPart", "available"))
         marker = f"SELECT ?g WHERE {{ <{self._release}> <{part}> ?g ; <{done}> ?when }} ORDER BY ?g"
-        answer = await self.answer(read_query(marker), Dataset((self._release,)), TABLE_FORMATS[0], deadline=deadline)
+        answer = await self.answer(read_query(marker), Dataset((self._release,)), TABLE_FORMATS[0])
         found = [row["g"]["value"] for row in json.loads(await answer.read())["results"]["bindings"]]
         if not found:
             raise StoreUnavailable(
@@ -310,6 +310,15 @@ class RemoteStore:
             raise StoreUnavailable(f"{self._host} gives an answer that cannot be read: {error}") from None
 
 
+def _apart(work: Callable[..., bytes], *given: object) -> bytes:
+    """Do `work` in a thread of its own: what the engine makes there must be dropped there, which an error's frames hold."""
+    try:
+        return work(*given)
+    except Exception as error:
+        error.__traceback__ = error.__context__ = None
+        raise
+
+
 def _solutions(table: Json) -> ox.QuerySolutions | ox.QueryBoolean:
     return ox.parse_query_results(json.dumps(table).encode(), format=ox.QueryResultsFormat.JSON)
 
@@ -361,7 +370,7 @@ class _Lines:
                 raise StopAsyncIteration
             self._deadline += monotonic() - self._left_off  # while the client read, the server's clock stood still
             try:
-                async with asyncio.timeout(_left(self._deadline)):
+                async with asyncio.timeout(self._deadline - monotonic()):
                     piece = await anext(self._pieces, None)
             except TimeoutError:
                 await self.aclose()
@@ -387,10 +396,6 @@ class _Lines:
 def out_of_time(seconds: float) -> TimeLimit:
     """Return what to say of a query without an answer after `seconds`."""
     return TimeLimit(f"No answer within {seconds:.3g} s. Ask for less, or bind more of the pattern.")
-
-
-def _left(deadline: float) -> float | None:
-    return None if deadline == inf else max(0.0, deadline - monotonic())
 
 
 async def _collected(response: httpx2.Response) -> bytes:
