@@ -64,7 +64,7 @@ class Server:
     credentials: dict[str, str] = field(default_factory=dict)
 
     def settings(self, **given: Any) -> Settings:
-        return Settings.model_validate({"timeout": 60.0, **self.credentials, **given})
+        return Settings.model_validate({"timeout": 60.0, "workers": 2, **self.credentials, **given})
 
 
 class Engine:

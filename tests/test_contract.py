@@ -41,7 +41,7 @@ def server(
 
 @pytest.fixture(scope="module")
 def engine(server: engines.Server | None, release: Release) -> Iterator[Engine]:
-    settings = server.settings(store=server.query) if server else Settings(timeout=60.0)
+    settings = server.settings(store=server.query) if server else Settings(timeout=60.0, workers=2)
     with opened(server.name if server else "embedded", release, settings) as engine:
         yield engine
 
@@ -49,7 +49,7 @@ def engine(server: engines.Server | None, release: Release) -> Iterator[Engine]:
 @pytest.fixture(scope="module")
 def embedded(release: Release) -> Iterator[Engine]:
     """What the others are compared with."""
-    with opened("embedded", release, Settings(timeout=60.0)) as engine:
+    with opened("embedded", release, Settings(timeout=60.0, workers=2)) as engine:
         yield engine
 
 
@@ -191,7 +191,7 @@ def test_a_body_that_is_left_half_read_gives_its_place_back(engine: Engine) -> N
         assert await anext(answer.body)
         await answer.body.aclose()
 
-    for _ in range(20):  # more than there are places
+    for _ in range(7):  # more than there are places
         engine.run(begin())
     assert engine.table("SELECT (1 AS ?n) WHERE {}") == ["1"]
 
