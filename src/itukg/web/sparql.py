@@ -250,7 +250,7 @@ async def _read(request: Request, settings: Settings) -> Question:
             labels_wanted(_first(parameters, "labels")),
         ),
         _seconds(parameters, settings.timeout),
-        takes_gzip(request.headers.get("accept-encoding", "")),
+        takes_gzip(accepted(request, b"accept-encoding")),
     )
 
 
