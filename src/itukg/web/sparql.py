@@ -149,7 +149,8 @@ class Endpoint:
             if held is None:  # it is sent already, piece by piece
                 return
         if not question.query.volatile:
-            self._service.cache.keep(held, question.key, *([same] if same else []))
+            seconds = monotonic() - arrived
+            self._service.cache.keep(held, seconds, question.key, *([same] if same else []))
         await self._send(held, request.scope["headers"], send)
 
     async def _send(self, held: Held, headers: list[Header], send: Send) -> None:
