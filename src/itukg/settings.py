@@ -42,7 +42,7 @@ class Settings(BaseSettings):
     timeout: float = Field(default=10.0, gt=0, description="Seconds that a query may take, from its arrival.")
     store: str | None = Field(
         default=None,
-        description="Address of a SPARQL 1.1 server that holds the release (`itukg load`); by default it is held in memory.",
+        description="Address of a SPARQL 1.1 server that is the store; by default the release is held in memory.",
     )
     store_user: str | None = Field(default=None, description="User of that server; basic or digest, as it asks for.")
     store_password: SecretStr | None = Field(default=None, description="Password of that user.")

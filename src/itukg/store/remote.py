@@ -67,7 +67,7 @@ def address(url: str) -> str:
     except httpx2.InvalidURL:
         parsed = httpx2.URL("")
     if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise BadRequest("The address of a triple store is a URL, such as https://host/sparql.")
+        raise BadRequest("The address of a triple store begins with http:// or https:// and names a host.")
     if parsed.userinfo:
         raise BadRequest("Name user and password by ITUKG_STORE_USER and ITUKG_STORE_PASSWORD, not in the address.")
     return url
