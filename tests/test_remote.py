@@ -14,7 +14,7 @@ import httpx2
 import pyoxigraph as ox
 import pytest
 from conftest import wait_until_ready
-from engines import opened
+from engines import Engine, opened
 from fastapi.testclient import TestClient
 from typer.testing import CliRunner
 
@@ -31,11 +31,11 @@ from itukg.errors import (
     SyntaxProblem,
     TimeLimit,
 )
-from itukg.formats import CSV, TURTLE
+from itukg.formats import CSV, N_TRIPLES, TURTLE
 from itukg.publish import drop, load
 from itukg.release import Release
 from itukg.settings import Settings
-from itukg.store import Dataset
+from itukg.store import Dataset, read_query
 from itukg.store.remote import address
 from itukg.web.app import create_app
 
@@ -220,8 +220,9 @@ def reply(handler: BaseHTTPRequestHandler, status: int, media_type: str, text: s
 MARKS = '{"head": {"vars": ["g"]}, "results": {"bindings": [{"g": {"type": "uri", "value": "urn:g"}}]}}'
 
 
-def asked(query: str, answer: Callable[[BaseHTTPRequestHandler], None], **given: Any) -> bytes:
-    """Return the answer to a query of a server that holds the release, and answers the query by `answer`."""
+@contextmanager
+def holding(answer: Callable[[BaseHTTPRequestHandler], None], **given: Any) -> Iterator[Engine]:
+    """Open a store on a server that holds the release, and answers what it is asked then by `answer`."""
     first = threading.Event()
 
     def in_turn(handler: BaseHTTPRequestHandler) -> None:
@@ -232,6 +233,12 @@ def asked(query: str, answer: Callable[[BaseHTTPRequestHandler], None], **given:
             reply(handler, 200, SRJ, MARKS)
 
     with saying(in_turn) as url, opened("odd", Release(Path("some")), Settings(store=url, **given)) as engine:
+        yield engine
+
+
+def asked(query: str, answer: Callable[[BaseHTTPRequestHandler], None]) -> bytes:
+    """Return the answer to a query of a server that holds the release, and answers the query by `answer`."""
+    with holding(answer) as engine:
         return engine.ask(query, CSV if query.startswith("SELECT") else TURTLE, Dataset(), 1.0)
 
 
@@ -306,6 +313,32 @@ def test_a_connection_that_breaks_is_an_error_in_words() -> None:
 
     with pytest.raises(StoreUnavailable, match=r"127\.0\.0\.1"):
         asked("SELECT ?s WHERE { ?s ?p ?o }", half)
+
+
+def test_a_client_that_leaves_in_the_middle_leaves_the_server() -> None:
+    left = threading.Event()
+
+    def endless(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("content-type", N_TRIPLES.media_type)
+        handler.send_header("connection", "close")
+        handler.end_headers()
+        try:
+            while True:
+                handler.wfile.write(b"<urn:a> <urn:b> <urn:c> .\n" * 1000)
+        except OSError:
+            left.set()
+
+    with holding(endless) as engine:
+
+        async def begin() -> None:
+            answer = await engine.store.answer(read_query("CONSTRUCT WHERE { ?s ?p ?o }"), Dataset(), N_TRIPLES)
+            assert (await anext(answer.body)).startswith(b"<urn:a> ")
+            await answer.body.aclose()
+            assert [piece async for piece in answer.body] == []
+
+        engine.run(begin())
+        assert left.wait(5)
 
 
 def test_an_unreachable_server_is_named_without_a_password(release: Release) -> None:
