@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from math import inf
 from pathlib import Path
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import httpx2
 import pyoxigraph as ox
@@ -57,7 +57,7 @@ class Engine:
         self.runner = asyncio.Runner()
         self.store: Store = self.run(open_store(dataset, Settings.model_validate(settings)))
 
-    def __enter__(self) -> "Engine":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
