@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx2
 import pytest
 from conftest import copy_of_corpus, serving
+from openpyxl import load_workbook
 from rdflib import SKOS, Graph, Literal, URIRef
 from test_sparql import OUTPUT, TABLE_PARSERS
 
@@ -200,7 +201,7 @@ def written_in(itukg: Run, formats: tuple[Format, ...], *arguments: str) -> dict
 
 
 def test_a_table_is_written_in_every_format(itukg: Run) -> None:
-    tables = written_in(itukg, TABLE_FORMATS, "query", SELECT)
+    tables = written_in(itukg, tuple(f for f in TABLE_FORMATS if not f.labels), "query", SELECT)
     assert len(tables) == 5
     sizes = {
         media_type: len(TABLE_PARSERS[media_type](text.encode()))
@@ -211,16 +212,24 @@ def test_a_table_is_written_in_every_format(itukg: Run) -> None:
     assert sizes["application/json"] > 50
 
 
+def test_a_table_with_labels_is_written_to_a_file(itukg: Run, tmp_path: Path) -> None:
+    sheet, text = tmp_path / "answer.xlsx", tmp_path / "answer.csv"
+    prints(itukg("query", SELECT, "--format", "xlsx", "-o", sheet))
+    prints(itukg("query", SELECT, "--format", "text/csv;labels=1", "-o", text))
+    header, *rows = load_workbook(sheet).active.iter_rows(values_only=True)
+    assert header == ("p", "pLabel", "o", "oLabel")
+    assert len(rows) == len(list(csv.reader(io.StringIO(text.read_text())))) - 1 > 50
+
+
 def test_a_graph_is_written_in_every_format_and_turtle_by_default(itukg: Run) -> None:
     question = f"CONSTRUCT WHERE {{ <{OUTPUT}> ?p ?o }}"
     graphs = written_in(itukg, GRAPH_FORMATS, "query", question)
-    assert len(graphs) == 4
+    assert len(graphs) == 6
     assert json.loads(graphs.pop("application/ld+json"))["id"] == OUTPUT
     assert graphs["text/turtle"] == prints(itukg("query", question))
-    parsed = [
-        set(Graph().parse(data=text, format=kind.replace("application/n-triples", "nt")))
-        for kind, text in graphs.items()
-    ]
+    # Without a named graph, TriG is Turtle and N-Quads are N-Triples.
+    readers = {"application/n-triples": "nt", "application/n-quads": "nt", "application/trig": "turtle"}
+    parsed = [set(Graph().parse(data=text, format=readers.get(kind, kind))) for kind, text in graphs.items()]
     assert len(parsed[0]) > 50
     assert all(graph == parsed[0] for graph in parsed)
 

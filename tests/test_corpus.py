@@ -56,9 +56,13 @@ def test_rdf_xml_with_a_doctype_is_not_read(tmp_path: Path) -> None:
         list(read_rdf(bomb, "urn:g"))
 
 
-def test_the_fingerprint_changes_with_the_data_and_with_nothing_else(copy: Corpus, corpus: Corpus) -> None:
+@pytest.mark.parametrize(
+    "file", ["data/schemes/sdg.ttl", "queries/misprints.rq", "queries/exports/links.rq", "queries/rules/lift.rq"]
+)
+def test_the_fingerprint_changes_with_a_file_and_with_nothing_else(copy: Corpus, corpus: Corpus, file: str) -> None:
+    (copy.root / "queries" / "README.md").write_text("Not part of a release.")
     assert copy.fingerprint() == corpus.fingerprint()
-    path = copy.root / "data" / "schemes" / "sdg.ttl"
+    path = copy.root / file
     path.write_text(path.read_text() + "\n")
     assert copy.fingerprint() != corpus.fingerprint()
 

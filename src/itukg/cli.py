@@ -57,6 +57,7 @@ def serve(
     from itukg.errors import ItukgError
     from itukg.release import current
     from itukg.web.app import create_app
+    from itukg.web.server import Connection
 
     settings = _settings(host=host, port=port)
     try:
@@ -69,7 +70,12 @@ def serve(
         release = last
     try:
         uvicorn.run(
-            create_app(settings, release), host=settings.host, port=settings.port, log_level="info", access_log=False
+            create_app(settings, release),
+            host=settings.host,
+            port=settings.port,
+            http=Connection,
+            log_level="info",
+            access_log=False,
         )
     except SystemExit as ended:  # Uvicorn's own code for a start that failed, such as a port in use, is 3
         raise typer.Exit(2 if ended.code else 0) from None
@@ -81,7 +87,8 @@ def query(
         str, typer.Argument(metavar="FILE_OR_TEXT", help="A SPARQL query, a file of one, or a saved query's name.")
     ],
     format: Annotated[
-        str | None, typer.Option(help="srj, srx, csv, tsv, json; for graphs ttl, nt, jsonld, rdf. Tables: csv.")
+        str | None,
+        typer.Option(help="srj, srx, csv, tsv, json, xlsx; for graphs ttl, nt, jsonld, rdf, trig, nq. Tables: csv."),
     ] = None,
     timeout: Annotated[float | None, typer.Option(help="Seconds to wait [ITUKG_TIMEOUT].")] = None,
     output: Output = "-",
@@ -106,7 +113,7 @@ def query(
 def diff(
     older: Annotated[str, typer.Argument(help="The older plan, such as bap-2026-2029-draft.")],
     newer: Annotated[str, typer.Argument(help="The newer plan, such as bap-2026-2029.")],
-    format: Annotated[str, typer.Option(help="csv, tsv, srj, srx or json.")] = "csv",
+    format: Annotated[str, typer.Option(help="csv, tsv, xlsx, srj, srx or json.")] = "csv",
     output: Output = "-",
 ) -> None:
     """Tell what a newer plan restates, revises, merges, splits, adds and drops of an older one.

@@ -80,9 +80,9 @@ class Corpus:
         return found[name]
 
     def fingerprint(self) -> str:
-        """Return 16 hexadecimal digits that change whenever a Turtle file, rule or export of ours, or the version, does."""
+        """Return 16 hexadecimal digits that change whenever a Turtle file or query of ours, or the version, does."""
         digest = hashlib.sha256(__version__.encode())
-        for path in [*self.files(), *sorted((self.root / "queries").glob("*/*.rq"))]:
+        for path in [*self.files(), *sorted((self.root / "queries").glob("**/*.rq"))]:
             digest.update(f"\n{path.relative_to(self.root).as_posix()} {file_hash(path)}".encode())
         return digest.hexdigest()[:16]
 

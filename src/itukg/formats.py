@@ -2,18 +2,25 @@
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from codecs import lookup
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import cache, lru_cache
+from io import BytesIO
 from typing import Any
 
 import pyoxigraph as ox
 from pyld import jsonld
 from werkzeug.datastructures import MIMEAccept
-from werkzeug.http import parse_accept_header
+from werkzeug.http import parse_accept_header, parse_options_header
+from xlsxwriter import Workbook
+from xlsxwriter.format import Format as CellFormat
+from xlsxwriter.worksheet import Worksheet
 
 from itukg import names
-from itukg.errors import NotAcceptable, NotSupported
+from itukg.errors import BadRequest, NotAcceptable, NotSupported
 from itukg.settings import shipped
 
 Json = dict[str, Any]
@@ -21,16 +28,25 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Format:
-    """One syntax: its media type, the suffix and `format=` name that choose it, and the engine's name for it."""
+    """One syntax: its media type, the suffix and `format=` name that choose it, and the engine's name for it.
+
+    With `labels`, a table says beside each IRI what the thing is called.
+    """
 
     media_type: str
     suffix: str
     engine: ox.RdfFormat | ox.QueryResultsFormat | None = None
+    labels: bool = False
 
     @property
     def name(self) -> str:
         """The word that chooses this syntax in `format=` and `--format`."""
         return self.suffix.removeprefix(".")
+
+    @property
+    def bare_type(self) -> str:
+        """The media type without its parameter."""
+        return self.media_type.partition(";")[0]
 
 
 JSONLD = Format("application/ld+json", ".jsonld", ox.RdfFormat.JSON_LD)
@@ -39,6 +55,7 @@ N_TRIPLES = Format("application/n-triples", ".nt", ox.RdfFormat.N_TRIPLES)
 HTML = Format("text/html", ".html")
 CSV = Format("text/csv", ".csv", ox.QueryResultsFormat.CSV)
 JSON = Format("application/json", ".json")
+XLSX = Format("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", ".xlsx", labels=True)
 
 TABLE_FORMATS = (
     Format("application/sparql-results+json", ".srj", ox.QueryResultsFormat.JSON),
@@ -46,44 +63,78 @@ TABLE_FORMATS = (
     CSV,
     Format("text/tab-separated-values", ".tsv", ox.QueryResultsFormat.TSV),
     Format("application/json", ".json", ox.QueryResultsFormat.JSON),
+    Format("text/csv;labels=1", ".csv", ox.QueryResultsFormat.CSV, labels=True),
+    Format("text/tab-separated-values;labels=1", ".tsv", ox.QueryResultsFormat.TSV, labels=True),
+    XLSX,
 )
-"""Syntaxes of SELECT, best first. ASK has the first two and the last: CSV and TSV know no booleans."""
+"""Syntaxes of SELECT, best first."""
 
 BOOLEAN_FORMATS = tuple(f for f in TABLE_FORMATS if f.name in ("srj", "srx", "json"))
+"""Syntaxes of ASK: CSV, TSV and spreadsheets know no booleans."""
 
 GRAPH_FORMATS = (
     TURTLE,
     N_TRIPLES,
     JSONLD,
     Format("application/rdf+xml", ".rdf", ox.RdfFormat.RDF_XML),
+    Format("application/trig", ".trig", ox.RdfFormat.TRIG),
+    Format("application/n-quads", ".nq", ox.RdfFormat.N_QUADS),
 )
-"""Syntaxes of CONSTRUCT, DESCRIBE and whole graphs, best first."""
+"""Syntaxes of CONSTRUCT, DESCRIBE and whole graphs, best first. Those of datasets hold one graph, without a name."""
 
-THING_FORMATS = (JSONLD, HTML, *(f for f in GRAPH_FORMATS if f is not JSONLD))
+THING_FORMATS = (JSONLD, HTML, *(f for f in GRAPH_FORMATS if f.name in ("ttl", "nt", "rdf")))
 """Syntaxes of a thing under its own IRI: JSON-LD for whoever does not ask for another."""
 
 REPORT_FORMATS = (HTML, TURTLE, JSONLD, CSV, JSON)
 
 
-def choose(offers: Sequence[Format], accept: str | None, name: str | None = None) -> Format:
+@lru_cache(maxsize=1000)  # clients send few different headers, and reading one costs as much as a lookup
+def choose(
+    offers: tuple[Format, ...], accept: str | None, name: str | None = None, labels: bool | None = None
+) -> Format:
     """Return the offer that the client likes best; `name` (suffix or `format=`) overrides the Accept header.
 
-    Wildcards, q-values and exclusions (`q=0`) count as in RFC 9110, section 12.5.1; parameters other than
-    q do not. Raises NotAcceptable, naming the offers, where none fits.
+    Wildcards, q-values and exclusions (`q=0`) count as in RFC 9110, section 12.5.1; of other parameters only
+    `labels`. `labels` given (`?labels=`) leaves only the offers with labels, or only those without, and
+    overrides the header's. Raises NotAcceptable, naming the offers, where none fits.
     """
+    known = [offer for offer in offers if labels in (None, offer.labels)]
+    wish = {None: "", True: " with labels", False: " without labels"}[labels]
+    if not known:
+        tables = ", ".join(f.media_type for f in TABLE_FORMATS if f.labels)
+        raise NotAcceptable(f"Only the table of a SELECT is to be had{wish}: {tables}.")
     if name is not None:
-        for offer in offers:
-            if name.lower() in (offer.name, offer.media_type):
+        for offer in known:
+            if name.lower() in (offer.name, offer.media_type, offer.bare_type):
                 return offer
-        raise NotAcceptable(f'No format "{name}" here; known: {", ".join(o.name for o in offers)}.')
-    parsed = parse_accept_header(accept or "*/*", MIMEAccept)
-    bare = ((value.split(";")[0].strip(), quality) for value, quality in parsed)
-    plain = MIMEAccept([("*/*" if value == "*" else value, quality) for value, quality in bare])
-    best = plain.best_match([o.media_type for o in offers])
-    for offer in offers:
-        if offer.media_type == best:
-            return offer
-    raise NotAcceptable(f'Nothing here fits "Accept: {accept}"; to be had: {", ".join(o.media_type for o in offers)}.')
+        listed = dict.fromkeys(offer.name for offer in known)
+        raise NotAcceptable(f'No format "{name}"{wish} here; known: {", ".join(listed)}.')
+    ranges: list[tuple[str, float]] = []
+    for value, quality in parse_accept_header(accept or "*/*", MIMEAccept):
+        media_range, parameters = parse_options_header(value.lower())
+        asked = parameters.get("labels")
+        if asked is None or labels is not None:
+            ranges.append(("*/*" if media_range == "*" else media_range, quality))
+        else:
+            ranges += [(o.media_type, quality) for o in known if (o.bare_type, f"{o.labels:d}") == (media_range, asked)]
+    if labels is None:
+        # A wildcard, or "text/csv", means the plain table: labels come to those who name them.
+        named = {media_range for media_range, _ in ranges}
+        candidates = {o.media_type: o for o in known if o.media_type in named | {o.bare_type}}
+    else:
+        candidates = {o.bare_type: o for o in known}
+    best = MIMEAccept(ranges).best_match(candidates)
+    if best is None:
+        offered = ", ".join(offer.media_type for offer in known)
+        raise NotAcceptable(f'Nothing here fits "Accept: {accept}"{wish}; to be had: {offered}.')
+    return candidates[best]
+
+
+def labels_wanted(value: str | None) -> bool | None:
+    """Return what `?labels=` asks for; None where it is not given. Raises BadRequest for all but 0 and 1."""
+    if value not in (None, "0", "1"):
+        raise BadRequest(f'labels must be 1 (with labels) or 0 (without), not "{value}".')
+    return None if value is None else value == "1"
 
 
 def split_suffix(path: str, offers: Sequence[Format]) -> tuple[str, str | None]:
@@ -99,7 +150,7 @@ def split_suffix(path: str, offers: Sequence[Format]) -> tuple[str, str | None]:
 
 def write_graph(triples: Iterable[ox.Triple], syntax: Format) -> bytes:
     """Write triples in `syntax`: with our prefixes, and for JSON-LD compacted by our context."""
-    if syntax is JSONLD:
+    if syntax == JSONLD:
         return write_json(compact(expanded(triples)))
     assert isinstance(syntax.engine, ox.RdfFormat)
     if syntax.engine == ox.RdfFormat.RDF_XML:
@@ -109,15 +160,139 @@ def write_graph(triples: Iterable[ox.Triple], syntax: Format) -> bytes:
         ):
             raise NotAcceptable(f"RDF/XML cannot write the property {odd}; ask for Turtle or N-Triples.")
     written = ox.serialize(triples, format=syntax.engine, prefixes=names.PREFIXES) or b""
-    return _tidy_turtle(written) if syntax is TURTLE else written
+    return _tidy_turtle(written) if syntax.engine in (ox.RdfFormat.TURTLE, ox.RdfFormat.TRIG) else written
 
 
 def _tidy_turtle(written: bytes) -> bytes:
-    """Return Turtle with its prefixes in order, and only those it uses: the engine writes all, in any order."""
+    """Return Turtle or TriG with its prefixes in order, and only those it uses: the engine writes all, in any order."""
     lines = written.splitlines(keepends=True)
     prefixes = sorted(line for line in lines if line.startswith(b"@prefix "))
     body = b"".join(line for line in lines if not line.startswith(b"@prefix "))
     return b"".join(line for line in prefixes if line.split()[1] in body) + b"\n" + body
+
+
+Labels = Callable[[Collection[str]], Mapping[str, str]]
+"""Looks up what things are called: IRIs → the label of each that has one."""
+
+XLSX_ROWS, XLSX_COLUMNS, XLSX_TEXT = 1_048_575, 16_384, 32_767
+"""What a sheet holds: rows under the header, columns, and UTF-16 units of text in a cell."""
+
+_NUMBERS = {names.PREFIXES["xsd"] + kind for kind in ("integer", "decimal", "double", "float")}
+_MADE = datetime(2000, 1, 1, tzinfo=UTC)
+lookup("utf-16-le")  # Spreadsheets need this codec; a worker that may open no files cannot import it later.
+
+
+def write_table(solutions: ox.QuerySolutions, syntax: Format, labels: Labels) -> bytes:
+    """Write solutions in `syntax`; where it has labels, a column `<name>Label` follows each column that holds IRIs.
+
+    It is empty where a thing has no label. A query that selects `<name>Label` itself keeps its own column and
+    gets no second. Raises NotAcceptable for what a spreadsheet cannot hold.
+    """
+    if not syntax.labels:
+        assert isinstance(syntax.engine, ox.QueryResultsFormat)
+        return solutions.serialize(format=syntax.engine) or b""
+    # Labels are added in the JSON of the standard, so that the engine writes CSV and TSV as it always does.
+    table: Json = json.loads(solutions.serialize(format=ox.QueryResultsFormat.JSON) or b"")
+    _add_labels(table, labels)
+    if syntax == XLSX:
+        return _write_workbook(table["head"]["vars"], table["results"]["bindings"])
+    assert isinstance(syntax.engine, ox.QueryResultsFormat)
+    labelled = ox.parse_query_results(json.dumps(table).encode(), format=ox.QueryResultsFormat.JSON)
+    assert isinstance(labelled, ox.QuerySolutions)
+    return labelled.serialize(format=syntax.engine) or b""
+
+
+def best_labels(stated: Iterable[tuple[str, ox.Literal]]) -> dict[str, str]:
+    """Return one label for each IRI: English, else without a language, else any; always the same one."""
+    found: dict[str, list[ox.Literal]] = {}
+    for iri, label in stated:
+        found.setdefault(iri, []).append(label)
+
+    def rank(label: ox.Literal) -> tuple[int, str, str]:
+        language = (label.language or "").lower()
+        order = {"en": 0, "": 2}.get(language, 1 if language.startswith("en-") else 3)
+        return order, language, label.value
+
+    return {iri: min(labels, key=rank).value for iri, labels in found.items()}
+
+
+def _add_labels(table: Json, labels: Labels) -> None:
+    columns, rows = table["head"]["vars"], table["results"]["bindings"]
+    things = {
+        column: {row[column]["value"] for row in rows if row.get(column, {}).get("type") == "uri"} for column in columns
+    }
+    added = [column for column in columns if things[column] and f"{column}Label" not in columns]
+    known = labels(set().union(*(things[column] for column in added)))
+    for column in added:
+        columns.insert(columns.index(column) + 1, f"{column}Label")
+        for row in rows:
+            cell = row.get(column, {})
+            if cell.get("type") == "uri" and cell["value"] in known:
+                row[f"{column}Label"] = {"type": "literal", "value": known[cell["value"]]}
+
+
+def _write_workbook(columns: list[str], rows: list[Json]) -> bytes:
+    """Write a sheet with a header that stays in view; the same table gives the same bytes.
+
+    Numbers are numbers where a spreadsheet keeps every digit; all else is text, as CSV has it. IRIs are no
+    hyperlinks, of which a sheet holds 65,530.
+    """
+    if len(rows) > XLSX_ROWS or len(columns) > XLSX_COLUMNS:
+        raise NotAcceptable(
+            f"A sheet holds {XLSX_ROWS} rows and {XLSX_COLUMNS} columns, and this answer has {len(rows)} and "
+            f"{len(columns)}; ask for text/csv, or for less."
+        )
+    for number, row in enumerate([{name: {"type": "name", "value": name} for name in columns}, *rows], 1):
+        for name, cell in row.items():
+            _check_text(_text(cell), f"row {number}, column {name[:40]}")
+    written = BytesIO()
+    with Workbook(written, {"in_memory": True}) as book:  # no file of its own: a worker may open none
+        book.set_properties({"created": _MADE})
+        bold, quoted = book.add_format({"bold": True}), book.add_format({"quote_prefix": True})
+        sheet = book.add_worksheet("answer")
+        for column, name in enumerate(columns):
+            sheet.write_string(0, column, name, bold)
+            width = len(name) + 3  # the filter's button stands beside the name
+            for number, row in enumerate(rows, 1):
+                if name in row:
+                    width = max(width, len(_text(row[name])))
+                    _write_cell(sheet, number, column, row[name], quoted)
+            sheet.set_column(column, column, min(max(width, 8), 60))
+        sheet.freeze_panes(1, 0)
+        if columns:
+            sheet.autofilter(0, 0, len(rows), len(columns) - 1)
+    return written.getvalue()
+
+
+def _write_cell(sheet: Worksheet, row: int, column: int, cell: Json, quoted: CellFormat) -> None:
+    text = _text(cell)
+    if cell.get("datatype") in _NUMBERS and _is_exact(text):
+        sheet.write_number(row, column, float(text))
+    elif text.startswith("<r>") and text.endswith("</r>"):
+        # write_string takes this for markup and writes it unescaped; in fragments it is text.
+        sheet.write_rich_string(row, column, text[0], text[1], text[2:])
+    else:
+        # The prefix keeps text that looks like a formula text when its cell is edited.
+        sheet.write_string(row, column, text, quoted if text.startswith(("=", "+", "-", "@")) else None)
+
+
+def _text(cell: Json) -> str:
+    if cell["type"] == "triple":
+        return " ".join(_text(cell["value"][part]) for part in ("subject", "predicate", "object"))
+    return f"_:{cell['value']}" if cell["type"] == "bnode" else str(cell["value"])
+
+
+def _check_text(text: str, where: str) -> None:
+    if len(text.encode("utf-16-le")) > 2 * XLSX_TEXT:
+        raise NotAcceptable(f"A spreadsheet's cell holds {XLSX_TEXT} characters; {where} has more. Ask for text/csv.")
+    if re.search("[\ufffe\uffff]", text):  # XML 1.0, section 2.2
+        raise NotAcceptable(f"A spreadsheet cannot hold U+FFFE or U+FFFF, which stands in {where}. Ask for text/csv.")
+
+
+def _is_exact(number: str) -> bool:
+    """Tell whether the 15 digits that spreadsheets keep give the same number back."""
+    plain = re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", number, re.ASCII)
+    return bool(plain) and Decimal(number) == Decimal(f"{float(number):.15g}")
 
 
 def write_json(document: object) -> bytes:

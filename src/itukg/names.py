@@ -8,15 +8,22 @@ GRAPHS = BASE + "graph/"
 ONTOLOGY = BASE + "ontology"
 SHAPES = BASE + "shapes"
 CONTEXT = BASE + "context/v1.jsonld"
+QUERIES = BASE + "queries"
+ENDPOINT = BASE + "sparql"
+DESCRIPTION = BASE + ".well-known/void"
 SDG = "http://metadata.un.org/sdg/"
 
 ITU = ONTOLOGY + "#"
 SH = "http://www.w3.org/ns/shacl#"
 OWL = "http://www.w3.org/2002/07/owl#"
+SD = "http://www.w3.org/ns/sparql-service-description#"
+VOID = "http://rdfs.org/ns/void#"
+FORMATS = "http://www.w3.org/ns/formats/"
 RDF_TYPE = "http://www.w3.org/1999/02/22-rdf-syntax-ns#type"
 
 PREFIXES = {
     "dcterms": "http://purl.org/dc/terms/",
+    "foaf": "http://xmlns.com/foaf/0.1/",
     "itu": ITU,
     "itush": SHAPES + "#",
     "org": "http://www.w3.org/ns/org#",
@@ -25,11 +32,13 @@ PREFIXES = {
     "rdf": "http://www.w3.org/1999/02/22-rdf-syntax-ns#",
     "rdfs": "http://www.w3.org/2000/01/rdf-schema#",
     "schema": "https://schema.org/",
+    "sd": SD,
     "sdg": SDG,
     "sdgo": "http://metadata.un.org/sdg/ontology#",
     "sh": SH,
     "skos": "http://www.w3.org/2004/02/skos/core#",
     "vann": "http://purl.org/vocab/vann/",
+    "void": VOID,
     "xsd": "http://www.w3.org/2001/XMLSchema#",
 }
 """Prefix → namespace, for every file, query and answer of ours."""

@@ -18,6 +18,7 @@ from itukg.corpus import Corpus, canonical_hash, file_hash, merged, read_rdf
 from itukg.derive import derive, entail
 from itukg.errors import DoesNotConform
 from itukg.formats import JSON, write_json
+from itukg.void import describe, examples
 
 STEPS = ("Reading files", "Deriving", "Checking shapes", "Writing the release")
 """What `build` announces, in order."""
@@ -38,6 +39,16 @@ class Release:
     def dataset(self) -> Path:
         """The N-Quads file: every named graph, and the merged graph as the default one."""
         return self.path / "dataset.nq"
+
+    @property
+    def void(self) -> Path:
+        """The N-Triples file that describes and counts the release (VoID)."""
+        return self.path / "void.nt"
+
+    @property
+    def queries(self) -> Path:
+        """The N-Triples file of the graph `queries`: the saved queries as examples."""
+        return self.path / "queries.nt"
 
     def exports(self) -> dict[str, Path]:
         """Return the CSV files of the release by name."""
@@ -85,6 +96,7 @@ def build(corpus: Corpus, home: Path, announce: Callable[[str], None] = lambda _
 def _make(corpus: Corpus, home: Path, name: str, announce: Callable[[str], None]) -> Release:
     announce(STEPS[0])
     quads = list(corpus.quads())
+    asked = examples(corpus.queries())  # joins after the check: shapes see what is said, not how to ask for it
     announce(STEPS[1])
     merge = merged(quads)
     entailed = entail(merge)
@@ -101,7 +113,7 @@ def _make(corpus: Corpus, home: Path, name: str, announce: Callable[[str], None]
     releases.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=releases))
     try:
-        _write(draft, corpus, quads + entailed + derived, merge, report)
+        _write(draft, corpus, quads + entailed + derived + asked, merge, report, name=name)
         draft.chmod(0o755)
         try:
             draft.rename(releases / name)
@@ -137,7 +149,9 @@ def check_corpus(quads: list[ox.Quad], derived: list[ox.Quad] | None = None, rel
     return report.joined(validate(to_rdflib([*terms, *derived]), for_derived(rules)))
 
 
-def _write(folder: Path, corpus: Corpus, quads: list[ox.Quad], merge: set[ox.Quad], report: Report) -> None:
+def _write(
+    folder: Path, corpus: Corpus, quads: list[ox.Quad], merge: set[ox.Quad], report: Report, *, name: str
+) -> None:
     with (folder / "dataset.nq").open("wb") as file:
         ox.serialize([*quads, *merge], file, format=ox.RdfFormat.N_QUADS)
     sizes: dict[str, int] = {}
@@ -150,6 +164,10 @@ def _write(folder: Path, corpus: Corpus, quads: list[ox.Quad], merge: set[ox.Qua
         answer = store.query(export.text)
         assert isinstance(answer, ox.QuerySolutions)
         (folder / f"{export.name}.csv").write_bytes(answer.serialize(format=ox.QueryResultsFormat.CSV) or b"")
+    # Counted as the store holds it: it makes "4.0" into "4".
+    _write_triples(folder / "void.nt", describe(store, name))
+    asked = store.quads_for_pattern(None, None, None, ox.NamedNode(names.graph("queries")))
+    _write_triples(folder / "queries.nt", [quad.triple for quad in asked])
     (folder / "conformance.json").write_bytes(report.write(JSON))
     (folder / "conformance.nt").write_bytes(report.graph)
     manifest = {
@@ -160,6 +178,10 @@ def _write(folder: Path, corpus: Corpus, quads: list[ox.Quad], merge: set[ox.Qua
         "files": {p.relative_to(corpus.root).as_posix(): file_hash(p) for p in corpus.files()},
     }
     (folder / "manifest.json").write_bytes(write_json(manifest))
+
+
+def _write_triples(path: Path, triples: list[ox.Triple]) -> None:
+    path.write_text("".join(sorted(f"{triple} .\n" for triple in triples)), encoding="utf-8", newline="\n")
 
 
 def _replace(path: Path, content: bytes) -> None:

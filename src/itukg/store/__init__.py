@@ -156,12 +156,9 @@ def read_query(text: str, services: Collection[str] = ()) -> Query:
     if any(iri not in services for iri in asked):
         others = f"services but {', '.join(services)}" if services else "other services"
         raise QueryRefused(f"SERVICE is not run here: this server asks no {others}. Query the other endpoint yourself.")
-    depth = 0
-    for bracket in re.findall(r"[{}()\[\]]", bare):
-        depth += 1 if bracket in "{([" else -1
-        if depth > NESTING:
-            raise QueryRefused(f"The query nests more than {NESTING} brackets; write it flatter.")
-    if len(re.findall(r"[-+*/!|&=<>^?]", bare)) > OPERATORS:
+    if _depth(bare) > NESTING:
+        raise QueryRefused(f"The query nests more than {NESTING} brackets; write it flatter.")
+    if len(bare) > OPERATORS and len(re.findall(r"[-+*/!|&=<>^?]", bare)) > OPERATORS:
         raise QueryRefused(f"The query holds more than {OPERATORS} operators; use VALUES or IN, or ask in parts.")
     if first in ("SELECT", "ASK", "CONSTRUCT", "DESCRIBE"):
         volatile = bool(asked) or _VOLATILE.search(bare) is not None
@@ -171,6 +168,16 @@ def read_query(text: str, services: Collection[str] = ()) -> Query:
     raise SyntaxProblem(
         f"line {line}, column {column}: expected SELECT, ASK, CONSTRUCT or DESCRIBE{found}", line, column
     )
+
+
+def _depth(bare: str) -> int:
+    if sum(map(bare.count, "{([")) <= NESTING:
+        return 0
+    depth = deepest = 0
+    for bracket in re.findall(r"[{}()\[\]]", bare):
+        depth += 1 if bracket in "{([" else -1
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def _service_named(text: str, bare: str, at: int) -> str | None:

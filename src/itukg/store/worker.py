@@ -18,15 +18,18 @@ import socket
 import struct
 import sys
 import threading
-from collections.abc import Callable, Collection
+import traceback
+from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any, NoReturn
 
 import pyoxigraph as ox
 
+from itukg import names
 from itukg.errors import BadRequest, ItukgError, MemoryLimit, NotAcceptable, QueryRefused, SyntaxProblem
-from itukg.formats import GRAPH_FORMATS, TABLE_FORMATS, Format, write_graph
+from itukg.formats import GRAPH_FORMATS, TABLE_FORMATS, Format, best_labels, write_graph, write_table
 from itukg.store import after_prologue, blank_out
 
 HEAD = struct.Struct("!cI")
@@ -38,7 +41,7 @@ STACK = 256 * 1024 * 1024
 """Bytes of stack for the thread that evaluates: the parser recurses into every bracket."""
 
 _SYNTAXES = {syntax.media_type: syntax for syntax in (*TABLE_FORMATS, *GRAPH_FORMATS)}
-_ERRORS = {error.__name__: error for error in (BadRequest, MemoryLimit, NotAcceptable, QueryRefused)}
+_ERRORS = {error.__name__: error for error in (BadRequest, ItukgError, MemoryLimit, NotAcceptable, QueryRefused)}
 
 
 def pack_question(query: str, default: Collection[str], named: Collection[str], syntax: Format) -> bytes:
@@ -66,6 +69,8 @@ def main() -> None:
         engine.bulk_load(path=dataset, format=ox.RdfFormat.N_QUADS)
     except (OSError, SyntaxError) as error:
         sys.exit(f"{dataset}: {error}")
+    for syntax in GRAPH_FORMATS:  # what is read when first needed is read now: a worker can open no file
+        write_graph([ox.Triple(ox.BlankNode(), ox.NamedNode(names.ITU), ox.Literal("é", language="en"))], syntax)
     gc.collect()
     gc.freeze()  # what is here already is never looked at again, so its pages stay shared
     children: set[int] = set()
@@ -130,8 +135,7 @@ def _work(engine: ox.Store, server: socket.socket, memory: int, *, network: bool
 
 
 def _serve(engine: ox.Store, server: socket.socket) -> None:
-    while True:
-        question = _receive(server)
+    for question in _questions(server):
         started = perf_counter()
         content: list[object]
         try:
@@ -144,23 +148,22 @@ def _serve(engine: ox.Store, server: socket.socket) -> None:
             kind, content = ERROR, [type(error).__name__, str(error), *place]
         except MemoryError:
             kind, content = ERROR, ["MemoryLimit", "The answer needs more memory than a query may take.", None, None]
+        except OSError:
+            raise  # the server has closed its end
+        except Exception:  # noqa: BLE001  (the worker goes on, and the log tells)
+            traceback.print_exc()
+            kind, content = ERROR, ["ItukgError", "The fault is ours; it is in the log.", None, None]
         packed = json.dumps(content).encode()
         output.send(HEAD.pack(kind, len(packed)) + packed)
 
 
-def _receive(server: socket.socket) -> bytes:
-    size = HEAD.unpack(_exactly(server, HEAD.size))[1]
-    return _exactly(server, size)
-
-
-def _exactly(server: socket.socket, size: int) -> bytes:
-    content = bytearray()
-    while len(content) < size:
-        piece = server.recv(size - len(content))
-        if not piece:
-            raise OSError("the server has closed its end")
-        content += piece
-    return bytes(content)
+def _questions(server: socket.socket) -> Iterator[bytes]:
+    """Yield each question as it comes, until the server closes its end. It asks one at a time."""
+    while piece := server.recv(PIECE):
+        size = HEAD.unpack_from(piece)[1] + HEAD.size
+        while len(piece) < size:
+            piece += server.recv(size - len(piece))
+        yield piece[HEAD.size :]
 
 
 class _Output:
@@ -210,12 +213,21 @@ def answer(
         results = evaluate(in_order_of_columns(query, evaluate))
         if isinstance(results, ox.QueryTriples):
             output.write(write_graph(results, syntax))
+        elif syntax.labels:
+            output.write(write_table(results, syntax, partial(labels_in, engine)))
         else:
             results.serialize(output, format=syntax.engine)
     except SyntaxError as error:
         raise syntax_problem(error) from None
     except (RuntimeError, OSError) as error:
         raise QueryRefused(f"The engine does not run this query: {error}") from None
+
+
+def labels_in(engine: ox.Store, things: Collection[str]) -> Mapping[str, str]:
+    """Return what things are called in the merged graph, whatever the query's own dataset."""
+    label, merged = ox.NamedNode(names.PREFIXES["rdfs"] + "label"), ox.DefaultGraph()
+    stated = ((t, q.object) for t in things for q in engine.quads_for_pattern(ox.NamedNode(t), label, None, merged))
+    return best_labels((thing, text) for thing, text in stated if isinstance(text, ox.Literal))
 
 
 _STAR = re.compile(r"SELECT(\s+(?:DISTINCT|REDUCED))?\s*\*", re.IGNORECASE)

@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from email.utils import formatdate, parsedate_to_datetime
+from functools import lru_cache
 
 from cachetools import LRUCache
 from fastapi import Response
@@ -93,6 +94,7 @@ class Cache:
         return int(self._held.currsize)
 
 
+@lru_cache(maxsize=1000)
 def takes_gzip(accept_encoding: str) -> bool:
     """Tell whether a client likes gzip no less than the plain bytes."""
     accepted = parse_accept_header(accept_encoding, Accept)

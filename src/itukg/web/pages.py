@@ -5,7 +5,7 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 from itukg import names
-from itukg.errors import BadRequest, NotReady
+from itukg.errors import NotReady
 from itukg.html import render
 from itukg.store import Store, rows
 from itukg.web.service import service_of
@@ -27,11 +27,6 @@ async def home(request: Request) -> Response:
         triples=service.release.manifest["merged"],
     )
     return Response(page, media_type="text/html")
-
-
-async def sparql_page(_request: Request) -> Response:
-    """Describe the service to whoever sends no query."""
-    raise BadRequest('No query. Send one as "?query=…", as a form with "query", or as application/sparql-query.')
 
 
 @router.get("/metrics", response_class=Response)

@@ -1,8 +1,7 @@
 """What every endpoint works with: the release that is served, its store, its cache, quotas and counts."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from time import time
 
 from fastapi import Request
@@ -11,8 +10,8 @@ from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from itukg.errors import MemoryLimit, NotReady, Quota, TimeLimit
-from itukg.formats import Format, choose
+from itukg.errors import ItukgError, MemoryLimit, NotReady, Quota, TimeLimit
+from itukg.formats import Format, choose, labels_wanted
 from itukg.release import Release
 from itukg.settings import Settings
 from itukg.store import Store, open_store
@@ -26,22 +25,24 @@ class Quotas:
         self._limiter = FixedWindowRateLimiter(MemoryStorage())
         self._rate = RateLimitItemPerMinute(settings.rate) if settings.rate else None
         self._strikes = RateLimitItemPerMinute(settings.strikes) if settings.strikes else None
+        self._struck: set[str] = set()  # those who have no strike need no look at the limiter
 
-    @contextmanager
-    def evaluating(self, client: str) -> Iterator[None]:
+    def check(self, client: str) -> None:
         """Count a query of `client`. Raises Quota when this minute's queries are used up."""
-        if self._strikes and not self._limiter.test(self._strikes, "strikes", client):
-            raise self._quota(
-                self._strikes, "strikes", client, "queries of yours hit their limit of time or memory in this minute"
-            )
+        if client in self._struck and self._strikes:
+            if not self._limiter.test(self._strikes, "strikes", client):
+                what = "queries of yours hit their limit of time or memory in this minute"
+                raise self._quota(self._strikes, "strikes", client, what)
+            if self._limiter.get_window_stats(self._strikes, "strikes", client).remaining == self._strikes.amount:
+                self._struck.discard(client)
         if self._rate and not self._limiter.hit(self._rate, "rate", client):
             raise self._quota(self._rate, "rate", client, "queries of yours were evaluated in this minute")
-        try:
-            yield
-        except (TimeLimit, MemoryLimit):
-            if self._strikes:
-                self._limiter.hit(self._strikes, "strikes", client)
-            raise
+
+    def remember(self, client: str, error: ItukgError) -> None:
+        """Count a query of `client` that hit a limit."""
+        if self._strikes and isinstance(error, TimeLimit | MemoryLimit):
+            self._limiter.hit(self._strikes, "strikes", client)
+            self._struck.add(client)
 
     def _quota(self, item: RateLimitItemPerMinute, name: str, client: str, what: str) -> Quota:
 
@@ -64,8 +65,22 @@ class Counts:
             registry=self.registry,
             buckets=(0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30),
         )
-        self.cached = self.queries.labels("any", "cached")
-        self.known = self.queries.labels("any", "not modified")
+
+    @cache  # noqa: B019  (there are as many of them as services)
+    def _counter(self, form: str, outcome: str) -> Counter:
+        return self.queries.labels(form, outcome)
+
+    @cache  # noqa: B019
+    def _timer(self, form: str) -> Histogram:
+        return self.seconds.labels(form)
+
+    def count(self, form: str, outcome: str) -> None:
+        """Count a query."""
+        self._counter(form, outcome).inc()
+
+    def time(self, form: str, seconds: float) -> None:
+        """Count the seconds of a query."""
+        self._timer(form).observe(seconds)
 
 
 @dataclass
@@ -113,6 +128,11 @@ def service_of(request: Request) -> Service:
 
 
 def wanted(request: Request, offers: tuple[Format, ...], suffix: str | None = None) -> Format:
-    """Return the syntax a request asks for: by suffix, by `?format=`, or by its Accept header."""
-    accept = ", ".join(request.headers.getlist("accept"))
-    return choose(offers, accept, suffix or request.query_params.get("format"))
+    """Return the syntax a request asks for: by suffix, by `?format=`, or by its Accept header; `?labels=` narrows it."""
+    asked = request.query_params
+    return choose(offers, accepted(request), suffix or asked.get("format"), labels_wanted(asked.get("labels")))
+
+
+def accepted(request: Request) -> str:
+    """Return the Accept header, whose several lines are one list."""
+    return ", ".join(request.headers.getlist("accept"))

@@ -6,13 +6,12 @@ A plain ASGI application: an answer that is held already leaves after one look i
 import asyncio
 import hashlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterator
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
+from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from time import monotonic
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qsl
 
 from fastapi import Request, Response
@@ -27,12 +26,12 @@ from itukg.errors import (
     TooSlow,
     UnsupportedMediaType,
 )
-from itukg.formats import Format
+from itukg.formats import Format, choose, labels_wanted
 from itukg.settings import Settings
 from itukg.store import HELD, Answer, Body, Dataset, Query, offers_for, read_query
 from itukg.store.describe import ask
 from itukg.web.answers import Header, Held, media_type_header, problem_of, takes_gzip
-from itukg.web.service import Service, wanted
+from itukg.web.service import Service, accepted
 
 log = logging.getLogger("itukg")
 
@@ -57,6 +56,7 @@ _PARAMETERS = {
     "named-graph-uri": "A graph that the query may name with GRAPH; may be repeated.",
     "timeout": "Seconds to wait, up to the server's own limit.",
     "format": "The syntax of the answer, by suffix or media type; overrides Accept.",
+    "labels": "1: CSV, TSV or XLSX with a column of labels after each column of IRIs.",
 }
 _ANSWERS = {
     "200": "The answer, in the syntax the client likes best; without a query, the description of the service.",
@@ -124,7 +124,7 @@ class Endpoint:
             same = (scope["query_string"], *(pair for pair in headers if pair[0] in _NEGOTIATED))
             held = self._service.cache.get(same)
             if held is not None:
-                await self._send(held, "any", headers, send)
+                await self._send(held, headers, send)
                 return
         try:
             await self._answer(Request(scope, receive, send), same, send)
@@ -134,7 +134,7 @@ class Endpoint:
             await problem_of(error)(scope, receive, send)
         except BrokenOff as error:
             # Without a last chunk, which the server then never sends: nobody takes a part for the whole.
-            log.warning("answer broken off: %s", error)
+            log.info("answer broken off: %s", error)
 
     async def _answer(self, request: Request, same: Hashable, send: Send) -> None:
         arrived = monotonic()
@@ -150,56 +150,71 @@ class Endpoint:
                 return
         if not question.query.volatile:
             self._service.cache.keep(held, question.key, *([same] if same else []))
-        await self._send(held, question.query.form, request.scope["headers"], send)
+        await self._send(held, request.scope["headers"], send)
 
-    async def _send(self, held: Held, form: str, headers: list[Header], send: Send) -> None:
+    async def _send(self, held: Held, headers: list[Header], send: Send) -> None:
         status = await held.send(headers, send)
-        self._service.counts.queries.labels(form, "sent" if status == HTTPStatus.OK else "not modified").inc()
+        self._service.counts.count("any", "sent" if status == HTTPStatus.OK else "not modified")
 
     async def _evaluate(self, request: Request, question: Question, arrived: float, send: Send) -> Held | None:
         """Return the answer of the store; one that is too large to be held is sent as it comes, and None returned."""
-        service, client = self._service, _client(request)
-        deadline = arrived + question.seconds
-        with self._recorded(question.query, arrived):
-            async with _watched(request), AsyncExitStack() as stack:
-                with service.quotas.evaluating(client):
-                    answer = await ask(
-                        service.store,
-                        question.query,
-                        question.dataset,
-                        question.syntax,
-                        deadline=deadline,
-                        client=client,
-                    )
-                body = await stack.enter_async_context(aclosing(answer.body))
-                content, more = await _collected(body)
-                headers = self._headers(question, answer.seconds)
-                if more:
-                    try:
-                        async with asyncio.timeout(service.settings.sending):
-                            await _stream(content, body, [*headers, *_type_of(answer)], request.scope, send)
-                    except (ItukgError, TimeoutError) as error:
-                        raise BrokenOff(str(error) or "the client reads too slowly") from None
-                    return None
+        service, client, outcome = self._service, _client(request), "evaluated"
+        answer: Answer | None = None
+        watch = _Watch(request)
+        try:
+            service.quotas.check(client)
+            answer = await ask(
+                service.store,
+                question.query,
+                question.dataset,
+                question.syntax,
+                deadline=arrived + question.seconds,
+                client=client,
+            )
+            content, more = await _collected(answer.body)
+            headers = self._headers(question, answer.seconds)
+            if more:
+                outcome = "broken off"
+                await self._stream(content, answer, headers, request.scope, send)
+                outcome = "streamed"
+                return None
+        except asyncio.CancelledError:
+            outcome = "broken off"
+            watch.raise_if_left()
+            raise
+        except ItukgError as error:
+            outcome = error.problem_type
+            service.quotas.remember(client, error)
+            raise
+        finally:
+            watch.end()
+            if answer is not None:
+                await answer.body.aclose()
+            self._record(question.query, outcome, monotonic() - arrived)
         make = partial(Held.of, content, answer.media_type, headers, zipped=question.zipped)
         return await asyncio.to_thread(make) if len(content) > _QUICK else make()
 
-    @contextmanager
-    def _recorded(self, query: Query, arrived: float) -> Iterator[None]:
-        """Count a query with its outcome and its time, and log one that is slow."""
-        counts, outcome = self._service.counts, "evaluated"
+    async def _stream(self, begin: bytes, answer: Answer, headers: list[Header], scope: Scope, send: Send) -> None:
+        """Send an answer as it comes. What cannot be finished is broken off: its last chunk never comes."""
+        kind = [(b"content-type", media_type_header(answer.media_type))]
         try:
-            yield
-        except BaseException as error:
-            outcome = error.problem_type if isinstance(error, ItukgError) else "broken off"
-            raise
-        finally:
-            seconds = monotonic() - arrived
-            counts.queries.labels(query.form, outcome).inc()
-            counts.seconds.labels(query.form).observe(seconds)
-            if seconds >= self._service.settings.slow_log:
-                digest = hashlib.sha256(query.text.encode()).hexdigest()[:16]
-                log.warning("slow query %s: %s, %s, %.2f s", digest, query.form, outcome, seconds)
+            async with asyncio.timeout(self._service.settings.sending):
+                await send({"type": "http.response.start", "status": 200, "headers": [*kind, *headers]})
+                piece: bytes | None = None if scope.get("head") else begin
+                while piece is not None:
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+                    piece = await anext(answer.body, None)
+                await send({"type": "http.response.body"})
+        except (ItukgError, TimeoutError) as error:
+            raise BrokenOff(str(error) or "the client reads too slowly") from None
+
+    def _record(self, query: Query, outcome: str, seconds: float) -> None:
+        """Count a query with its outcome and its time, and log one that is slow."""
+        self._service.counts.count(query.form, outcome)
+        self._service.counts.time(query.form, seconds)
+        if seconds >= self._service.settings.slow_log:
+            digest = hashlib.sha256(query.text.encode()).hexdigest()[:16]
+            log.warning("slow query %s: %s, %s, %.2f s", digest, query.form, outcome, seconds)
 
     def _headers(self, question: Question, seconds: float) -> list[Header]:
         keep = b"no-store" if question.query.volatile else b"no-cache"  # held elsewhere, but asked for anew
@@ -228,7 +243,12 @@ async def _read(request: Request, settings: Settings) -> Question:
     return Question(
         query,
         Dataset(_all(parameters, "default-graph-uri"), _all(parameters, "named-graph-uri")),
-        wanted(request, offers_for(query.form), next(iter(_all(parameters, "format")), None)),
+        choose(
+            offers_for(query.form),
+            accepted(request),
+            _first(parameters, "format"),
+            labels_wanted(_first(parameters, "labels")),
+        ),
         _seconds(parameters, settings.timeout),
         takes_gzip(request.headers.get("accept-encoding", "")),
     )
@@ -261,16 +281,20 @@ def _all(parameters: list[tuple[str, str]], name: str) -> tuple[str, ...]:
     return tuple(value for key, value in parameters if key == name)
 
 
+def _first(parameters: list[tuple[str, str]], name: str) -> str | None:
+    return next((value for key, value in parameters if key == name), None)
+
+
 def _seconds(parameters: list[tuple[str, str]], limit: float) -> float:
-    given = _all(parameters, "timeout")
-    if not given:
+    given = _first(parameters, "timeout")
+    if given is None:
         return limit
     try:
-        seconds = float(given[0])
+        seconds = float(given)
     except ValueError:
         seconds = -1.0
     if not 0 < seconds < float("inf"):
-        raise BadRequest(f'timeout must be a number of seconds above 0, not "{given[0]}".')
+        raise BadRequest(f'timeout must be a number of seconds above 0, not "{given}".')
     return min(seconds, limit)
 
 
@@ -306,45 +330,33 @@ async def _collected(body: Body) -> tuple[bytes, bool]:
     return b"".join(pieces), False
 
 
-async def _stream(begin: bytes, body: Body, headers: list[Header], scope: Scope, send: Send) -> None:
-    """Send an answer as it comes, uncompressed. What cannot be finished is broken off: its last chunk never comes."""
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    piece: bytes | None = None if scope.get("head") else begin
-    while piece is not None:
-        await send({"type": "http.response.body", "body": piece, "more_body": True})
-        piece = await anext(body, None)
-    await send({"type": "http.response.body"})
+class _Watch:
+    """Cancels the task that answers a request once the client has left; first looked at when most is done already."""
 
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._running = cast("asyncio.Task[None]", asyncio.current_task())
+        self._task: asyncio.Task[None] | None = None
+        self._left = False
+        self._begin = asyncio.get_running_loop().call_later(_WATCHED_AFTER, self._start)
 
-def _type_of(answer: Answer) -> list[Header]:
-    return [(b"content-type", media_type_header(answer.media_type))]
+    def _start(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._watch())
 
-
-@asynccontextmanager
-async def _watched(request: Request) -> AsyncIterator[None]:
-    """Give up what runs in the block when the client has left; looked at only after a while, as most is done by then."""
-    running = asyncio.current_task()
-    assert running is not None
-    watching: list[asyncio.Task[None]] = []
-    left = False
-
-    async def watch() -> None:
-        nonlocal left
-        while (await request.receive())["type"] != "http.disconnect":
+    async def _watch(self) -> None:
+        while (await self._request.receive())["type"] != "http.disconnect":
             pass
-        left = True
-        running.cancel()
+        self._left = True
+        self._running.cancel()
 
-    loop = asyncio.get_running_loop()
-    begin = loop.call_later(_WATCHED_AFTER, lambda: watching.append(loop.create_task(watch())))
-    try:
-        yield
-    except asyncio.CancelledError:
-        if not left:
-            raise
-        running.uncancel()
-        raise BrokenOff("the client has left") from None
-    finally:
-        begin.cancel()
-        for task in watching:
-            task.cancel()
+    def raise_if_left(self) -> None:
+        """Turn the cancellation that was asked for here into an error; others go on."""
+        if self._left:
+            self._running.uncancel()
+            raise BrokenOff("the client has left") from None
+
+    def end(self) -> None:
+        """Stop watching."""
+        self._begin.cancel()
+        if self._task is not None:
+            self._task.cancel()
