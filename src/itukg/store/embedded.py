@@ -99,6 +99,12 @@ class EmbeddedStore:
             self._zygote = subprocess.Popen(command, env=environment, pass_fds=[theirs.fileno()])  # noqa: S603
         self._control = ours
 
+    def _end(self) -> None:
+        self._control.close()
+        if self._zygote is not None:
+            self._zygote.kill()
+            self._zygote.wait()
+
     def _order(self, kind: bytes, number: int, handles: list[int]) -> None:
         message = struct.pack("!cQI", kind, self.settings.memory, number)
         socket.send_fds(self._control, [message], handles)
@@ -112,7 +118,7 @@ class EmbeddedStore:
                     self._order(FORK, int(network), [theirs.fileno()])
                 except OSError:  # the process that forks has been ended from outside: begin again
                     log.warning("The process that forks workers is gone; starting another.")
-                    self._control.close()
+                    self._end()
                     self._start()
                     self._order(FORK, int(network), [theirs.fileno()])
             worker = _Worker()
