@@ -173,6 +173,8 @@ class serving:  # noqa: N801  (reads as a verb: `with serving(…) as address`)
         finally:
             self.process.kill()
             self.reading.join(20)
+            assert self.process.stderr is not None
+            self.process.stderr.close()
         eventually(lambda: not [pid for pid in started if is_running(pid)], "processes of the server are left")
 
 

@@ -307,7 +307,7 @@ class _Run:
 
     def _out_of_time(self) -> TimeLimit:
         seconds = self._deadline - self._started
-        return TimeLimit(f"No answer within {seconds:.3g} s. Ask for less, or bind more of the pattern.")
+        return TimeLimit(f"No answer within {seconds:.2g} s. Ask for less, or bind more of the pattern.")
 
     def end(self, *, killed: bool) -> None:
         """Give back the worker and the place in the lane."""

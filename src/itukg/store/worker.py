@@ -8,6 +8,7 @@ Both sides speak in frames: one byte of kind, four bytes of length, the content.
 """
 
 import contextlib
+import ctypes
 import gc
 import json
 import os
@@ -40,6 +41,7 @@ PIECE = 128 * 1024
 STACK = 256 * 1024 * 1024
 """Bytes of stack for the thread that evaluates: the parser recurses into every bracket."""
 
+_PR_SET_PDEATHSIG = 1
 _SYNTAXES = {syntax.media_type: syntax for syntax in (*TABLE_FORMATS, *GRAPH_FORMATS)}
 _ERRORS = {error.__name__: error for error in (BadRequest, ItukgError, MemoryLimit, NotAcceptable, QueryRefused)}
 
@@ -108,6 +110,8 @@ def _kill(pid: int) -> None:
 
 def _work(engine: ox.Store, server: socket.socket, memory: int, *, network: bool) -> NoReturn:
     begin = threading.Event()
+    with contextlib.suppress(AttributeError):  # Linux has it: nobody could end a worker whose parent is gone
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
     def loop() -> None:
         begin.wait()
