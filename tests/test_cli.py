@@ -47,7 +47,7 @@ def itukg(release: Release, home: Path) -> Run:
             env=kept | ours | {name: str(value) for name, value in environment.items()},
             capture_output=True,
             encoding="utf-8",
-            timeout=60,
+            timeout=120,  # the machine may be busy
             check=False,
         )
         assert "Traceback" not in done.stderr, done.stderr

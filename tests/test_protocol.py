@@ -396,7 +396,7 @@ COLUMNS = [
     ("SELECT * FROM NAMED <urn:g> { GRAPH ?g { ?z ?y ?x } }", "g z y x"),
     ("SELECT * { ?z ?y ?x { SELECT ?z ?a { ?z ?b ?a } } }", "z y x a"),
     ("SELECT * { ?z ?y ?x } VALUES (?w ?y) { (1 <urn:y>) }", "z y x w"),
-    ("SELECT * { ?z ?y ?x } ORDER BY ?x ?y", "z y x"),
+    ("SELECT * { ?z a ?y } ORDER BY ?y ?z", "z y"),
     ("SELECT * { ?z ?y ?x } # ?c and { ?b", "z y x"),
     ("# ?a\nSELECT * { ?z '?b' ?y . $x ?y ?z # ?c\n }", "z y x"),
     ("SELECT * { $z $y ?x }", "z y x"),

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from conftest import serving
 from fastapi.testclient import TestClient
 from test_cli import FAILING, Run, fails, itukg  # noqa: F401
 from test_reports import findings, rows  # noqa: F401

@@ -6,7 +6,6 @@ import json
 import socket
 import warnings
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import reduce
 from pathlib import Path
 from typing import Any, cast
@@ -15,7 +14,6 @@ from xml.etree import ElementTree as ET
 
 import httpx2
 import pytest
-from conftest import serving
 from fastapi.testclient import TestClient
 from rdflib import BNode, Graph, Literal, URIRef
 from rdflib import Dataset as Quads

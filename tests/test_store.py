@@ -2,18 +2,19 @@
 
 import csv
 import io
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pyoxigraph as ox
 import pytest
-from conftest import Engine
+from conftest import Engine, processes
 
 from itukg import names
 from itukg.corpus import Corpus, merged
-from itukg.errors import QueryRefused, SyntaxProblem, TimeLimit
+from itukg.errors import ItukgError, QueryRefused, SyntaxProblem, TimeLimit
 from itukg.formats import CSV, GRAPH_FORMATS, TABLE_FORMATS, TURTLE
-from itukg.store import Dataset, offers_for, read_query
+from itukg.store import Dataset, Query, offers_for, read_query
 
 
 def ask(store: Engine, query: str, dataset: Dataset = Dataset()) -> list[dict[str, str]]:  # noqa: B008  (immutable)
@@ -145,6 +146,15 @@ def test_what_is_no_query_is_a_syntax_problem_with_its_place(query: str, place: 
     with pytest.raises(SyntaxProblem, match="expected SELECT") as caught:
         read_query(query)
     assert (caught.value.line, caught.value.column) == place
+
+
+def test_what_nobody_foresaw_is_an_error_of_ours_and_the_worker_goes_on(store: Engine) -> None:
+    pids = processes(os.getpid())
+    with pytest.raises(ItukgError, match="in the log") as caught:
+        store.answer(Query("DESCRIBE <urn:x>", "SELECT"))  # a graph, of which a table is to be written
+    assert caught.value.status == 500
+    assert ask(store, "SELECT (1 AS ?n) {}") == [{"n": "1"}]
+    assert processes(os.getpid()) == pids
 
 
 def test_turtle_is_written_with_the_prefixes_it_uses_in_order(store: Engine) -> None:
