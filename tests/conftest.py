@@ -1,24 +1,33 @@
 """What the tests share: one built release, a store and an application that hold it, and a real server process."""
 
+import asyncio
 import os
 import re
+import shutil
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from math import inf
 from pathlib import Path
+from typing import Self, TypeVar
 
 import httpx2
+import pyoxigraph as ox
 import pytest
 from fastapi.testclient import TestClient
 
+from itukg import names
 from itukg.corpus import Corpus
-from itukg.release import Release, build
+from itukg.formats import CSV, Format
+from itukg.release import Release, build, find
 from itukg.settings import Settings
-from itukg.store import Store, open_store
+from itukg.store import Dataset, Query, Row, Store, graphs, open_store, read_query, rows, triples
 from itukg.web.app import create_app
 
 ROOT = Path(__file__).parents[1]
+T = TypeVar("T")
 
 
 @pytest.fixture(scope="session")
@@ -27,8 +36,13 @@ def corpus() -> Corpus:
 
 
 @pytest.fixture(scope="session")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("home")
+def home(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the release is built; one that stands below ITUKG_HOME already, as in CI, is taken from there."""
+    home = tmp_path_factory.mktemp("home")
+    built = os.environ.get("ITUKG_HOME")
+    if built and (release := find(Path(built), corpus.fingerprint())):
+        shutil.copytree(release.path, home / "releases" / release.name)
+    return home
 
 
 @pytest.fixture(scope="session")
@@ -36,9 +50,57 @@ def release(corpus: Corpus, home: Path) -> Release:
     return build(corpus, home)
 
 
+class Engine:
+    """A store for tests that do not wait: each call runs the event loop until it has its answer."""
+
+    def __init__(self, dataset: Path, **settings: object) -> None:
+        self.runner = asyncio.Runner()
+        self.store: Store = self.run(open_store(dataset, Settings.model_validate(settings)))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.run(self.store.close())
+        self.runner.close()
+
+    def run(self, awaitable: Awaitable[T]) -> T:
+        async def result() -> T:
+            return await awaitable
+
+        return self.runner.run(result())
+
+    def answer(
+        self,
+        query: Query | str,
+        dataset: Dataset = Dataset(),  # noqa: B008  (immutable)
+        syntax: Format = CSV,
+        seconds: float = inf,
+    ) -> bytes:
+        """Return the bytes of an answer, and raise what the store raises."""
+
+        async def read() -> bytes:
+            asked = read_query(query) if isinstance(query, str) else query
+            answer = await self.store.answer(asked, dataset, syntax, deadline=time.monotonic() + seconds)
+            assert answer.media_type == syntax.media_type
+            return await answer.read()
+
+        return self.run(read())
+
+    def rows(self, query: str) -> list[Row]:
+        return self.run(rows(self.store, query))
+
+    def triples(self, query: str) -> list[ox.Triple]:
+        return self.run(triples(self.store, query))
+
+    def graphs(self) -> dict[str, int]:
+        return self.run(graphs(self.store))
+
+
 @pytest.fixture(scope="session")
-def store(release: Release) -> Store:
-    return open_store(release.dataset)
+def store(release: Release) -> Iterator[Engine]:
+    with Engine(release.dataset) as engine:
+        yield engine
 
 
 @pytest.fixture(scope="session")
@@ -57,8 +119,29 @@ def server(release: Release, home: Path) -> Iterator[str]:
         yield address
 
 
+@pytest.fixture(scope="session")
+def careless(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    """The application over a copy of the corpus in which two files hold the same triple, and one label is a script."""
+    root = copy_of_corpus(tmp_path_factory.mktemp("careless"))
+    for file in ("sdg", "wsis"):
+        with (root / f"data/schemes/{file}.ttl").open("a") as data:
+            data.write("\n<urn:test:s> <urn:test:p> <urn:test:o> .\n")
+    with (root / "data/schemes/wsis.ttl").open("a") as data:
+        data.write(f'\n<{names.THINGS}wsis/C1> skos:altLabel "<script>alert(1)</script>"@en , "a&b \\"c\\" <d>"@en .\n')
+    home = root / "home"
+    with TestClient(create_app(Settings(home=home), build(Corpus(root), home))) as client:
+        wait_until_ready(client)
+        yield client
+
+
+def copy_of_corpus(root: Path) -> Path:
+    for folder in ("ontology", "shapes", "data", "queries"):
+        shutil.copytree(ROOT / folder, root / folder)
+    return root
+
+
 class serving:  # noqa: N801  (reads as a verb: `with serving(…) as address`)
-    """Run `itukg serve` as a process of its own, until the block ends."""
+    """Run `itukg serve` as a process of its own, until the block ends; then no process of it may be left."""
 
     def __init__(self, environment: dict[str, str], command: tuple[str, ...] = (sys.executable, "-m", "itukg")) -> None:
         self.command = (*command, "serve", "--port", "0")
@@ -74,13 +157,62 @@ class serving:  # noqa: N801  (reads as a verb: `with serving(…) as address`)
                 break
         else:
             raise AssertionError("".join(self.log))
-        with httpx2.Client(base_url=found[1]) as client:
+        # What is written from now on is taken away, else the server would wait for it.
+        self.reading = threading.Thread(target=lambda: self.log.extend(self.process.stderr or ()))
+        self.reading.start()
+        self.address = found[1]
+        with httpx2.Client(base_url=self.address) as client:
             wait_until_ready(client)
-        return found[1]
+        return self.address
 
     def __exit__(self, *_: object) -> None:
+        started = processes(self.process.pid)
         self.process.terminate()
-        self.process.communicate(timeout=20)
+        try:
+            self.process.wait(timeout=20)
+        finally:
+            self.process.kill()
+            self.reading.join(20)
+            assert self.process.stderr is not None
+            self.process.stderr.close()
+        eventually(lambda: not [pid for pid in started if is_running(pid)], "processes of the server are left")
+
+
+def processes(pid: int) -> list[int]:
+    """Return a process and all that came from it, as Linux has them; those that have ended do not count."""
+    children: dict[int, list[int]] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, parent = path.read_text().rpartition(") ")[2].split()[:2]
+        except OSError:  # it has just ended
+            continue
+        if state != "Z":
+            children.setdefault(int(parent), []).append(int(path.parent.name))
+    found = [pid]
+    for each in found:
+        found += children.get(each, [])
+    return found
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
+    except OSError:
+        return False
+
+
+def memory(pid: int) -> int:
+    """Return the bytes that a process holds in memory."""
+    found = re.search(r"^VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    return int(found[1]) * 1024 if found else 0
+
+
+def eventually(holds: Callable[[], object], words: str, seconds: float = 10.0) -> None:
+    """Wait until something holds."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, words
+        time.sleep(0.02)
 
 
 def wait_until_ready(client: httpx2.Client) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from conftest import serving
+from conftest import copy_of_corpus, serving
 from openpyxl import load_workbook
 from rdflib import SKOS, Graph, Literal, URIRef
 from test_sparql import OUTPUT, TABLE_PARSERS
@@ -47,7 +47,7 @@ def itukg(release: Release, home: Path) -> Run:
             env=kept | ours | {name: str(value) for name, value in environment.items()},
             capture_output=True,
             encoding="utf-8",
-            timeout=60,
+            timeout=120,  # the machine may be busy
             check=False,
         )
         assert "Traceback" not in done.stderr, done.stderr
@@ -59,9 +59,7 @@ def itukg(release: Release, home: Path) -> Run:
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """A copy of the corpus to spoil."""
-    for folder in ("ontology", "shapes", "data", "queries"):
-        shutil.copytree(ROOT / folder, tmp_path / "corpus" / folder)
-    return tmp_path / "corpus"
+    return copy_of_corpus(tmp_path / "corpus")
 
 
 def fails(done: Done, code: int, *words: str) -> str:
@@ -127,9 +125,10 @@ def test_building_again_makes_nothing_and_names_the_same_release(itukg: Run, rel
 
 
 def test_a_syntax_error_stops_the_build_and_the_last_release_keeps_being_served(
-    itukg: Run, copy: Path, tmp_path: Path
+    itukg: Run, copy: Path, tmp_path: Path, home: Path
 ) -> None:
     environment = {"ITUKG_CORPUS": str(copy), "ITUKG_HOME": str(tmp_path / "home")}
+    shutil.copytree(home, tmp_path / "home")  # what it would build of the copy
     name = itukg("build", **environment).stderr.partition(":")[0]
     file = copy / "data/schemes/wsis.ttl"
     whole = file.read_text()

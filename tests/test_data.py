@@ -4,10 +4,10 @@ from collections import Counter
 
 import pyoxigraph as ox
 import pytest
+from conftest import Engine
 
 from itukg import names
 from itukg.corpus import Corpus
-from itukg.store import Store
 
 BUAP = names.THINGS + "buap-2018-2021"
 COUNTS = {
@@ -62,7 +62,7 @@ def test_an_iri_is_made_of_plan_kind_and_notation(plan: list[ox.Quad]) -> None:
     assert checked == sum(COUNTS.values()) - 2
 
 
-def test_goals_and_targets_of_one_sentence_are_kept_apart(store: Store) -> None:
+def test_goals_and_targets_of_one_sentence_are_kept_apart(store: Engine) -> None:
     def objects(output: str, link: str) -> set[str]:
         rows = store.rows(f"SELECT ?o WHERE {{ <{BUAP}/output/{output}> <{names.ITU}{link}> ?o }}")
         return {names.shorten(row["o"].value) for row in rows}
@@ -74,7 +74,7 @@ def test_goals_and_targets_of_one_sentence_are_kept_apart(store: Store) -> None:
     assert objects("1.5", "supportedBy") == {"instrument/wtdc/all"}
 
 
-def test_every_evidenced_link_has_its_linkage_and_back(store: Store) -> None:
+def test_every_evidenced_link_has_its_linkage_and_back(store: Engine) -> None:
     """Counted, beside the shapes: the same links from the triples and from the Linkages."""
     triples = store.rows(
         f"SELECT (COUNT(*) AS ?n) WHERE {{ ?p a <{names.ITU}EvidencedProperty> . ?s ?p ?o MINUS {{ GRAPH <{names.graph('entailed')}> {{ ?s ?p ?o }} }} }}"

@@ -1,12 +1,12 @@
 """What is entailed follows from the ontology, says nothing twice and invents no class."""
 
 import pyoxigraph as ox
+from conftest import Engine
 
 from itukg import names
 from itukg.corpus import Corpus, merged
 from itukg.derive import derive, entail
 from itukg.release import check_corpus
-from itukg.store import Store
 
 ITU = names.ITU
 
@@ -51,7 +51,7 @@ def test_domains_and_ranges_add_no_type() -> None:
     assert found == set()
 
 
-def test_nothing_entailed_is_said_by_another_graph(store: Store) -> None:
+def test_nothing_entailed_is_said_by_another_graph(store: Engine) -> None:
     entailed_graph = names.graph("entailed")
     assert store.graphs()[entailed_graph] > 1000
     twice = store.rows(
@@ -60,7 +60,7 @@ def test_nothing_entailed_is_said_by_another_graph(store: Store) -> None:
     assert twice == []
 
 
-def test_nothing_gains_a_class_that_is_not_a_super_class_of_its_own(store: Store) -> None:
+def test_nothing_gains_a_class_that_is_not_a_super_class_of_its_own(store: Engine) -> None:
     gained = store.rows(
         f"""PREFIX rdfs: <http://www.w3.org/2000/01/rdf-schema#>
         SELECT ?s ?type WHERE {{ GRAPH <{names.graph("entailed")}> {{ ?s a ?type }}
@@ -146,7 +146,7 @@ def test_a_rule_that_says_again_what_is_held_derives_nothing() -> None:
     assert derive(held, ["CONSTRUCT WHERE { ?s ?p ?o }"]) == []
 
 
-def test_nothing_derived_is_in_the_merged_graph(store: Store) -> None:
+def test_nothing_derived_is_in_the_merged_graph(store: Engine) -> None:
     twice = store.rows(f"SELECT ?s WHERE {{ GRAPH <{names.graph('derived')}> {{ ?s ?p ?o }} ?s ?p ?o }}")
     assert twice == []
 

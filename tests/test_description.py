@@ -127,9 +127,9 @@ def test_the_partitions_are_those_that_queries_find(void: Graph, client: TestCli
             for kind, whole in classes.items()
             for part in void.objects(whole, VOID.propertyPartition)
         }
-        assert found == nested, dataset
+        assert nested == (found if dataset == WHOLE else {}), dataset  # told once, of the whole
         nested_parts += len(nested)
-    assert nested_parts > 1000
+    assert nested_parts > 500
 
 
 def numbers_of(void: Graph, part: Any, *terms: str) -> tuple[int, ...]:

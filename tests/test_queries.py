@@ -4,11 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
+from conftest import Engine
 
 from itukg import names
 from itukg.corpus import Corpus
-from itukg.formats import CSV
-from itukg.store import Dataset, Store
 
 FOLDER = Path(__file__).parents[1] / "queries"
 QUERIES = sorted(path.stem for path in FOLDER.glob("*.rq"))
@@ -30,8 +29,8 @@ def test_each_of_at_least_ten_queries_has_its_answer_and_its_row_in_the_readme()
 
 
 @each_query
-def test_the_answer_is_the_saved_one(name: str, corpus: Corpus, store: Store) -> None:
-    answer = b"".join(store.answer(corpus.query(name).text, Dataset(), CSV, 30.0).body)
+def test_the_answer_is_the_saved_one(name: str, corpus: Corpus, store: Engine) -> None:
+    answer = store.answer(corpus.query(name).text)
     saved = (FOLDER / f"{name}.csv").read_bytes()
     rewrite = f"itukg query {name} --format csv -o queries/{name}.csv"
     assert answer == saved, f"The data now answers otherwise. Check the new answer, then keep it with: {rewrite}"

@@ -94,6 +94,8 @@ def build(corpus: Corpus, home: Path, announce: Callable[[str], None] = lambda _
 
 
 def _make(corpus: Corpus, home: Path, name: str, announce: Callable[[str], None]) -> Release:
+    releases = home / "releases"
+    releases.mkdir(parents=True, exist_ok=True)  # where nothing can be written, there is no use in going on
     announce(STEPS[0])
     quads = list(corpus.quads())
     asked = examples(corpus.queries())  # joins after the check: shapes see what is said, not how to ask for it
@@ -109,8 +111,6 @@ def _make(corpus: Corpus, home: Path, name: str, announce: Callable[[str], None]
             f"{report.write_text()}Nothing was published. Mend the violations, or see them with: itukg check"
         )
     announce(STEPS[3])
-    releases = home / "releases"
-    releases.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=releases))
     try:
         _write(draft, corpus, quads + entailed + derived + asked, merge, report, name=name)

@@ -99,6 +99,12 @@ class EmbeddedStore:
             self._zygote = subprocess.Popen(command, env=environment, pass_fds=[theirs.fileno()])  # noqa: S603
         self._control = ours
 
+    def _end(self) -> None:
+        self._control.close()
+        if self._zygote is not None:
+            self._zygote.kill()
+            self._zygote.wait()
+
     def _order(self, kind: bytes, number: int, handles: list[int]) -> None:
         message = struct.pack("!cQI", kind, self.settings.memory, number)
         socket.send_fds(self._control, [message], handles)
@@ -112,7 +118,7 @@ class EmbeddedStore:
                     self._order(FORK, int(network), [theirs.fileno()])
                 except OSError:  # the process that forks has been ended from outside: begin again
                     log.warning("The process that forks workers is gone; starting another.")
-                    self._control.close()
+                    self._end()
                     self._start()
                     self._order(FORK, int(network), [theirs.fileno()])
             worker = _Worker()
@@ -156,7 +162,7 @@ class _Worker(asyncio.Protocol):
         self._frames: deque[tuple[bytes, bytes]] = deque()
         self._buffer = bytearray()
         self._waiter: asyncio.Future[None] | None = None
-        self._gone = False
+        self.gone = False
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -177,7 +183,7 @@ class _Worker(asyncio.Protocol):
             self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  (the protocol's name)
-        self._gone = True
+        self.gone = True
         self._wake()
 
     def ask(self, question: bytes) -> None:
@@ -186,7 +192,7 @@ class _Worker(asyncio.Protocol):
 
     def pause(self, *, reading: bool) -> None:
         """Stop or go on reading, while a client reads slowly."""
-        if not self._gone:
+        if not self.gone:
             (self._transport.resume_reading if reading else self._transport.pause_reading)()
 
     def lower_priority(self) -> None:
@@ -196,12 +202,12 @@ class _Worker(asyncio.Protocol):
 
     def leave(self) -> None:
         """Close the connection."""
-        self._gone = True
+        self.gone = True
         self._transport.abort()
 
     async def frame(self, until: float) -> tuple[bytes, bytes] | None:
         """Return the next frame, or None when there is none by `until`; (b"", b"") when the worker has died."""
-        if not self._frames and not self._gone:
+        if not self._frames and not self.gone:
             loop = asyncio.get_running_loop()
             self._waiter = waiter = loop.create_future()
             timer = None if until == inf else loop.call_later(max(0.0, until - monotonic()), self._wake)
@@ -213,7 +219,7 @@ class _Worker(asyncio.Protocol):
                     timer.cancel()
         if self._frames:
             return self._frames.popleft()
-        return (b"", b"") if self._gone else None
+        return (b"", b"") if self.gone else None
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -236,6 +242,10 @@ class _Run:
     async def quickly(self) -> float:
         """Collect the answer in the quick lane, and go on in the slow one if it takes longer; return the seconds."""
         self._worker = await self._store.quick.get(self._client, self._deadline)
+        while self._worker.gone:  # it was ended from outside
+            self._store.dismiss(self._worker)
+            self._store.replace()
+            self._worker = await self._store.quick.get(self._client, self._deadline)
         self._worker.ask(self._question)
         seconds = await self._collect(min(monotonic() + PATIENCE, self._deadline))
         if seconds is not None:
@@ -297,7 +307,7 @@ class _Run:
 
     def _out_of_time(self) -> TimeLimit:
         seconds = self._deadline - self._started
-        return TimeLimit(f"No answer within {seconds:.3g} s. Ask for less, or bind more of the pattern.")
+        return TimeLimit(f"No answer within {seconds:.2g} s. Ask for less, or bind more of the pattern.")
 
     def end(self, *, killed: bool) -> None:
         """Give back the worker and the place in the lane."""

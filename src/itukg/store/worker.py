@@ -8,6 +8,7 @@ Both sides speak in frames: one byte of kind, four bytes of length, the content.
 """
 
 import contextlib
+import ctypes
 import gc
 import json
 import os
@@ -18,6 +19,7 @@ import socket
 import struct
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -28,7 +30,7 @@ import pyoxigraph as ox
 
 from itukg import names
 from itukg.errors import BadRequest, ItukgError, MemoryLimit, NotAcceptable, QueryRefused, SyntaxProblem
-from itukg.formats import GRAPH_FORMATS, JSONLD, TABLE_FORMATS, Format, best_labels, write_graph, write_table
+from itukg.formats import GRAPH_FORMATS, TABLE_FORMATS, Format, best_labels, write_graph, write_table
 from itukg.store import after_prologue, blank_out
 
 HEAD = struct.Struct("!cI")
@@ -39,8 +41,9 @@ PIECE = 128 * 1024
 STACK = 256 * 1024 * 1024
 """Bytes of stack for the thread that evaluates: the parser recurses into every bracket."""
 
+_PR_SET_PDEATHSIG = 1
 _SYNTAXES = {syntax.media_type: syntax for syntax in (*TABLE_FORMATS, *GRAPH_FORMATS)}
-_ERRORS = {error.__name__: error for error in (BadRequest, MemoryLimit, NotAcceptable, QueryRefused)}
+_ERRORS = {error.__name__: error for error in (BadRequest, ItukgError, MemoryLimit, NotAcceptable, QueryRefused)}
 
 
 def pack_question(query: str, default: Collection[str], named: Collection[str], syntax: Format) -> bytes:
@@ -68,7 +71,10 @@ def main() -> None:
         engine.bulk_load(path=dataset, format=ox.RdfFormat.N_QUADS)
     except (OSError, SyntaxError) as error:
         sys.exit(f"{dataset}: {error}")
-    write_graph([], JSONLD)  # reads our context, while files can be opened
+    for syntax in GRAPH_FORMATS:  # what is read when first needed is read now: a worker can open no file
+        write_graph(
+            [ox.Triple(ox.BlankNode(), ox.NamedNode(names.ITU + "note"), ox.Literal("é", language="en"))], syntax
+        )
     gc.collect()
     gc.freeze()  # what is here already is never looked at again, so its pages stay shared
     children: set[int] = set()
@@ -104,6 +110,8 @@ def _kill(pid: int) -> None:
 
 def _work(engine: ox.Store, server: socket.socket, memory: int, *, network: bool) -> NoReturn:
     begin = threading.Event()
+    with contextlib.suppress(AttributeError):  # Linux has it: nobody could end a worker whose parent is gone
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
     def loop() -> None:
         begin.wait()
@@ -146,6 +154,11 @@ def _serve(engine: ox.Store, server: socket.socket) -> None:
             kind, content = ERROR, [type(error).__name__, str(error), *place]
         except MemoryError:
             kind, content = ERROR, ["MemoryLimit", "The answer needs more memory than a query may take.", None, None]
+        except OSError:
+            raise  # the server has closed its end
+        except Exception:  # noqa: BLE001  (the worker goes on, and the log tells)
+            traceback.print_exc()
+            kind, content = ERROR, ["ItukgError", "The fault is ours; it is in the log.", None, None]
         packed = json.dumps(content).encode()
         output.send(HEAD.pack(kind, len(packed)) + packed)
 

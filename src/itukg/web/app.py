@@ -57,12 +57,14 @@ def create_app(settings: Settings, release: Release) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.service = service
-    for router in (pages.router, description.router, resources.router, reports.router):
+    routers = (pages.router, description.router, resources.router, reports.router)
+    app.state.routes = [*app.routes, *(route for router in routers for route in router.routes)]
+    for router in routers:
         app.include_router(router)
     app.add_exception_handler(ItukgError, _answer_error)
     app.add_exception_handler(HTTPException, _answer_http_error)
     endpoint = sparql.Endpoint(service, description.endpoint)
-    app.add_middleware(Frame, endpoints={sparql.PATH: endpoint}, routes=app.routes)
+    app.add_middleware(Frame, endpoints={sparql.PATH: endpoint}, routes=app.state.routes)
     return app
 
 
@@ -154,5 +156,5 @@ async def _answer_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     response = problem(error.status_code, "about:blank", error.detail, f"{request.method} {request.url.path}")
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        response.headers["Allow"] = ", ".join(methods_of(request.app.routes, request.scope))
+        response.headers["Allow"] = ", ".join(methods_of(request.app.state.routes, request.scope))
     return response

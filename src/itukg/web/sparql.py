@@ -81,9 +81,15 @@ def openapi() -> dict[str, Any]:
         for name, text in _PARAMETERS.items()
     ]
     return {
-        "get": {"summary": "Answer the SPARQL query in ?query=", "parameters": asked, "responses": answers},
+        "get": {
+            "summary": "Answer the SPARQL query in ?query=",
+            "description": "Without any parameter the service describes itself, and for a browser it is a page to ask from.",
+            "parameters": asked,
+            "responses": answers,
+        },
         "post": {
             "summary": "Answer the SPARQL query in the body",
+            "description": "A form, or the query itself; QUERY takes the same bodies (RFC 10008).",
             "parameters": [parameter for parameter in asked if parameter["name"] != "query"],
             "requestBody": body,
             "responses": answers,

@@ -1,0 +1,430 @@
+"""The protocol to the letter: methods, headers of every answer, what is held and asked for again, DESCRIBE, columns."""
+
+import csv
+import gzip
+import io
+import json
+from collections.abc import Iterable
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import httpx2
+import pytest
+from conftest import wait_until_ready
+from fastapi.testclient import TestClient
+from rdflib import RDF, Graph, URIRef
+from test_sparql import ORIGIN, OUTPUT, RESULTS, ask, graph_of, post, problem_of, values
+
+from itukg import names
+from itukg.release import Release
+from itukg.settings import Settings
+from itukg.web.answers import Cache, Held
+from itukg.web.app import create_app
+from itukg.web.sparql import FORM, METHODS, SPARQL_QUERY
+
+SELECT = f"SELECT ?p ?o WHERE {{ <{OUTPUT}> ?p ?o }} ORDER BY ?p ?o"
+SDG = names.graph("sdg")
+
+
+def send(client: httpx2.Client, method: str, body: str, media_type: str) -> httpx2.Response:
+    return client.request(method, "/sparql", content=body, headers=ORIGIN | {"content-type": media_type})
+
+
+# --- methods ---
+
+
+def test_query_is_answered_as_post_is(client: TestClient) -> None:
+    form = str(httpx2.QueryParams(query=SELECT))
+    replies = [ask(client, SELECT)]
+    replies += [send(client, m, b, t) for m in ("POST", "QUERY") for b, t in ((SELECT, SPARQL_QUERY), (form, FORM))]
+    assert len({reply.content for reply in replies}) == 1
+    assert len({reply.headers["etag"] for reply in replies}) == 1
+    assert len(values(replies[0])) > 50
+
+
+@pytest.mark.parametrize("method", ["POST", "QUERY"])
+@pytest.mark.parametrize("media_type", ["text/plain", "application/sparql-update", "application/json", ""])
+def test_a_body_of_another_media_type_is_415_and_names_those_that_are_read(
+    client: TestClient, method: str, media_type: str
+) -> None:
+    detail = problem_of(send(client, method, "ASK {}", media_type), 415)["detail"]
+    assert FORM in detail and SPARQL_QUERY in detail
+
+
+def routes(client: TestClient) -> list[str]:
+    """A path for each route that the service describes."""
+    things = {"{path}": "sdg/all", "{name}": "links.csv", "{release}": "latest"}
+    found = []
+    for path in client.get("/openapi.json").json()["paths"]:
+        for parameter, value in things.items():
+            path = path.replace("/sdg/{path}", "/sdg/9.c").replace(parameter, value)  # noqa: PLW2901
+        assert "{" not in path
+        found.append(path)
+    assert len(found) >= 15
+    return [*found, "/openapi.json", "/conformance.ttl"]
+
+
+def test_options_of_every_route_is_204_with_what_is_allowed_from_everywhere(client: TestClient) -> None:
+    for path in routes(client):
+        reply = client.options(path, headers=ORIGIN)
+        assert (reply.status_code, reply.content) == (204, b""), path
+        methods = reply.headers["allow"].split(", ")
+        assert {"GET", "HEAD", "OPTIONS"} <= set(methods)
+        assert ("accept-query" in reply.headers) is ("QUERY" in methods) is (path == "/sparql")
+        assert reply.headers["access-control-allow-origin"] == "*"
+        assert reply.headers["access-control-allow-methods"].split(", ") == methods
+
+
+def test_every_route_answers_and_may_be_read_from_everywhere(client: TestClient) -> None:
+    for path in routes(client):
+        reply = client.get(path, headers=ORIGIN)
+        assert (path, reply.status_code) == (path, 200)
+        assert reply.headers["access-control-allow-origin"] == "*"
+
+
+def test_options_tells_what_a_query_is_sent_as(client: TestClient) -> None:
+    reply = client.options("/sparql")
+    assert reply.headers["accept-query"] == f'"{FORM}", "{SPARQL_QUERY}"'
+    assert reply.headers["allow"].split(", ") == list(METHODS)
+    assert {"POST", "QUERY"} < set(METHODS)
+
+
+def test_options_of_what_there_is_not_is_404(client: TestClient) -> None:
+    problem_of(client.options("/nothing"), 404)
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "POST"])
+def test_a_method_that_a_route_has_not_is_405_with_those_it_has(client: TestClient, method: str) -> None:
+    for path in routes(client):
+        if (path, method) != ("/sparql", "POST"):
+            reply = client.request(method, path, headers=ORIGIN)
+            problem_of(reply, 405)
+            assert reply.headers["allow"] == client.options(path).headers["allow"]
+            assert method not in reply.headers["allow"].split(", ")
+            assert reply.headers["access-control-allow-origin"] == "*"
+
+
+def test_head_is_get_without_its_body(client: TestClient) -> None:
+    for query, status in ((SELECT, 200), ("ASK {", 400), ("ASK {} # é", 200)):
+        get, head = (client.request(m, "/sparql", params={"query": query}, headers=ORIGIN) for m in ("GET", "HEAD"))
+        assert get.status_code == head.status_code == status
+        assert get.content and not head.content
+        assert {**get.headers, "server-timing": ""} == {**head.headers, "server-timing": ""}
+
+
+# --- what is held, and asked for again ---
+
+
+def conditional(client: httpx2.Client, query: str, **headers: str) -> httpx2.Response:
+    sent = {name.replace("_", "-"): value for name, value in headers.items()}
+    return client.get("/sparql", params={"query": query}, headers={"accept-encoding": "identity"} | sent)
+
+
+def test_the_same_question_has_the_same_etag_and_another_another(client: TestClient) -> None:
+    first, again = conditional(client, SELECT), conditional(client, SELECT)
+    assert first.headers["etag"] == again.headers["etag"]
+    assert first.headers["etag"].startswith('"')  # strong
+    assert first.headers["cache-control"] == "no-cache"
+    others = [conditional(client, "ASK {}"), conditional(client, SELECT, accept="text/csv")]
+    assert len({reply.headers["etag"] for reply in [first, *others]}) == 3
+
+
+@pytest.mark.parametrize("tags", ["{}", "W/{}", '"x", {}', '"x" ,W/{} , "y"', "*", '{},"x"'])
+def test_a_client_that_has_the_answer_gets_304_without_it(client: TestClient, tags: str) -> None:
+    full = conditional(client, SELECT)
+    reply = conditional(client, SELECT, if_none_match=tags.format(full.headers["etag"]))
+    assert (reply.status_code, reply.content) == (304, b"")
+    assert reply.headers["etag"] == full.headers["etag"]
+    assert reply.headers["vary"] == full.headers["vary"]
+    assert reply.headers["cache-control"] == full.headers["cache-control"]
+    assert reply.headers["access-control-allow-origin"] == "*"
+    assert "content-length" not in reply.headers
+
+
+@pytest.mark.parametrize("tags", ['"x"', "", '"*"', "W/", "{0}x"])
+def test_a_client_that_has_another_answer_gets_it_in_full(client: TestClient, tags: str) -> None:
+    tag = conditional(client, SELECT).headers["etag"]
+    assert conditional(client, SELECT, if_none_match=tags.format(tag.strip('"'))).status_code == 200
+
+
+def test_if_modified_since_counts_only_where_it_is_told_when(client: TestClient) -> None:
+    full = conditional(client, SELECT)
+    later = "Fri, 31 Dec 2099 23:59:59 GMT"
+    reply = conditional(client, SELECT, if_modified_since=later)
+    assert reply.status_code == (304 if "last-modified" in full.headers else 200)
+    assert conditional(client, SELECT, if_modified_since=later, if_none_match='"x"').status_code == 200
+    assert conditional(client, SELECT, if_modified_since="soon").status_code == 200
+
+
+def test_a_zipped_answer_is_another_representation_of_the_same(client: TestClient) -> None:
+    plain, zipped = (raw(client, SELECT, encoding) for encoding in ("identity", "gzip"))
+    assert plain[1] == gzip.decompress(zipped[1])
+    assert len(zipped[1]) < len(plain[1]) / 2
+    assert "content-encoding" not in plain[0]
+    assert zipped[0]["content-encoding"] == "gzip"
+    assert plain[0]["etag"] != zipped[0]["etag"]
+    for headers, content in (plain, zipped):
+        assert headers["vary"] == "Accept, Accept-Encoding"
+        assert int(headers["content-length"]) == len(content)
+    crossed = conditional(client, SELECT, if_none_match=plain[0]["etag"], accept_encoding="gzip")
+    assert crossed.status_code == 200
+
+
+def raw(client: httpx2.Client, query: str, encoding: str) -> tuple[httpx2.Headers, bytes]:
+    """Headers and bytes of an answer as they came."""
+    with client.stream("GET", "/sparql", params={"query": query}, headers={"accept-encoding": encoding}) as reply:
+        assert reply.status_code == 200
+        return reply.headers, b"".join(reply.iter_raw())
+
+
+@pytest.mark.parametrize(
+    ("encoding", "zipped"),
+    [
+        ("gzip", True),
+        ("gzip, deflate, br", True),
+        ("identity;q=0, gzip", True),
+        ("gzip;q=0.5, identity;q=0.2", True),
+        ("identity", False),
+        ("gzip;q=0", False),
+        ("gzip;q=0.2, identity;q=0.5", False),
+        ("br", False),
+        ("", False),
+    ],
+)  # fmt: skip
+def test_an_answer_is_zipped_for_whoever_likes_it(client: TestClient, encoding: str, zipped: bool) -> None:
+    headers, _ = raw(client, SELECT, encoding)
+    assert (headers.get("content-encoding") == "gzip") is zipped
+
+
+@pytest.mark.parametrize(
+    "call", ["NOW()", "RAND()", "UUID()", "STRUUID()", "BNODE()", "now ( )", "STRLEN(STR(rand()))", "BNODE('x')"]
+)
+def test_what_may_differ_is_evaluated_each_time_and_kept_nowhere(client: TestClient, call: str) -> None:
+    before = cached(client)
+    query = f"SELECT ({call} AS ?x) ?s WHERE {{ ?s a ?kind }} LIMIT 1"
+    replies = [ask(client, query) for _ in range(2)]
+    assert {reply.headers["cache-control"] for reply in replies} == {"no-store"}
+    assert cached(client) == before
+    if call in ("UUID()", "STRUUID()", "RAND()"):
+        assert replies[0].content != replies[1].content
+
+
+def cached(client: httpx2.Client) -> int:
+    """The bytes that are held, as /metrics has them."""
+    lines = client.get("/metrics").text.splitlines()
+    return int(float(next(line for line in lines if line.startswith("itukg_cache_bytes ")).split()[1]))
+
+
+def test_errors_are_not_held(client: TestClient) -> None:
+    before = cached(client)
+    for query in ("ASK {", "DROP ALL", "SELECT (<urn:f>(1) AS ?x) {}"):
+        for reply in (ask(client, query), ask(client, query)):
+            problem_of(reply, 400)
+            assert "etag" not in reply.headers
+    assert cached(client) == before
+
+
+def test_a_held_answer_costs_no_evaluation(client: TestClient) -> None:
+    query = "SELECT (1 AS ?held) {}"
+    first, again = ask(client, query), ask(client, query)
+    assert first.headers["server-timing"] == again.headers["server-timing"]
+    before = counted(client)
+    post(client, query, SPARQL_QUERY)
+    send(client, "QUERY", query, SPARQL_QUERY)
+    after = counted(client)
+    assert after.get(("SELECT", "evaluated")) == before.get(("SELECT", "evaluated"))
+    assert after["any", "sent"] == before["any", "sent"] + 2
+
+
+def counted(client: httpx2.Client) -> dict[tuple[str, str], float]:
+    """The queries by form and outcome, as /metrics has them."""
+    from prometheus_client.parser import text_string_to_metric_families
+
+    families = text_string_to_metric_families(client.get("/metrics").text)
+    samples = [s for family in families for s in family.samples if s.name == "itukg_queries_total"]
+    return {(s.labels["form"], s.labels["outcome"]): s.value for s in samples}
+
+
+def held(size: int) -> Held:
+    return Held(b'"x"', [], b"x" * size)
+
+
+def test_the_cache_never_holds_more_than_its_bytes_and_keeps_what_was_asked_for_last() -> None:
+    cache = Cache(100_000)
+    for key in range(50):
+        cache.get("first")
+        cache.keep(held(9_000), key, f"also {key}")
+        cache.keep(held(100), "first") if key == 0 else None
+        assert cache.size() <= 100_000
+    assert cache.get(49) is cache.get("also 49") is not None
+    assert cache.get(0) is None
+    assert cache.get("first") is not None
+    cache.keep(held(30_000), "large")
+    assert cache.get("large") is None
+
+
+def test_without_a_cache_every_query_is_evaluated(release: Release) -> None:
+    with TestClient(create_app(Settings(cache=0), release)) as client:
+        wait_until_ready(client)
+        replies = [ask(client, SELECT) for _ in range(2)]
+        assert replies[0].content == replies[1].content
+        assert replies[0].headers["etag"] == replies[1].headers["etag"]
+        assert cached(client) == 0
+        assert counted(client)["SELECT", "evaluated"] == 2
+
+
+def test_metrics_tell_of_queries_by_form_and_outcome(release: Release) -> None:
+    with TestClient(create_app(Settings(), release)) as client:
+        wait_until_ready(client)
+        etag = ask(client, SELECT).headers["etag"]
+        ask(client, SELECT)
+        conditional(client, SELECT, if_none_match=etag, accept_encoding="gzip, deflate")
+        for query in ("ASK {}", f"DESCRIBE <{OUTPUT}>", "CONSTRUCT WHERE { ?s ?p ?o } LIMIT 1", "ASK { ?s"):
+            ask(client, query)
+        ask(client, "SELECT (COUNT(*) AS ?n) { ?a ?b ?c . ?d ?e ?f . ?g ?h ?i }", timeout="0.3")
+        found = counted(client)
+        assert client.get("/metrics").headers["content-type"].startswith("text/plain; version=")
+    assert found["SELECT", "evaluated"] == found["ASK", "evaluated"] == 1
+    assert found["DESCRIBE", "evaluated"] == found["CONSTRUCT", "evaluated"] == 1
+    assert found["SELECT", "time-limit"] == 1
+    assert found["ASK", "syntax-problem"] == 1
+
+
+# --- DESCRIBE ---
+
+PRE = "PREFIX itu: <https://w3id.org/itukg/ontology#> PREFIX sdg: <http://metadata.un.org/sdg/>\n"
+ITU_SUBJECT = URIRef(names.ITU + "subject")
+
+
+def described(client: httpx2.Client, query: str, **parameters: Any) -> Graph:
+    reply = ask(client, query, "application/n-triples", **parameters)
+    assert reply.status_code == 200, reply.text
+    return graph_of(reply)
+
+
+def constructed(client: httpx2.Client, things: Iterable[str], clause: str = "", **parameters: Any) -> Graph:
+    """What DESCRIBE must give, asked for in other words."""
+    named = ", ".join(f"<{iri}>" for iri in things)
+    query = f"""CONSTRUCT {{ ?s ?p ?o }} {clause} WHERE {{ ?s ?p ?o
+        FILTER(?s IN ({named}) || ?o IN ({named}) || EXISTS {{ ?s <{ITU_SUBJECT}> ?of FILTER(?of IN ({named})) }}) }}"""
+    return described(client, query, **parameters)
+
+
+def test_describe_gives_what_is_said_of_a_thing_and_to_it_and_its_linkages_in_full(client: TestClient) -> None:
+    graph, thing = described(client, f"DESCRIBE <{OUTPUT}>"), URIRef(OUTPUT)
+    assert set(graph) == set(constructed(client, [OUTPUT]))
+    assert len(list(graph.predicate_objects(thing))) > 10
+    incoming = set(graph.subjects(None, thing)) - set(graph.subjects(ITU_SUBJECT, thing))
+    linkages = list(graph.subjects(ITU_SUBJECT, thing))
+    assert incoming and len(linkages) >= 5
+    for linkage in linkages:
+        for name in ("basis", "predicate", "object", "quote", "section", "line"):
+            assert graph.value(linkage, URIRef(names.ITU + name)), (linkage, name)
+
+
+@pytest.mark.parametrize(
+    ("query", "things"),
+    [
+        (f"DESCRIBE <{OUTPUT}> <{names.SDG}9.c>", [OUTPUT, names.SDG + "9.c"]),
+        (PRE + "DESCRIBE sdg:9.c sdg:9.a", [names.SDG + "9.c", names.SDG + "9.a"]),
+        (f"BASE <{names.SDG}>\nDESCRIBE <9.c>", [names.SDG + "9.c"]),
+        (PRE + "describe ?s where { VALUES ?s { sdg:9.c sdg:9.a } }", [names.SDG + "9.c", names.SDG + "9.a"]),
+        (PRE + "DESCRIBE $s { VALUES $s { sdg:9.c } }", [names.SDG + "9.c"]),
+        (PRE + "DESCRIBE * WHERE { VALUES (?a ?b) { (sdg:9.c sdg:9.a) } }", [names.SDG + "9.c", names.SDG + "9.a"]),
+        (PRE + "DESCRIBE ?s sdg:9.a { VALUES ?s { sdg:9.c } }", [names.SDG + "9.c", names.SDG + "9.a"]),
+        (PRE + "DESCRIBE # what?\n sdg:9.c # this", [names.SDG + "9.c"]),
+        (PRE + "DESCRIBE ?s { VALUES ?s { sdg:9.a sdg:9.c } } ORDER BY DESC(?s) LIMIT 1", [names.SDG + "9.c"]),
+        (PRE + "DESCRIBE ?s { VALUES ?s { 'text' 1 sdg:9.c } }", [names.SDG + "9.c"]),
+    ],
+)
+def test_describe_names_things_in_every_way(client: TestClient, query: str, things: list[str]) -> None:
+    graph = described(client, query)
+    assert len(graph) > 5
+    assert set(graph) == set(constructed(client, things))
+
+
+def test_describe_keeps_to_the_dataset_of_its_clause_and_of_the_request(client: TestClient) -> None:
+    thing = names.SDG + "9.c"
+    whole = described(client, f"DESCRIBE <{thing}>")
+    by_clause = described(client, f"DESCRIBE <{thing}> FROM <{SDG}>")
+    by_parameter = described(client, f"DESCRIBE <{thing}>", **{"default-graph-uri": SDG})
+    assert set(by_clause) == set(by_parameter) == set(constructed(client, [thing], f"FROM <{SDG}>"))
+    assert 5 < len(by_clause) < len(whole)
+    found = described(client, f"DESCRIBE ?s FROM <{SDG}> FROM NAMED <{SDG}> {{ GRAPH ?g {{ ?s ?p '9.c' }} }}")
+    assert set(found) == set(by_clause)
+    over = described(client, f"DESCRIBE <{thing}> FROM <{SDG}>", **{"default-graph-uri": "urn:none"})
+    assert len(over) == 0
+
+
+def test_describe_follows_the_lists_that_a_thing_leads_to(client: TestClient) -> None:
+    shape = f"SELECT ?s {{ GRAPH <{names.graph('shapes')}> {{ ?s <{names.SH}or> ?list }} }} ORDER BY ?s LIMIT 1"
+    [(iri,)] = values(ask(client, shape))
+    graph = described(client, f"DESCRIBE <{iri}>", **{"default-graph-uri": names.graph("shapes")})
+    [head] = graph.objects(URIRef(iri), URIRef(names.SH + "or"))
+    items = list(graph.items(head))
+    assert len(items) >= 2
+    assert graph.value(head, RDF.first) == items[0]
+
+
+@pytest.mark.parametrize(
+    ("query", "line", "column"),
+    [
+        ("DESCRIBE <urn:x> WHERE {\n ?s ?p }", 2, 9),
+        ("DESCRIBE", 1, 9),
+        ("DESCRIBE nope:x", 1, 16),
+    ],
+)  # fmt: skip
+def test_an_error_in_a_describe_is_at_the_place_where_it_was_written(
+    client: TestClient, query: str, line: int, column: int
+) -> None:
+    problem = problem_of(ask(client, query), 400)
+    assert (problem["line"], problem["column"]) == (line, column)
+
+
+def test_nothing_is_said_of_what_nobody_knows(client: TestClient) -> None:
+    for query in ("DESCRIBE <urn:nobody>", "DESCRIBE ?s { ?s <urn:no> <urn:one> }", "DESCRIBE <urn:a> <urn:b>"):
+        assert len(described(client, query)) == 0
+
+
+# --- the columns of SELECT * ---
+
+COLUMNS = [
+    ("SELECT * { ?z a ?b . ?a ?c ?z }", "z b a c"),
+    ("select distinct * where { ?z ?y ?x }", "z y x"),
+    ("SELECT REDUCED * WHERE { ?z ?y ?x }", "z y x"),
+    ("SELECT * FROM <urn:g> FROM <urn:h> WHERE { ?z ?y ?x }", "z y x"),
+    ("SELECT * FROM NAMED <urn:g> { GRAPH ?g { ?z ?y ?x } }", "g z y x"),
+    ("SELECT * { ?z ?y ?x { SELECT ?z ?a { ?z ?b ?a } } }", "z y x a"),
+    ("SELECT * { ?z ?y ?x } VALUES (?w ?y) { (1 <urn:y>) }", "z y x w"),
+    ("SELECT * { ?z a ?y } ORDER BY ?y ?z", "z y"),
+    ("SELECT * { ?z ?y ?x } # ?c and { ?b", "z y x"),
+    ("# ?a\nSELECT * { ?z '?b' ?y . $x ?y ?z # ?c\n }", "z y x"),
+    ("SELECT * { $z $y ?x }", "z y x"),
+    ("SELECT * { ?z ?y ?x BIND(1 AS ?a) }", "z y x a"),
+    ("SELECT * { ?z ?y ?x OPTIONAL { ?z <urn:p> ?b } FILTER(?x != ?b) }", "z y x b"),
+    ("SELECT * { FILTER EXISTS { ?e ?f ?z } ?z ?y ?x }", "z y x"),
+    ("SELECT * { ?z ?y ?x MINUS { ?z ?b ?c } }", "z y x"),
+    ("SELECT * { <urn:s> <urn:p> <urn:o> }", ""),
+    ("SELECT * {}", ""),
+    ("PREFIX e: <urn:e> SELECT * { ?z e:a\\#b ?y }", "z y"),
+    ("SELECT ?b ?a { ?a a ?b }", "b a"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("query", "columns"), [(q.replace("'?b'", "<urn:b>"), c) for q, c in COLUMNS])
+def test_the_columns_of_a_star_come_in_the_order_of_the_text(client: TestClient, query: str, columns: str) -> None:
+    expected = columns.split()
+    query += "" if "VALUES" in query or "ORDER" in query or "#" in query else " LIMIT 2"
+    assert json.loads(ask(client, query).content)["head"]["vars"] == expected
+    xml = ET.fromstring(ask(client, query, "application/sparql-results+xml").content)  # noqa: S314  (our own answer)
+    assert [variable.get("name") for variable in xml.iter(RESULTS + "variable")] == expected
+    heads = [ask(client, query, f"text/{kind}").text.splitlines() for kind in ("csv", "tab-separated-values")]
+    assert next(csv.reader(io.StringIO((heads[0] or [""])[0])), []) == expected
+    assert heads[1][0].split("\t") == ([f"?{name}" for name in expected] or [""])
+
+
+def test_a_star_spelled_out_gives_the_rows_of_the_star(client: TestClient) -> None:
+    star = ask(client, "SELECT DISTINCT * { ?z a ?b } ORDER BY ?z ?b LIMIT 500")
+    spelled = ask(client, "SELECT DISTINCT ?z ?b { ?z a ?b } ORDER BY ?z ?b LIMIT 500")
+    assert star.json() == spelled.json()
+    assert len(values(star)) == 500
