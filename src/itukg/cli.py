@@ -169,6 +169,7 @@ def describe(
 @app.command()
 def check(
     file: Annotated[Path | None, typer.Argument(help="An RDF file to check instead of our own data.")] = None,
+    *,
     format: Annotated[
         str, typer.Option(help="text, html, ttl, nt, jsonld, rdf, trig, nq, csv, xlsx, json, pdf or sarif.")
     ] = "text",

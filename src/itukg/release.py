@@ -13,8 +13,21 @@ from typing import Any
 
 import pyoxigraph as ox
 
-from itukg import __version__, conformance, names
-from itukg.conformance import Report, for_derived, header_of, read_waivers, to_rdflib, validate, waived, write, write_text
+from itukg import __version__, names
+from itukg.conformance import (
+    HistoryRow,
+    Report,
+    for_derived,
+    header_of,
+    moment,
+    now,
+    read_waivers,
+    to_rdflib,
+    validate,
+    waived,
+    write,
+    write_text,
+)
 from itukg.corpus import Corpus, canonical, canonical_hash, file_hash, merged, read_rdf
 from itukg.derive import derive, entail
 from itukg.errors import DoesNotConform
@@ -67,7 +80,7 @@ class Release:
         noted = self.path / "built"
         if noted.is_file():
             return noted.read_text().strip()
-        return conformance.moment(datetime.fromtimestamp((self.path / "manifest.json").stat().st_mtime, UTC))
+        return moment(datetime.fromtimestamp((self.path / "manifest.json").stat().st_mtime, UTC))
 
     @cached_property
     def checked(self) -> Report:
@@ -107,16 +120,24 @@ def known(home: Path) -> list[Release]:
     return sorted(found, key=lambda release: (release.built, release.name))
 
 
-def history(home: Path) -> list[conformance.HistoryRow]:
+def history(home: Path) -> list[HistoryRow]:
     """Return a row for each release below `home`, oldest first: verdict, counts, and what changed since the one before."""
     rows = []
     before: Report | None = None
     for release in known(home):
         report = release.checked if before is None else release.checked.compared(before.as_rows())
         changed = report.statuses if before else {}
+        counts = report.counts
         rows.append(
-            conformance.HistoryRow(
-                release.name, release.built, report.verdict, *report.counts.values(), changed.get("new"), changed.get("fixed")
+            HistoryRow(
+                release=release.name,
+                built=release.built,
+                verdict=report.verdict,
+                violations=counts["Violation"],
+                warnings=counts["Warning"],
+                infos=counts["Info"],
+                new=changed.get("new"),
+                fixed=changed.get("fixed"),
             )
         )
         before = release.checked
@@ -244,7 +265,7 @@ def _write(
     (folder / "conformance.nt").write_bytes(report.graph)
     if path := corpus.waivers():
         shutil.copyfile(path, folder / "waivers.toml")
-    (folder / "built").write_text(f"{conformance.now()}\n")  # apart, so that all else is the same each time
+    (folder / "built").write_text(f"{now()}\n")  # apart, so that all else is the same each time
     manifest = {
         "version": __version__,
         "canonical_sha256": canonical_hash(quads),

@@ -214,7 +214,11 @@ class Selection:
 
     def lists(self, finding: Finding) -> bool:
         """Whether a finding is one of those to be listed."""
-        if any(chosen and getattr(finding, n) not in chosen for n in ("severity", "actor", "status") if (chosen := getattr(self, n))):
+        if any(
+            chosen and getattr(finding, n) not in chosen
+            for n in ("severity", "actor", "status")
+            if (chosen := getattr(self, n))
+        ):
             return False
         words = " ".join(str(value) for value in asdict(finding).values() if value is not None).casefold()
         return not self.q or any(text.casefold() in words for text in self.q)
@@ -301,7 +305,9 @@ class Report:
             finding if finding.status else replace(finding, status="persisting" if finding.id in before else "new")
             for finding in self.findings
         ]
-        found += [_finding_of(row | {"status": "fixed", "waiver": None}) for key, row in before.items() if key not in now]
+        found += [
+            _finding_of(row | {"status": "fixed", "waiver": None}) for key, row in before.items() if key not in now
+        ]
         header = older.get("header") or {"subject": older.get("release"), "date": None}
         against = {"subject": header["subject"], "date": header["date"]}
         return replace(self, findings=tuple(sorted(found, key=lambda finding: finding.order)), baseline=against)
@@ -325,9 +331,7 @@ class Report:
             and (not selection.shape or rule.shape in selection.shape)
         ]
         findings = tuple(filter(selection.covers, self.findings))
-        return replace(
-            self, findings=findings, coverage=tuple(coverage), rules=tuple(rules), selection=selection
-        )
+        return replace(self, findings=findings, coverage=tuple(coverage), rules=tuple(rules), selection=selection)
 
     def as_rows(self) -> Row:
         """Return the report as the JSON document that HTTP clients rely on."""
@@ -389,21 +393,25 @@ def read_baseline(file: Path) -> Row:
     """Read the rows of a whole report. Raises DataError for a file that is none."""
     how = "write one with: itukg check --format json -o FILE"
     try:
-        rows = json.loads(file.read_bytes())
-        if not all({f.name for f in fields(Finding)[:6]} <= row.keys() for row in rows["findings"]):
-            raise KeyError("findings")
+        rows: Row = json.loads(file.read_bytes())
+        findings = sorted(map(_finding_of, rows["findings"]), key=lambda finding: finding.order)
+        rows |= {"findings": list(map(asdict, findings)), "release": rows["release"]}
     except OSError as error:
         raise DataError(f"{file}: {error.strerror}") from None
     except (ValueError, TypeError, KeyError, AttributeError):
         raise DataError(f"{file} is not a report in JSON; {how}") from None
     if rows.get("selection"):
-        raise DataError(f"{file} is a part of a report ({rows['selection']}), and what it leaves out would count as new; {how}")
-    return dict(rows)
+        raise DataError(
+            f"{file} is a part of a report ({rows['selection']}), and what it leaves out would count as new; {how}"
+        )
+    return rows
 
 
 def _finding_of(row: Row) -> Finding:
-    known = {f.name: row.get(f.name) for f in fields(Finding)}
-    known["actor"] = known["actor"] or actor_by(row["severity"])
+    """Read the row of a finding; of an older version's, too, which had fewer keys."""
+    needed = {key: str(row[key]) for key in ("id", "severity", "shape", "focus", "message")}
+    known = {f.name: row.get(f.name) for f in fields(Finding)} | needed
+    known["actor"] = known["actor"] or actor_by(needed["severity"])
     return Finding(**known)  # type: ignore[arg-type]
 
 

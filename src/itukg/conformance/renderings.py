@@ -54,7 +54,9 @@ def write_text(report: Report) -> str:
     lines += [f"Waiver of {_waived(row)}: {row['problem']}" for row in report.waivers if row["problem"]]
     if report.statuses:
         compared = ", ".join(f"{count} {status}" for status, count in report.statuses.items())
-        lines.append(f"Against {report.baseline['subject']}: {compared}" if report.baseline else f"Of these, {compared}")
+        lines.append(
+            f"Against {report.baseline['subject']}: {compared}" if report.baseline else f"Of these, {compared}"
+        )
     total = ", ".join(f"{count} {severity}" for severity, count in report.counts.items())
     return "\n".join([*lines, f"{report.verdict}: {total}"]) + "\n"
 
@@ -186,7 +188,7 @@ _STATES = {"new": "new", "persisting": "unchanged", "fixed": "absent"}
 def _write_sarif(report: Report) -> bytes:
     """Write SARIF 2.1.0: a shape is a rule, a finding a result at its data file, with the words of the document beside."""
     header = report.header
-    rules = [
+    rules: list[Json] = [
         {
             "id": names.shorten(rule.shape),
             "name": rule.label,
@@ -207,7 +209,9 @@ def _write_sarif(report: Report) -> bytes:
                 "informationUri": names.BASE,
                 "rules": rules,
             },
-            "extensions": [{"name": header.engine["name"], "version": header.engine["version"]}] if header.engine else [],
+            "extensions": [{"name": header.engine["name"], "version": header.engine["version"]}]
+            if header.engine
+            else [],
         },
         "columnKind": "unicodeCodePoints",
         "results": [_result(finding, index) for finding in report.listed],
@@ -241,7 +245,9 @@ def _result(finding: Finding, index: dict[str, int]) -> Json:
         if finding.quote:
             region["snippet"] = {"text": finding.quote}
         place = {"artifactLocation": {"uri": finding.document}, "region": region}
-        result["relatedLocations"] = [{"physicalLocation": place, "message": {"text": finding.section or "The document"}}]
+        result["relatedLocations"] = [
+            {"physicalLocation": place, "message": {"text": finding.section or "The document"}}
+        ]
     if finding.status in _STATES:
         result["baselineState"] = _STATES[finding.status]
     if finding.waiver:

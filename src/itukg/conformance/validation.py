@@ -15,7 +15,7 @@ from rdflib.plugins.sparql import prepareQuery
 from rdflib.term import Node
 
 from itukg import __version__, names
-from itukg.conformance.model import Coverage, Finding, Header, Report, Rule, Share, actor_by
+from itukg.conformance.model import SEVERITIES, Coverage, Finding, Header, Report, Rule, Share, actor_by
 
 ITU = rdflib.Namespace(names.ITU)
 ITUSH = rdflib.Namespace(names.PREFIXES["itush"])
@@ -89,7 +89,7 @@ def header_of(
         }
         for profile in sorted(rules.subjects(RDF.type, ITUSH.Profile), key=str)
     )
-    plans = {str(graph.value(plan, SKOS.notation)) for plan in graph.subjects(RDF.type, ITU.Plan)}
+    plans = {str(graph.value(plan, SKOS.notation)) for plan in set(graph.objects(None, ITU.plan))}
     return Header(subject, release, __version__, data, shapes, engine(), profiles, tuple(sorted(plans)))
 
 
@@ -114,7 +114,7 @@ def _finding(result: Node, results: rdflib.Graph, data: rdflib.Graph, shapes: rd
     assert shape is not None and focus is not None
     path = _path(results.value(result, SH.resultPath), results, shapes)
     value = text(results, result, SH.value)
-    severity = (text(results, result, SH.resultSeverity) or "").removeprefix(names.SH)
+    severity = _severity(results.value(result, SH.resultSeverity))
     general = text(shapes, shape, SH.message) or ""
     message = _message(results, result, general)
     line = min((int(str(o)) for o in data.objects(focus, ITU.line)), default=None)
@@ -143,6 +143,12 @@ def _finding(result: Node, results: rdflib.Graph, data: rdflib.Graph, shapes: rd
 
 def _hash(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()[:16]
+
+
+def _severity(stated: Node | None) -> str:
+    """Return one of SEVERITIES; a severity of one's own counts as the default, a violation."""
+    severity = str(stated).removeprefix(names.SH)
+    return severity if severity in SEVERITIES else "Violation"
 
 
 def _actor(shape: Node, severity: str, shapes: rdflib.Graph) -> str:
@@ -186,7 +192,7 @@ def _rules(shapes: rdflib.Graph) -> tuple[Rule, ...]:
     """Return the shapes that have a message, by profile: what was asked of the data."""
 
     def rule(shape: Node) -> Rule:
-        severity = str(shapes.value(shape, SH.severity) or SH.Violation).removeprefix(names.SH)
+        severity = _severity(shapes.value(shape, SH.severity))
         profile = shapes.value(shape, RDFS.isDefinedBy)
         return Rule(
             str(shape),

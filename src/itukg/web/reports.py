@@ -60,7 +60,9 @@ async def _report(request: Request, syntax: Format, profile: str | None = None) 
     asked = {name: request.query_params.getlist(name) for name in request.query_params}
     selection = Selection.of(asked | ({"profile": [profile]} if profile else {}))
     report = await run_in_threadpool(lambda: service_of(request).release.report)
-    content = await anyio.to_thread.run_sync(partial(_written, report, selection, syntax), limiter=service_of(request).writing)
+    content = await anyio.to_thread.run_sync(
+        partial(_written, report, selection, syntax), limiter=service_of(request).writing
+    )
     return Response(content, media_type=syntax.media_type, headers={"Vary": "Accept"})
 
 
