@@ -21,8 +21,9 @@ from test_sparql import OUTPUT, TABLE_PARSERS
 
 from itukg import names
 from itukg.cli import app
+from itukg.conformance import REPORT_FORMATS
 from itukg.corpus import Corpus
-from itukg.formats import GRAPH_FORMATS, HTML, REPORT_FORMATS, TABLE_FORMATS, TURTLE, Format
+from itukg.formats import GRAPH_FORMATS, HTML, TABLE_FORMATS, TURTLE, Format
 from itukg.release import Release
 
 ROOT = Path(__file__).parents[1]
@@ -86,7 +87,7 @@ def together(itukg: Run, *commands: tuple[str | Path, ...]) -> list[Done]:
 
 
 def test_every_command_explains_itself(itukg: Run) -> None:
-    assert COMMANDS == ["build", "check", "describe", "diff", "doctor", "evidence", "query", "serve"]
+    assert COMMANDS == ["build", "check", "describe", "diff", "doctor", "evidence", "history", "query", "serve"]
     helps = together(itukg, *((command, "--help") for command in COMMANDS))
     for command, text in zip(COMMANDS, map(prints, helps), strict=True):
         assert f"Usage: python -m itukg {command}" in text
@@ -312,11 +313,14 @@ def test_a_file_that_conforms_exits_with_0(itukg: Run) -> None:
 
 
 def test_a_report_on_a_file_is_written_in_every_format(itukg: Run, tmp_path: Path) -> None:
-    assert len(REPORT_FORMATS) == 5
+    assert len(REPORT_FORMATS) == 12
     files = {tmp_path / f"report{syntax.suffix}": syntax.name for syntax in REPORT_FORMATS}
     done = together(itukg, *(("check", FAILING, "--format", name, "-o", file) for file, name in files.items()))
-    assert [(each.returncode, each.stdout) for each in done] == [(1, "")] * 5
-    assert all(FAILING.parent.name in file.read_text() for file in files)
+    assert [(each.returncode, each.stdout) for each in done] == [(1, "")] * 12
+    texts = {file: file.read_bytes() for file in files}
+    packed = [content for content in texts.values() if content.startswith((b"PK", b"%PDF-"))]
+    assert len(packed) == 2
+    assert all(FAILING.parent.name.encode() in content for content in texts.values() if content not in packed)
     assert json.loads((tmp_path / "report.json").read_text())["verdict"] == "does not conform"
 
 
@@ -329,7 +333,7 @@ def test_a_file_that_cannot_be_read_exits_with_2_and_says_where_and_why(itukg: R
     fails(done[0], 2, f"{broken}, line 2: ")
     fails(done[1], 2, f"{missing}: No such file")
     fails(done[2], 2, str(other), ".ttl, .nt, .nq, .trig, .rdf or .jsonld")
-    fails(done[3], 2, '"png"', "html, ttl, jsonld, csv, json")
+    fails(done[3], 2, '"png"', "html, ttl, nt, jsonld, rdf, trig, nq, csv, xlsx, json, pdf, sarif")
 
 
 # --- evidence, doctor, settings ---
