@@ -71,7 +71,10 @@ def test_a_page_is_for_whoever_does_not_ask_for_another(client: TestClient) -> N
 
 @pytest.mark.parametrize("suffix", [".pdf2", ".txt", ".ttl.ttl", "X", ".TTL"])
 def test_an_unknown_suffix_is_404_and_names_those_there_are(client: TestClient, suffix: str) -> None:
-    assert ".html, .ttl, .nt, .jsonld, .rdf, .trig, .nq, .csv, .xlsx, .json, .pdf, .sarif" in problem_of(get(client, "/conformance" + suffix), 404)["detail"]
+    assert (
+        ".html, .ttl, .nt, .jsonld, .rdf, .trig, .nq, .csv, .xlsx, .json, .pdf, .sarif"
+        in problem_of(get(client, "/conformance" + suffix), 404)["detail"]
+    )
 
 
 def test_a_syntax_that_the_report_has_not_is_406(client: TestClient) -> None:
