@@ -55,7 +55,7 @@ def graph(name: str) -> str:
 
 def expand(text: str) -> str:
     """Return the IRI that `text` abbreviates: a path below `/id/`, a prefixed name, or the IRI itself."""
-    if "://" in text:
+    if "://" in text or text.startswith("urn:"):
         return text
     prefix, colon, local = text.partition(":")
     if colon and prefix in PREFIXES:

@@ -308,7 +308,7 @@ class Report:
         found += [
             _finding_of(row | {"status": "fixed", "waiver": None}) for key, row in before.items() if key not in now
         ]
-        header = older.get("header") or {"subject": older.get("release"), "date": None}
+        header = older.get("header") or {"subject": older["release"] or "data", "date": None}
         against = {"subject": header["subject"], "date": header["date"]}
         return replace(self, findings=tuple(sorted(found, key=lambda finding: finding.order)), baseline=against)
 
@@ -353,7 +353,7 @@ class Report:
     @classmethod
     def from_rows(cls, rows: Row, graph: bytes) -> "Report":
         """Rebuild a report from `as_rows` and its SHACL graph in N-Triples; rows of an older version will do."""
-        header = rows.get("header") or {"subject": rows["release"], "release": rows["release"]}
+        header = rows.get("header") or {"subject": rows["release"] or "data", "release": rows["release"]}
         kept = {f.name: header[f.name] for f in fields(Header) if f.name in header}
         kept |= {name: tuple(kept.get(name, ())) for name in ("profiles", "plans")}
         return cls(

@@ -37,9 +37,12 @@ _prepare = lru_cache(maxsize=1024)(prepareQuery)
 
 def to_rdflib(triples: Iterable[ox.Triple | ox.Quad]) -> rdflib.Graph:
     """Copy triples, or quads without their graph names, into an rdflib graph."""
-    plain = (t.triple if isinstance(t, ox.Quad) else t for t in triples)
+    plain = [t.triple if isinstance(t, ox.Quad) else t for t in triples]
+    blank = {n.value for t in plain for n in (t.subject, t.object) if isinstance(n, ox.BlankNode)}
     graph = _PreparedGraph()
-    graph.parse(data=ox.serialize(plain, format=ox.RdfFormat.N_TRIPLES) or b"", format="nt")
+    # Blank nodes keep their names, so that a finding on one is known again.
+    kept = {name: rdflib.BNode(name) for name in blank}
+    graph.parse(data=ox.serialize(plain, format=ox.RdfFormat.N_TRIPLES) or b"", format="nt", bnode_context=kept)
     return graph
 
 
