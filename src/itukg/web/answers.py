@@ -71,6 +71,10 @@ class Held:
         return at <= since
 
 
+_CHEAP = 0.005
+"""Seconds below which an answer is held only when it is asked for again."""
+_SEEN = 10_000
+"""How many questions that were asked once are remembered."""
 _CONDITIONS = (b"if-none-match", b"if-modified-since")
 _OF_THE_BODY = (b"content-type", b"content-length", b"content-encoding")
 
@@ -80,14 +84,24 @@ class Cache:
 
     def __init__(self, size: int) -> None:
         self._held: LRUCache[Hashable, Held] = LRUCache(size, getsizeof=len)
+        self._seen: LRUCache[int, bool] = LRUCache(_SEEN)
         self.get = self._held.get
         """Return the answer held under a key, or None."""
 
-    def keep(self, held: Held, *keys: Hashable) -> None:
-        """Hold an answer under each of its keys, if it is no larger than a quarter of the whole."""
+    def keep(self, held: Held, seconds: float, *keys: Hashable) -> None:
+        """Hold an answer, which took `seconds`, under each of its keys.
+
+        Not if it is larger than a quarter of the whole, nor one that came quickly and is asked for the first time:
+        most such are never asked for again, and would only drive others out.
+        """
+        if len(held) > self._held.maxsize / 4:
+            return
+        first = hash(keys[0])
+        if seconds < _CHEAP and first not in self._seen:
+            self._seen[first] = True
+            return
         for key in keys:
-            if len(held) <= self._held.maxsize / 4:
-                self._held[key] = held
+            self._held[key] = held
 
     def size(self) -> int:
         """Return about how many bytes are held."""

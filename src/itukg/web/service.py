@@ -136,6 +136,7 @@ def wanted(request: Request, offers: tuple[Format, ...], suffix: str | None = No
     return choose(offers, accepted(request), suffix or asked.get("format"), labels_wanted(asked.get("labels")))
 
 
-def accepted(request: Request) -> str:
-    """Return the Accept header, whose several lines are one list."""
-    return ", ".join(request.headers.getlist("accept"))
+def accepted(request: Request, name: bytes = b"accept") -> str:
+    """Return the Accept header, or another one, whose several lines are one list."""
+    # Of the raw headers: to make all of them into a mapping costs more than the rest of the request's reading.
+    return b", ".join(value for key, value in request.scope["headers"] if key == name).decode("latin-1")

@@ -149,7 +149,8 @@ class Endpoint:
             if held is None:  # it is sent already, piece by piece
                 return
         if not question.query.volatile:
-            self._service.cache.keep(held, question.key, *([same] if same else []))
+            seconds = monotonic() - arrived
+            self._service.cache.keep(held, seconds, question.key, *([same] if same else []))
         await self._send(held, request.scope["headers"], send)
 
     async def _send(self, held: Held, headers: list[Header], send: Send) -> None:
@@ -250,7 +251,7 @@ async def _read(request: Request, settings: Settings) -> Question:
             labels_wanted(_first(parameters, "labels")),
         ),
         _seconds(parameters, settings.timeout),
-        takes_gzip(request.headers.get("accept-encoding", "")),
+        takes_gzip(accepted(request, b"accept-encoding")),
     )
 
 

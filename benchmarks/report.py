@@ -1,0 +1,54 @@
+"""Tables in Markdown, the machine they were measured on, and their place in a page."""
+
+import datetime as dt
+import os
+import platform
+import re
+import subprocess
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from benchmarks.servers import ROOT
+
+
+def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table; all columns but the first are right-aligned."""
+    ruler = ["---", *["---:"] * (len(head) - 1)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (head, ruler, *lines))
+
+
+def number(value: float) -> str:
+    """Write a number with three digits that count, and no more."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def setting() -> str:
+    """Tell when and on what this is measured."""
+    now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC")
+    model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    load = os.getloadavg()[0]
+    return (
+        f"{now}; {len(os.sched_getaffinity(0))} cores ({model[1] if model else platform.machine()}), "
+        f"{memory:.0f} GiB, load {load:.2f} before the start; {platform.system()} {platform.release()}, "
+        f"Python {platform.python_version()}; revision {revision()}"
+    )
+
+
+def revision() -> str:
+    """Return the commit that is measured, with a plus sign when files differ from it."""
+    done = subprocess.run(
+        ("git", "describe", "--always", "--dirty=+"), cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    return done.stdout.strip() or "unknown"
+
+
+def replace(page: Path, name: str, text: str) -> None:
+    """Put `text` between the markers `<!-- name -->` and `<!-- /name -->` of `page`."""
+    before = page.read_text()
+    part = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+    if not part.search(before):
+        raise SystemExit(
+            f"{page} has no lines <!-- {name} --> and <!-- /{name} -->; add them where the result belongs."
+        )
+    page.write_text(part.sub(lambda found: f"{found[1]}\n{text}\n\n{found[2]}", before))
