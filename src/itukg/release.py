@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -116,8 +116,13 @@ def find(home: Path, name: str) -> Release | None:
 
 def known(home: Path) -> list[Release]:
     """Return the releases below `home`, in the order in which they were built."""
-    found = [Release(path.parent) for path in home.glob("releases/[!.]*/manifest.json")]
+    found = [_read(path.parent) for path in home.glob("releases/[!.]*/manifest.json")]
     return sorted(found, key=lambda release: (release.built, release.name))
+
+
+@lru_cache(maxsize=64)  # what a release holds never changes, and reading its report takes a while
+def _read(path: Path) -> Release:
+    return Release(path)
 
 
 def history(home: Path) -> list[HistoryRow]:
