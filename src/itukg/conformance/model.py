@@ -166,10 +166,6 @@ class Header:
     date: str | None = None
 
 
-def _choices(text: str) -> Any:
-    return field(default=(), metadata={"help": text})
-
-
 @dataclass(frozen=True)
 class Selection:
     """What of a report is asked for. Several values of a field are alternatives; no value leaves all.
@@ -178,14 +174,14 @@ class Selection:
     status and q say which of the findings are listed, and leave the verdict as it is.
     """
 
-    profile: tuple[str, ...] = _choices("group of shapes")
-    plan: tuple[str, ...] = _choices("plan")
-    shape: tuple[str, ...] = _choices("shape, such as itush:Thing-label")
-    focus: tuple[str, ...] = _choices("thing: an IRI, a prefixed name or a path")
-    severity: tuple[str, ...] = _choices("severity")
-    actor: tuple[str, ...] = _choices("who can act")
-    status: tuple[str, ...] = _choices("against the baseline")
-    q: tuple[str, ...] = _choices("words in the finding")
+    profile: tuple[str, ...] = ()
+    plan: tuple[str, ...] = ()
+    shape: tuple[str, ...] = ()
+    focus: tuple[str, ...] = ()
+    severity: tuple[str, ...] = ()
+    actor: tuple[str, ...] = ()
+    status: tuple[str, ...] = ()
+    q: tuple[str, ...] = ()
 
     SCOPE = ("profile", "plan", "shape", "focus")
     IRIS = ("shape", "focus")
@@ -214,12 +210,9 @@ class Selection:
 
     def lists(self, finding: Finding) -> bool:
         """Whether a finding is one of those to be listed."""
-        if any(
-            chosen and getattr(finding, n) not in chosen
-            for n in ("severity", "actor", "status")
-            if (chosen := getattr(self, n))
-        ):
-            return False
+        for name in ("severity", "actor", "status"):
+            if (chosen := getattr(self, name)) and getattr(finding, name) not in chosen:
+                return False
         words = " ".join(str(value) for value in asdict(finding).values() if value is not None).casefold()
         return not self.q or any(text.casefold() in words for text in self.q)
 
