@@ -20,6 +20,7 @@ OWL = "http://www.w3.org/2002/07/owl#"
 SD = "http://www.w3.org/ns/sparql-service-description#"
 VOID = "http://rdfs.org/ns/void#"
 FORMATS = "http://www.w3.org/ns/formats/"
+SARIF_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 RDF_TYPE = "http://www.w3.org/1999/02/22-rdf-syntax-ns#type"
 
 PREFIXES = {
@@ -60,7 +61,7 @@ def release(name: str) -> str:
 
 def expand(text: str) -> str:
     """Return the IRI that `text` abbreviates: a path below `/id/`, a prefixed name, or the IRI itself."""
-    if "://" in text:
+    if "://" in text or text.startswith("urn:"):
         return text
     prefix, colon, local = text.partition(":")
     if colon and prefix in PREFIXES:

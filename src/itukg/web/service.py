@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from time import time
 
+from anyio import CapacityLimiter
 from fastapi import Request
 from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage
@@ -101,6 +102,8 @@ class Service:
     cache: Cache = field(init=False)
     quotas: Quotas = field(init=False)
     counts: Counts = field(default_factory=Counts)
+    writing: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(1))
+    """One report is written at a time: a PDF takes a core for a second or two, and queries need theirs."""
 
     def __post_init__(self) -> None:
         """Make what the settings describe."""
