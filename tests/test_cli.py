@@ -84,7 +84,7 @@ def together(itukg: Run, *commands: tuple[str | Path, ...]) -> list[Done]:
 
 
 def test_every_command_explains_itself(itukg: Run) -> None:
-    assert COMMANDS == ["build", "check", "describe", "diff", "doctor", "evidence", "query", "serve"]
+    assert COMMANDS == ["build", "check", "describe", "diff", "doctor", "evidence", "load", "query", "serve"]
     helps = together(itukg, *((command, "--help") for command in COMMANDS))
     for command, text in zip(COMMANDS, map(prints, helps), strict=True):
         assert f"Usage: python -m itukg {command}" in text
