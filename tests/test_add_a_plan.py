@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from conftest import small_corpus
 
 ROOT = Path(__file__).parents[1]
 INVENTED = ROOT / "tests" / "invented"
@@ -19,9 +20,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 @pytest.fixture(scope="module")
 def curator(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A curator's copy of the files with the invented plan in it; runs `itukg` there."""
-    root = tmp_path_factory.mktemp("curator")
-    for folder in ("data", "ontology", "shapes", "queries"):
-        shutil.copytree(ROOT / folder, root / folder)
+    root = small_corpus(tmp_path_factory.mktemp("curator"))
     shutil.copy(INVENTED / f"{PLAN}.ttl", root / "data" / "plans")
     environment = os.environ | {"ITUKG_CORPUS": str(root), "ITUKG_HOME": str(root / "home")}
 

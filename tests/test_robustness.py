@@ -12,7 +12,9 @@ from test_reports import findings, rows  # noqa: F401
 from test_resources import Page, get, media_type
 from test_sparql import ask, graph_of, post, problem_of
 
+from itukg.corpus import Corpus
 from itukg.formats import GRAPH_FORMATS
+from itukg.release import build
 
 Q = "application/sparql-query"
 CRASHERS = {
@@ -137,6 +139,14 @@ def test_what_cannot_be_written_or_read_is_said_with_exit_code_2(itukg: Run, tmp
     ):
         fails(itukg(*command), 2)
     fails(itukg("build", ITUKG_HOME=tmp_path / "file/home"), 2)
+
+
+def test_a_folder_that_cannot_be_written_is_noticed_before_the_work(corpus: Corpus, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    steps: list[str] = []
+    with pytest.raises(OSError, match="file"):
+        build(corpus, tmp_path / "file" / "home", steps.append)
+    assert steps == []
 
 
 def test_the_word_prefix_in_a_text_does_not_take_our_prefixes_away(itukg: Run) -> None:  # noqa: F811

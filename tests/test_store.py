@@ -3,6 +3,8 @@
 import csv
 import io
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -148,13 +150,29 @@ def test_what_is_no_query_is_a_syntax_problem_with_its_place(query: str, place: 
     assert (caught.value.line, caught.value.column) == place
 
 
-def test_what_nobody_foresaw_is_an_error_of_ours_and_the_worker_goes_on(store: Engine) -> None:
-    pids = processes(os.getpid())
+def test_what_nobody_foresaw_is_an_error_of_ours_and_the_worker_goes_on(two_graphs: Engine, tmp_path: Path) -> None:
+    before = processes_on(tmp_path)
     with pytest.raises(ItukgError, match="in the log") as caught:
-        store.answer(Query("DESCRIBE <urn:x>", "SELECT"))  # a graph, of which a table is to be written
+        two_graphs.answer(Query("DESCRIBE <urn:x>", "SELECT"))  # a graph, of which a table is to be written
     assert caught.value.status == 500
-    assert ask(store, "SELECT (1 AS ?n) {}") == [{"n": "1"}]
-    assert processes(os.getpid()) == pids
+    assert ask(two_graphs, "SELECT (1 AS ?n) {}") == [{"n": "1"}]
+    assert processes_on(tmp_path) == before
+
+
+def test_a_query_whose_worker_is_ended_from_outside_is_answered_by_another(two_graphs: Engine, tmp_path: Path) -> None:
+    _, *workers = processes_on(tmp_path)
+    assert workers
+    for pid in workers:  # stopped first, so that it surely ends in the middle of the query
+        os.kill(pid, signal.SIGSTOP)
+        threading.Timer(0.05, os.kill, (pid, signal.SIGKILL)).start()
+    assert ask(two_graphs, "SELECT (1 AS ?n) {}") == [{"n": "1"}]
+    assert ask(two_graphs, "SELECT (2 AS ?n) {}") == [{"n": "2"}]
+
+
+def processes_on(folder: Path) -> list[int]:
+    """The processes that hold the dataset in `folder`: the one that forks, and those that it forked."""
+    ours = processes(os.getpid())
+    return [pid for pid in ours if str(folder) in Path(f"/proc/{pid}/cmdline").read_text()]
 
 
 def test_turtle_is_written_with_the_prefixes_it_uses_in_order(store: Engine) -> None:

@@ -247,18 +247,25 @@ class _Run:
             self._store.replace()
             self._worker = await self._store.quick.get(self._client, self._deadline)
         self._worker.ask(self._question)
-        seconds = await self._collect(min(monotonic() + PATIENCE, self._deadline))
+        try:
+            seconds = await self._collect(min(monotonic() + PATIENCE, self._deadline))
+        except MemoryLimit:  # or the worker was ended from outside: a second one tells
+            self._ended = False
+            return await self._anew()
         if seconds is not None:
             return seconds
         worker, self._worker = self._worker, None
         self._store.replace()
         if not self._store.slow.get_nowait():
             self._store.dismiss(worker)
-            self._pieces.clear()
-            self._size = 0
-            return await self.slowly()
+            return await self._anew()
         self._slow = True
         return await self._go_on(worker)
+
+    async def _anew(self) -> float:
+        self._pieces.clear()
+        self._size = 0
+        return await self.slowly()
 
     async def slowly(self, *, network: bool = False) -> float:
         """Collect the answer in the slow lane, from the beginning; return the seconds."""
