@@ -1,0 +1,72 @@
+"""The SHACL engine finds what the reference, pyshacl, finds: in every example, and for every kind of constraint."""
+
+from pathlib import Path
+from typing import Any
+
+import pyshacl
+import pyshacl_turbo
+import pytest
+from rdflib import RDF, SH, BNode, Graph, URIRef
+from test_shapes import CASES, Case, parsed, shapes_of
+
+KINDS = Path(__file__).parent / "shacl" / "kinds.ttl"
+SHAPES = sorted(
+    str(shape)
+    for kind in (SH.NodeShape, SH.PropertyShape)
+    for shape in Graph().parse(KINDS).subjects(RDF.type, kind)
+    if isinstance(shape, URIRef)
+)
+
+Results = list[tuple[object, ...]]
+
+
+def results(report: Graph) -> Results:
+    """What a report says, without the names of its own nodes."""
+
+    def text(result: Any, term: URIRef) -> object:
+        value = report.value(result, term)
+        return "a blank node" if isinstance(value, BNode) else value and value.n3()
+
+    said = (
+        SH.sourceShape, SH.focusNode, SH.resultPath, SH.value, SH.resultSeverity, SH.sourceConstraintComponent
+    )  # fmt: skip
+    return sorted(tuple(str(text(result, term)) for term in said) for result in report.objects(None, SH.result))
+
+
+def of_pyshacl(data: Graph, shapes: Graph) -> Results:
+    _, report, _ = pyshacl.validate(data, shacl_graph=shapes, inference="none", inplace=True)
+    assert isinstance(report, Graph)
+    return results(report)
+
+
+def of_turbo(data: Graph, shapes: Graph) -> Results:
+    _, report, _ = pyshacl_turbo.validate(data, shacl_graph=shapes, inference="none", inplace=True)
+    return results(report)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.file}/{case.folder.name}")
+@pytest.mark.parametrize("example", ["pass.ttl", "fail.ttl"])
+def test_both_engines_find_the_same_in_the_examples(case: Case, example: str) -> None:
+    data = Graph().parse(case.folder / example, format="turtle") + parsed(
+        "ontology/itukg.ttl", "ontology/alignment.ttl"
+    )
+    assert of_turbo(data, shapes_of(case.file)) == of_pyshacl(data, shapes_of(case.file))
+
+
+def only(shape: str) -> Graph:
+    """The kinds, with the targets of one shape alone."""
+    graph = Graph().parse(KINDS)
+    for term in (SH.targetClass, SH.targetNode, SH.targetSubjectsOf, SH.targetObjectsOf):
+        for other in set(graph.subjects(term)) - {URIRef(shape)}:
+            graph.remove((other, term, None))
+    if not shape.endswith(":B"):
+        graph.remove((URIRef("urn:t:B"), RDF.type, None))
+    return graph
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.rpartition(":")[2])
+def test_both_engines_find_the_same_for_every_kind_of_constraint(shape: str) -> None:
+    assert len(SHAPES) == 43
+    found = of_turbo(Graph().parse(KINDS), only(shape))
+    assert found == of_pyshacl(Graph().parse(KINDS), only(shape))
+    assert bool(found) is not shape.endswith((":deactivated", ":IsB"))
