@@ -15,14 +15,16 @@ from pathlib import Path
 import httpx2
 import pytest
 from conftest import copy_of_corpus, serving, small_corpus
+from fastapi.testclient import TestClient
 from openpyxl import load_workbook
 from rdflib import SKOS, Graph, Literal, URIRef
 from test_sparql import OUTPUT, TABLE_PARSERS
 
 from itukg import names
 from itukg.cli import app
+from itukg.conformance import REPORT_FORMATS
 from itukg.corpus import Corpus
-from itukg.formats import GRAPH_FORMATS, HTML, REPORT_FORMATS, TABLE_FORMATS, TURTLE, Format
+from itukg.formats import GRAPH_FORMATS, HTML, TABLE_FORMATS, TURTLE, Format
 from itukg.release import Release
 
 ROOT = Path(__file__).parents[1]
@@ -84,7 +86,7 @@ def together(itukg: Run, *commands: tuple[str | Path, ...]) -> list[Done]:
 
 
 def test_every_command_explains_itself(itukg: Run) -> None:
-    assert COMMANDS == ["build", "check", "describe", "diff", "doctor", "evidence", "query", "serve"]
+    assert COMMANDS == ["build", "check", "describe", "diff", "doctor", "evidence", "history", "query", "serve"]
     helps = together(itukg, *((command, "--help") for command in COMMANDS))
     for command, text in zip(COMMANDS, map(prints, helps), strict=True):
         assert f"Usage: python -m itukg {command}" in text
@@ -312,11 +314,14 @@ def test_a_file_that_conforms_exits_with_0(itukg: Run) -> None:
 
 
 def test_a_report_on_a_file_is_written_in_every_format(itukg: Run, tmp_path: Path) -> None:
-    assert len(REPORT_FORMATS) == 5
+    assert len(REPORT_FORMATS) == 12
     files = {tmp_path / f"report{syntax.suffix}": syntax.name for syntax in REPORT_FORMATS}
     done = together(itukg, *(("check", FAILING, "--format", name, "-o", file) for file, name in files.items()))
-    assert [(each.returncode, each.stdout) for each in done] == [(1, "")] * 5
-    assert all(FAILING.parent.name in file.read_text() for file in files)
+    assert [(each.returncode, each.stdout) for each in done] == [(1, "")] * 12
+    texts = {file: file.read_bytes() for file in files}
+    packed = [content for content in texts.values() if content.startswith((b"PK", b"%PDF-"))]
+    assert len(packed) == 2
+    assert all(FAILING.parent.name.encode() in content for content in texts.values() if content not in packed)
     assert json.loads((tmp_path / "report.json").read_text())["verdict"] == "does not conform"
 
 
@@ -329,7 +334,68 @@ def test_a_file_that_cannot_be_read_exits_with_2_and_says_where_and_why(itukg: R
     fails(done[0], 2, f"{broken}, line 2: ")
     fails(done[1], 2, f"{missing}: No such file")
     fails(done[2], 2, str(other), ".ttl, .nt, .nq, .trig, .rdf or .jsonld")
-    fails(done[3], 2, '"png"', "html, ttl, jsonld, csv, json")
+    fails(done[3], 2, '"png"', "html, ttl, nt, jsonld, rdf, trig, nq, csv, xlsx, json, pdf, sarif")
+
+
+def test_a_part_of_the_report_is_chosen_as_over_http(itukg: Run, client: TestClient) -> None:
+    options = ("--profile", "references", "--plan", "sp-2020-2023", "--severity", "Warning", "--severity", "Info")
+    printed = json.loads(prints(itukg("check", *options, "--format", "json")))
+    served = client.get("/conformance/references.json?plan=sp-2020-2023&severity=Warning&severity=Info").json()
+    assert len(printed["findings"]) > 100
+    assert printed["header"].pop("date") >= served["header"].pop("date")
+    assert printed == served
+
+
+def test_only_what_is_checked_decides_the_exit_code(itukg: Run) -> None:
+    options = [("--severity", "Info"), ("--focus", "urn:ex:none"), ("--profile", "structure"), ("-q", "xyzzy")]
+    done = together(itukg, *(("check", FAILING, *option) for option in options))
+    assert [each.returncode for each in done] == [1, 0, 1, 1]
+    assert done[3].stdout.startswith("does not conform: ")  # nothing is listed
+
+
+def test_an_option_of_the_report_that_is_not_known_exits_with_2(itukg: Run, tmp_path: Path) -> None:
+    (tmp_path / "w.toml").write_text("[[waiver]]\nfinding = 'x'\n")
+    done = together(
+        itukg,
+        ("check", FAILING, "--severity", "Grave"),
+        ("check", FAILING, "--profile", "none"),
+        ("check", FAILING, "--baseline", tmp_path / "none.json"),
+        ("check", FAILING, "--waivers", tmp_path / "w.toml"),
+    )
+    words = ("Violation, Warning, Info", "known: completeness", "No such file", "waiver 1 has no reason")
+    for each, word in zip(done, words, strict=True):
+        fails(each, 2, word)
+
+
+def test_a_violation_of_our_own_data_is_not_waived_and_not_published(itukg: Run, tmp_path: Path) -> None:
+    corpus = tmp_path / "corpus"
+    for folder in ("ontology", "shapes", "queries"):
+        shutil.copytree(ROOT / folder, corpus / folder)
+    (corpus / "data").mkdir()
+    shutil.copyfile(FAILING, corpus / "data" / "failing.ttl")
+    here = {"ITUKG_CORPUS": corpus, "ITUKG_HOME": tmp_path / "home"}
+    (found,) = json.loads(itukg("check", "--format", "json", **here).stdout)["findings"]
+    (corpus / "data" / "waivers.toml").write_text(
+        f"[[waiver]]\nfinding = '{found['id']}'\nreason = 'No.'\nowner = 'Curator'\nexpires = 2999-01-01\n"
+    )
+    check, build = itukg("check", **here), itukg("build", **here)
+    assert check.returncode == 1
+    assert "cannot be waived" in check.stdout
+    fails(build, 1, "Nothing was published")
+    assert not list((tmp_path / "home").glob("releases/[!.]*"))
+
+
+def test_the_waivers_of_our_data_are_part_of_the_release(copy: Path) -> None:
+    before = Corpus(copy).fingerprint()
+    (copy / "data" / "waivers.toml").write_text("")
+    assert Corpus(copy).fingerprint() != before
+
+
+def test_the_history_of_releases_is_a_table(itukg: Run, release: Release) -> None:
+    row, *_ = csv.DictReader(io.StringIO(prints(itukg("history"))))
+    assert (row["release"], row["verdict"], row["violations"]) == (release.name, "conforms", "0")
+    assert release.name in prints(itukg("history", "--format", "html"))
+    fails(itukg("history", "--format", "pdf"), 2, "csv, json")
 
 
 # --- evidence, doctor, settings ---

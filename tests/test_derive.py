@@ -161,7 +161,7 @@ def test_a_derived_link_without_its_linkage_or_its_reason_is_a_violation(corpus:
         quad("x/l", "itu:subject", "x/a"),
         quad("x/l", "itu:object", "x/b"),
     ]
-    report = check_corpus(ours, bare)
+    report = check_corpus(corpus, ours, bare)
     broken = {names.shorten(finding.shape) for finding in report.findings}
     assert broken == {"itush:TripleEvidenced", "itush:LinkageLinked", "itush:DerivedLinkage"}
     assert {finding.severity for finding in report.findings} == {"Violation"}

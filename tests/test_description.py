@@ -300,4 +300,9 @@ def test_a_release_holds_both_descriptions_as_files(release: Release) -> None:
 def test_crawlers_are_kept_out_of_addresses_without_end(client: TestClient) -> None:
     reply = client.get("/robots.txt")
     assert reply.headers["content-type"].startswith("text/plain")
-    assert reply.text.splitlines() == ["User-agent: *", "Disallow: /sparql?", "Disallow: /matrix?"]
+    assert reply.text.splitlines() == [
+        "User-agent: *",
+        "Disallow: /sparql?",
+        "Disallow: /matrix?",
+        "Disallow: /conformance?",
+    ]

@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from itukg import formats
 from itukg.cli import app as cli
+from itukg.conformance import HISTORY_FORMATS, REPORT_FORMATS
 from itukg.release import Release
 from itukg.settings import Settings
 from itukg.web.app import create_app
@@ -21,7 +22,7 @@ REFERENCE = (ROOT / "docs" / "reference.md").read_text()
 # Lowest first: a module imports only from those before it.
 ORDER = (
     "names", "errors", "settings", "formats", "html", "store", "corpus", "derive", "void", "evidence", "conformance",
-    "reasoner", "release", "web", "cli",
+    "reasoner", "release", "publish", "web", "cli",
 )  # fmt: skip
 
 
@@ -129,7 +130,7 @@ def test_every_route_and_media_type_stands_in_the_reference(release: Release) ->
     for path in routes:
         shown = path.replace("{path}", "…")
         assert f"`{shown}`" in REFERENCE, shown
-    tables = (formats.TABLE_FORMATS, formats.GRAPH_FORMATS, formats.THING_FORMATS, formats.REPORT_FORMATS)
+    tables = (formats.TABLE_FORMATS, formats.GRAPH_FORMATS, formats.THING_FORMATS, REPORT_FORMATS, HISTORY_FORMATS)
     for syntax in {syntax for table in tables for syntax in table}:
         assert f"`{syntax.media_type}`" in REFERENCE
         assert f"`{syntax.suffix}`" in REFERENCE

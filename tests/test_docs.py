@@ -1,6 +1,10 @@
-"""What docs/sparql.md says of the engine is what the engine does."""
+"""What docs/sparql.md says of the engine is what the engine does, and the commands of docs/auditing.md work."""
 
+import json
 import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import httpx2
@@ -33,3 +37,29 @@ def test_the_query_of_the_documentation_finds_what_rules_derive(client: TestClie
     query = re.search(r"```sparql\n(.*?)```", TEXT, re.DOTALL)
     assert query is not None
     assert len(tsv(client, query[1]).text.splitlines()) > 1000
+
+
+AUDITING = (Path(__file__).parents[1] / "docs" / "auditing.md").read_text()
+
+
+def test_the_commands_for_auditors_do_what_is_said(tmp_path: Path, server: str) -> None:
+    blocks = re.findall(r"```(\w+)\n(.*?)```", AUDITING, re.DOTALL)
+    files = {"turtle": "my-data.ttl", "toml": "waivers.toml"}
+    printed: list[str] = []
+    for kind, text in blocks:
+        if kind in files:
+            (tmp_path / files[kind]).write_text(text)
+        for line in text.splitlines() if kind == "sh" else ():
+            command = line.replace("http://127.0.0.1:8000", server)
+            command = re.sub("^itukg", f"{shlex.quote(sys.executable)} -m itukg", command)
+            done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
+            said = re.search(r"# exit code (\d)", line)
+            assert done.returncode == (int(said[1]) if said else 0), (line, done.stderr)
+            printed.append(done.stdout)
+    assert len(printed) == 7
+    assert len(printed[0].splitlines()) > 20
+    assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF-")
+    assert [f["value"] for f in json.loads((tmp_path / "old.json").read_text())["findings"]] == ["C12"]
+    assert "1 new, 0 persisting, 1 fixed" in printed[4]
+    assert [",fixed," in row for row in (tmp_path / "fixed.csv").read_text().splitlines()] == [False, True]
+    assert "Violation (waived)" in printed[6]

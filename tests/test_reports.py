@@ -16,13 +16,17 @@ from test_resources import PREFIXES, Page, get, media_type, path_of
 from test_sparql import ask, graph_of, problem_of, values
 
 from itukg import names
-from itukg.conformance import Finding
-from itukg.formats import REPORT_FORMATS, Format
+from itukg.conformance import REPORT_FORMATS, Finding
+from itukg.formats import Format
 from itukg.release import Release
 
 FINDING_KEYS = (
     "id", "severity", "profile", "shape", "shapeLabel", "focus", "focusLabel", "notation", "plan", "path", "value",
-    "message", "cure", "quote", "document", "section", "line", "status",
+    "message", "cure", "quote", "document", "section", "line", "status", "actor", "file", "waiver",
+)  # fmt: skip
+KEYS = (
+    "release", "header", "baseline", "selection", "verdict", "counts", "summary", "statuses", "coverage", "rules",
+    "waivers", "findings",
 )  # fmt: skip
 SEVERITIES = ("Violation", "Warning", "Info")
 
@@ -50,7 +54,7 @@ def graph(client: TestClient) -> Graph:
 
 @pytest.mark.parametrize("syntax", REPORT_FORMATS, ids=lambda f: f.name)
 def test_accept_suffix_and_format_choose_the_same_report(client: TestClient, syntax: Format) -> None:
-    assert len(REPORT_FORMATS) == 5
+    assert len(REPORT_FORMATS) == 12
     replies = [get(client, "/conformance", syntax.media_type)]
     replies += [get(client, "/conformance" + syntax.suffix, accept) for accept in (None, "image/png")]
     replies += [
@@ -67,7 +71,10 @@ def test_a_page_is_for_whoever_does_not_ask_for_another(client: TestClient) -> N
 
 @pytest.mark.parametrize("suffix", [".pdf2", ".txt", ".ttl.ttl", "X", ".TTL"])
 def test_an_unknown_suffix_is_404_and_names_those_there_are(client: TestClient, suffix: str) -> None:
-    assert ".html, .ttl, .jsonld, .csv, .json" in problem_of(get(client, "/conformance" + suffix), 404)["detail"]
+    assert (
+        ".html, .ttl, .nt, .jsonld, .rdf, .trig, .nq, .csv, .xlsx, .json, .pdf, .sarif"
+        in problem_of(get(client, "/conformance" + suffix), 404)["detail"]
+    )
 
 
 def test_a_syntax_that_the_report_has_not_is_406(client: TestClient) -> None:
@@ -79,10 +86,12 @@ def test_a_syntax_that_the_report_has_not_is_406(client: TestClient) -> None:
 
 
 def test_the_rows_have_the_keys_that_clients_rely_on(rows: dict[str, Any], findings: list[dict[str, Any]]) -> None:
-    assert set(rows) == {"release", "verdict", "counts", "coverage", "findings"}
+    assert tuple(rows) == KEYS
     assert tuple(field.name for field in fields(Finding)) == FINDING_KEYS
     assert {tuple(finding) for finding in findings} == {FINDING_KEYS}
-    assert {tuple(row) for row in rows["coverage"]} == {("shape", "label", "covered", "total", "percent")}
+    assert {tuple(row) for row in rows["coverage"]} == {
+        ("shape", "label", "profile", "covered", "total", "percent", "plans")
+    }
 
 
 def test_the_release_conforms_and_its_counts_are_those_of_its_findings(

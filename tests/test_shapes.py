@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import pytest
 from pyshacl import validate
-from rdflib import RDFS, SH, Graph, Literal, Namespace, URIRef
+from rdflib import RDF, RDFS, SH, SKOS, Graph, Literal, Namespace, URIRef
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "shapes/examples"
@@ -63,7 +63,7 @@ def test_every_shape_has_both_examples_and_every_example_its_shape() -> None:
     found = {path.relative_to(ROOT) for path in EXAMPLES.rglob("*") if path.is_file()}
     wanted = {(case.folder / name).relative_to(ROOT) for case in CASES for name in ("pass.ttl", "fail.ttl")}
     assert found == wanted
-    assert len(found) / 2 == len({case.shape for case in CASES}) == len(CASES) > 60
+    assert len(found) / 2 == len({case.shape for case in CASES}) == len(CASES) > 110
 
 
 def test_every_message_belongs_to_a_shape_with_an_iri() -> None:
@@ -97,3 +97,21 @@ def test_a_shape_tells_its_rule_its_severity_and_its_profile(case: Case) -> None
         assert isinstance(graph.value(case.shape, text, any=False), Literal)
     assert graph.value(case.shape, SH.severity, any=False) in (SH.Violation, SH.Warning, SH.Info)
     assert graph.value(case.shape, RDFS.isDefinedBy, any=False) == ITUSH[case.file]
+
+
+@each_shape
+def test_a_finding_names_who_can_act_and_what_the_shape_rests_on(case: Case) -> None:
+    graph = shapes_of(case.file)
+    holders = (case.shape, ITUSH[case.file])
+    actor = next(filter(None, (graph.value(holder, ITUSH.actor, any=False) for holder in holders)), None)
+    assert actor in (ITUSH.us, ITUSH.document, ITUSH.referenceData)
+    assert (actor == ITUSH.us) == (graph.value(case.shape, SH.severity) == SH.Violation)
+    assert any((holder, RDFS.seeAlso, None) in graph for holder in holders)
+
+
+@pytest.mark.parametrize("file", sorted({case.file for case in CASES}))
+def test_a_profile_has_a_name_and_says_what_it_protects(file: str) -> None:
+    graph = shapes_of(file)
+    assert (ITUSH[file], RDF.type, ITUSH.Profile) in graph
+    for text in (RDFS.label, SKOS.definition):
+        assert isinstance(graph.value(ITUSH[file], text, any=False), Literal)

@@ -169,16 +169,36 @@ def describe(
 @app.command()
 def check(
     file: Annotated[Path | None, typer.Argument(help="An RDF file to check instead of our own data.")] = None,
-    format: Annotated[str, typer.Option(help="text, html, ttl, jsonld, csv or json.")] = "text",
+    *,
+    format: Annotated[
+        str, typer.Option(help="text, html, ttl, nt, jsonld, rdf, trig, nq, csv, xlsx, json, pdf or sarif.")
+    ] = "text",
     output: Output = "-",
+    baseline: Annotated[
+        Path | None, typer.Option(help="An older report in JSON: what is new, persists or is fixed since.")
+    ] = None,
+    waivers: Annotated[
+        Path | None, typer.Option(help="A TOML file of accepted findings [data/waivers.toml for our own data].")
+    ] = None,
+    profile: Annotated[list[str] | None, typer.Option(help="Only this group of shapes, such as completeness.")] = None,
+    plan: Annotated[list[str] | None, typer.Option(help="Only this plan, such as buap-2018-2021.")] = None,
+    shape: Annotated[list[str] | None, typer.Option(help="Only this shape, such as itush:GapReported.")] = None,
+    focus: Annotated[list[str] | None, typer.Option(help="Only this thing: IRI, prefixed name or path.")] = None,
+    severity: Annotated[list[str] | None, typer.Option(help="List Violation, Warning or Info.")] = None,
+    actor: Annotated[list[str] | None, typer.Option(help="List what us, document or referenceData can mend.")] = None,
+    status: Annotated[list[str] | None, typer.Option(help="List new, persisting, fixed or waived.")] = None,
+    q: Annotated[list[str] | None, typer.Option("--q", "-q", help="List findings with these words.")] = None,
     reasoner: Annotated[bool, typer.Option("--reasoner", help="Check the ontology with HermiT instead.")] = False,
 ) -> None:
     """Check data against the shapes, and say whether it conforms.
 
-    Exit code 0: conforms; 1: at least one violation; 2: could not run; 3: not supported here.
+    Profile, plan, shape and focus say what is checked, and the verdict is of that; severity, actor, status and
+    q say what is listed. An option may be given again, for either. Exit code 0: conforms; 1: at least one
+    violation that is not waived; 2: could not run; 3: not supported here.
     """
+    from itukg.conformance import REPORT_FORMATS, Selection, now, read_baseline, read_waivers, waived, write, write_text
     from itukg.errors import DoesNotConform
-    from itukg.formats import REPORT_FORMATS, choose
+    from itukg.formats import choose
 
     corpus = _corpus(_settings())
     if reasoner:
@@ -189,10 +209,33 @@ def check(
         _say("The ontology is consistent and every class can have instances (HermiT).")
         return
     syntax = None if format == "text" else choose(REPORT_FORMATS, None, format)
-    report = _checked(corpus, file)
-    _write(report.write_text().encode() if syntax is None else report.write(syntax), output)
+    chosen = {
+        "profile": profile, "plan": plan, "shape": shape, "focus": focus,
+        "severity": severity, "actor": actor, "status": status, "q": q,
+    }  # fmt: skip
+    selection = Selection.of({name: given for name, given in chosen.items() if given})
+    before = read_baseline(baseline) if baseline else None
+    accepted = waivers or (corpus.waivers() if file is None else None)
+    waived_by = read_waivers(accepted) if accepted else []
+    report = waived(_checked(corpus, file).dated(now()), waived_by, published=file is None)
+    report = (report.compared(before) if before else report).selected(selection)
+    _write(write_text(report).encode() if syntax is None else write(report, syntax), output)
     if not report.conforms:
         raise typer.Exit(1)
+
+
+@app.command()
+def history(
+    format: Annotated[str, typer.Option(help="csv, json or html.")] = "csv",
+    output: Output = "-",
+) -> None:
+    """Tell the verdict and the counts of each release built here, and what changed since the one before."""
+    from itukg.conformance import HISTORY_FORMATS, write_history
+    from itukg.formats import choose
+    from itukg.release import history as releases
+
+    syntax = choose(HISTORY_FORMATS, None, format)
+    _write(write_history(releases(_settings().home), syntax), output)
 
 
 @app.command()
@@ -227,6 +270,43 @@ def evidence(
         (corpus.root / "data" / "evidence.json").write_bytes(write_json(record(corpus, results)))
     if any(result.missed for result in results):
         raise typer.Exit(1)
+
+
+@app.command()
+def load(
+    to: Annotated[
+        str,
+        typer.Option(
+            help="The server's address for the Graph Store Protocol. Oxigraph: http://host:7878/store; Virtuoso: "
+            "http://host:8890/sparql-graph-crud-auth; Fuseki: http://host:3030/ds/data; GraphDB: "
+            "http://host:7200/repositories/name/rdf-graphs/service."
+        ),
+    ],
+    drop: Annotated[
+        str | None,
+        typer.Option(metavar="RELEASE", help="Then take this older release, which nobody serves any more, off."),
+    ] = None,
+) -> None:
+    """Load the release of the files into a SPARQL server, beside those that it holds.
+
+    Graph by graph; a load that broke off goes on where it was. Nothing that is read there is touched: a service
+    with ITUKG_STORE at that server (its address for queries) serves the new release once it is started anew.
+    ITUKG_STORE_USER with ITUKG_STORE_PASSWORD, or ITUKG_STORE_TOKEN, name who may write.
+
+    Example: itukg load --to http://localhost:7878/store && ITUKG_STORE=http://localhost:7878/query itukg serve
+    """
+    from itukg import publish
+    from itukg.errors import BadRequest
+
+    settings = _settings()
+    release = _build(_corpus(settings), settings.home)
+    if drop == release.name:
+        raise BadRequest(f"{drop} is the release of the files: --drop takes an older one off.")
+    with _bar() as announce:
+        loaded = publish.load(release, to, settings, lambda graph, part: announce(graph.rpartition("/")[2], part))
+    _say(f"{release.name}: {len(loaded.sent)} graphs sent, {len(loaded.there)} were there.")
+    if drop is not None:
+        _say(f"{drop}: {len(publish.drop(drop, to, settings))} graphs taken off.")
 
 
 @app.command()
@@ -328,19 +408,22 @@ async def _answered(store: "Store", query: "Query", syntax: "Format", seconds: f
 @contextmanager
 def _progress() -> Iterator[Callable[[str], None]]:
     """Show a bar on standard error while a release is built, when a terminal is attached."""
+    from itukg.release import STEPS
+
+    with _bar() as announce:
+        yield lambda step: announce(step, STEPS.index(step) / len(STEPS))
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[str, float], None]]:
+    """Show a bar on standard error, when a terminal is attached; it is told what is done and which part of all is."""
     from rich.console import Console
     from rich.progress import Progress
 
-    from itukg.release import STEPS
-
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("", total=len(STEPS), visible=False)
-
-        def announce(step: str) -> None:
-            progress.update(task, description=step, completed=STEPS.index(step), visible=True)
-
-        yield announce
+        task = progress.add_task("", total=1.0, visible=False)
+        yield lambda step, part: progress.update(task, description=step, completed=part, visible=True)
 
 
 def _question(question: str, corpus: "Corpus") -> str:
@@ -361,7 +444,7 @@ def _checked(corpus: "Corpus", file: Path | None) -> "Report":
     from itukg.release import check_corpus, check_file
 
     if file is None:
-        return check_corpus(list(corpus.quads()), release=corpus.fingerprint())
+        return check_corpus(corpus, list(corpus.quads()))
     return check_file(corpus, file)
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,10 +79,16 @@ class Corpus:
             raise NotFound(f'No saved query "{name}"; known: {", ".join(found)}')
         return found[name]
 
+    def waivers(self) -> Path | None:
+        """Return the file of findings that are accepted, if there is one."""
+        path = self.root / "data" / "waivers.toml"
+        return path if path.is_file() else None
+
     def fingerprint(self) -> str:
-        """Return 16 hexadecimal digits that change whenever a Turtle file or query of ours, or the version, does."""
+        """Return 16 hexadecimal digits that change whenever a file of ours, or the version, does."""
         digest = hashlib.sha256(__version__.encode())
-        for path in [*self.files(), *sorted((self.root / "queries").glob("**/*.rq"))]:
+        waivers = [path] if (path := self.waivers()) else []
+        for path in [*self.files(), *sorted((self.root / "queries").glob("**/*.rq")), *waivers]:
             digest.update(f"\n{path.relative_to(self.root).as_posix()} {file_hash(path)}".encode())
         return digest.hexdigest()[:16]
 
@@ -114,6 +120,13 @@ def read_rdf(path: Path, graph: str) -> Iterator[ox.Quad]:
         raise DataError(f"{place}: {error.msg}") from None
 
 
+def canonical(quads: Iterable[ox.Quad]) -> list[ox.Quad]:
+    """Return `quads` with blank nodes named as RDFC-1.0 names them: the same for the same graphs."""
+    dataset = ox.Dataset(quads)
+    dataset.canonicalize(ox.CanonicalizationAlgorithm.RDFC_1_0)
+    return list(dataset)
+
+
 def merged(quads: Iterator[ox.Quad] | list[ox.Quad]) -> set[ox.Quad]:
     """Return the RDF merge that queries see by default: each triple once, in the default graph."""
     return {
@@ -125,9 +138,7 @@ def merged(quads: Iterator[ox.Quad] | list[ox.Quad]) -> set[ox.Quad]:
 
 def canonical_hash(quads: list[ox.Quad]) -> str:
     """Return the SHA-256 of the canonical N-Quads (RDFC-1.0) of `quads`: the same for the same graphs."""
-    dataset = ox.Dataset(quads)
-    dataset.canonicalize(ox.CanonicalizationAlgorithm.RDFC_1_0)
-    lines = sorted(f"{quad} .\n" for quad in dataset)
+    lines = sorted(f"{quad} .\n" for quad in canonical(quads))
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 

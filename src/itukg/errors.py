@@ -121,6 +121,13 @@ class Overloaded(ItukgError):
     wait = 2
 
 
+class StoreUnavailable(ItukgError):
+    """A triple store elsewhere that gives no answer, or none that can be read."""
+
+    status = 502
+    title = "The triple store gives no answer"
+
+
 class NotReady(ItukgError):
     """The release is still being loaded; trying again helps."""
 

@@ -56,6 +56,8 @@ HTML = Format("text/html", ".html")
 CSV = Format("text/csv", ".csv", ox.QueryResultsFormat.CSV)
 JSON = Format("application/json", ".json")
 XLSX = Format("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", ".xlsx", labels=True)
+PDF = Format("application/pdf", ".pdf")
+SARIF = Format("application/sarif+json", ".sarif")
 
 TABLE_FORMATS = (
     Format("application/sparql-results+json", ".srj", ox.QueryResultsFormat.JSON),
@@ -84,8 +86,6 @@ GRAPH_FORMATS = (
 
 THING_FORMATS = (JSONLD, HTML, *(f for f in GRAPH_FORMATS if f.name in ("ttl", "nt", "rdf")))
 """Syntaxes of a thing under its own IRI: JSON-LD for whoever does not ask for another."""
-
-REPORT_FORMATS = (HTML, TURTLE, JSONLD, CSV, JSON)
 
 
 @lru_cache(maxsize=1000)  # clients send few different headers, and reading one costs as much as a lookup
@@ -195,7 +195,7 @@ def write_table(solutions: ox.QuerySolutions, syntax: Format, labels: Labels) ->
     table: Json = json.loads(solutions.serialize(format=ox.QueryResultsFormat.JSON) or b"")
     _add_labels(table, labels)
     if syntax == XLSX:
-        return _write_workbook(table["head"]["vars"], table["results"]["bindings"])
+        return write_workbook({"answer": (table["head"]["vars"], table["results"]["bindings"])})
     assert isinstance(syntax.engine, ox.QueryResultsFormat)
     labelled = ox.parse_query_results(json.dumps(table).encode(), format=ox.QueryResultsFormat.JSON)
     assert isinstance(labelled, ox.QuerySolutions)
@@ -231,12 +231,28 @@ def _add_labels(table: Json, labels: Labels) -> None:
                 row[f"{column}Label"] = {"type": "literal", "value": known[cell["value"]]}
 
 
-def _write_workbook(columns: list[str], rows: list[Json]) -> bytes:
-    """Write a sheet with a header that stays in view; the same table gives the same bytes.
+Sheet = tuple[list[str], list[Json]]
+"""Columns, and rows of cells by column as SPARQL's JSON has them."""
+
+
+def write_workbook(sheets: Mapping[str, Sheet]) -> bytes:
+    """Write sheets by name, each with a header that stays in view; the same tables give the same bytes.
 
     Numbers are numbers where a spreadsheet keeps every digit; all else is text, as CSV has it. IRIs are no
     hyperlinks, of which a sheet holds 65,530.
     """
+    for columns, rows in sheets.values():
+        _check_sheet(columns, rows)
+    written = BytesIO()
+    with Workbook(written, {"in_memory": True}) as book:  # no file of its own: a worker may open none
+        book.set_properties({"created": _MADE})
+        bold, quoted = book.add_format({"bold": True}), book.add_format({"quote_prefix": True})
+        for name, (columns, rows) in sheets.items():
+            _write_sheet(book.add_worksheet(name), columns, rows, bold, quoted)
+    return written.getvalue()
+
+
+def _check_sheet(columns: list[str], rows: list[Json]) -> None:
     if len(rows) > XLSX_ROWS or len(columns) > XLSX_COLUMNS:
         raise NotAcceptable(
             f"A sheet holds {XLSX_ROWS} rows and {XLSX_COLUMNS} columns, and this answer has {len(rows)} and "
@@ -245,23 +261,20 @@ def _write_workbook(columns: list[str], rows: list[Json]) -> bytes:
     for number, row in enumerate([{name: {"type": "name", "value": name} for name in columns}, *rows], 1):
         for name, cell in row.items():
             _check_text(_text(cell), f"row {number}, column {name[:40]}")
-    written = BytesIO()
-    with Workbook(written, {"in_memory": True}) as book:  # no file of its own: a worker may open none
-        book.set_properties({"created": _MADE})
-        bold, quoted = book.add_format({"bold": True}), book.add_format({"quote_prefix": True})
-        sheet = book.add_worksheet("answer")
-        for column, name in enumerate(columns):
-            sheet.write_string(0, column, name, bold)
-            width = len(name) + 3  # the filter's button stands beside the name
-            for number, row in enumerate(rows, 1):
-                if name in row:
-                    width = max(width, len(_text(row[name])))
-                    _write_cell(sheet, number, column, row[name], quoted)
-            sheet.set_column(column, column, min(max(width, 8), 60))
-        sheet.freeze_panes(1, 0)
-        if columns:
-            sheet.autofilter(0, 0, len(rows), len(columns) - 1)
-    return written.getvalue()
+
+
+def _write_sheet(sheet: Worksheet, columns: list[str], rows: list[Json], bold: CellFormat, quoted: CellFormat) -> None:
+    for column, name in enumerate(columns):
+        sheet.write_string(0, column, name, bold)
+        width = len(name) + 3  # the filter's button stands beside the name
+        for number, row in enumerate(rows, 1):
+            if name in row:
+                width = max(width, len(_text(row[name])))
+                _write_cell(sheet, number, column, row[name], quoted)
+        sheet.set_column(column, column, min(max(width, 8), 60))
+    sheet.freeze_panes(1, 0)
+    if columns:
+        sheet.autofilter(0, 0, len(rows), len(columns) - 1)
 
 
 def _write_cell(sheet: Worksheet, row: int, column: int, cell: Json, quoted: CellFormat) -> None:

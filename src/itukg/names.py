@@ -5,6 +5,7 @@ BASE = "https://w3id.org/itukg/"
 
 THINGS = BASE + "id/"
 GRAPHS = BASE + "graph/"
+RELEASES = BASE + "release/"
 ONTOLOGY = BASE + "ontology"
 SHAPES = BASE + "shapes"
 CONTEXT = BASE + "context/v1.jsonld"
@@ -19,6 +20,7 @@ OWL = "http://www.w3.org/2002/07/owl#"
 SD = "http://www.w3.org/ns/sparql-service-description#"
 VOID = "http://rdfs.org/ns/void#"
 FORMATS = "http://www.w3.org/ns/formats/"
+SARIF_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 RDF_TYPE = "http://www.w3.org/1999/02/22-rdf-syntax-ns#type"
 
 PREFIXES = {
@@ -52,9 +54,14 @@ def graph(name: str) -> str:
     return GRAPHS + name
 
 
+def release(name: str) -> str:
+    """Return the IRI of the release `name`; on a shared server, a graph of it stands below, as `…/sdg`."""
+    return RELEASES + name
+
+
 def expand(text: str) -> str:
     """Return the IRI that `text` abbreviates: a path below `/id/`, a prefixed name, or the IRI itself."""
-    if "://" in text:
+    if "://" in text or text.startswith("urn:"):
         return text
     prefix, colon, local = text.partition(":")
     if colon and prefix in PREFIXES:

@@ -6,15 +6,29 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from datetime import UTC, datetime
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 import pyoxigraph as ox
 
 from itukg import __version__, names
-from itukg.conformance import Report, for_derived, to_rdflib, validate
-from itukg.corpus import Corpus, canonical_hash, file_hash, merged, read_rdf
+from itukg.conformance import (
+    HistoryRow,
+    Report,
+    for_derived,
+    header_of,
+    moment,
+    now,
+    read_waivers,
+    to_rdflib,
+    validate,
+    waived,
+    write,
+    write_text,
+)
+from itukg.corpus import Corpus, canonical, canonical_hash, file_hash, merged, read_rdf
 from itukg.derive import derive, entail
 from itukg.errors import DoesNotConform
 from itukg.formats import JSON, write_json
@@ -61,16 +75,78 @@ class Release:
         return loaded
 
     @cached_property
-    def report(self) -> Report:
-        """The conformance report made at build."""
+    def built(self) -> str:
+        """When it was built (ISO 8601, UTC)."""
+        noted = self.path / "built"
+        if noted.is_file():
+            return noted.read_text().strip()
+        return moment(datetime.fromtimestamp((self.path / "manifest.json").stat().st_mtime, UTC))
+
+    @cached_property
+    def checked(self) -> Report:
+        """The conformance report made at build, dated then, with the release's waivers as they held on that day."""
         rows = json.loads((self.path / "conformance.json").read_bytes())
-        return Report.from_rows(rows, (self.path / "conformance.nt").read_bytes())
+        report = Report.from_rows(rows, (self.path / "conformance.nt").read_bytes()).dated(self.built)
+        waivers = self.path / "waivers.toml"
+        return waived(report, read_waivers(waivers), published=True) if waivers.is_file() else report
+
+    @cached_property
+    def report(self) -> Report:
+        """The conformance report, compared with that of the release built before this one, if any."""
+        before = self.before
+        return self.checked if before is None else self.checked.compared(before.checked.as_rows())
+
+    @property
+    def home(self) -> Path:
+        """The folder that holds this release and those beside it."""
+        return self.path.parents[1]
+
+    @property
+    def before(self) -> "Release | None":
+        """The release built before this one, beside it."""
+        older = [each for each in known(self.home) if (each.built, each.name) < (self.built, self.name)]
+        return older[-1] if older else None
 
 
 def find(home: Path, name: str) -> Release | None:
     """Return the release `name` below `home`, if it has been built."""
     path = home / "releases" / name
     return Release(path) if (path / "manifest.json").is_file() else None
+
+
+def known(home: Path) -> list[Release]:
+    """Return the releases below `home`, in the order in which they were built."""
+    found = [_read(path.parent) for path in home.glob("releases/[!.]*/manifest.json")]
+    return sorted(found, key=lambda release: (release.built, release.name))
+
+
+@lru_cache(maxsize=64)  # what a release holds never changes, and reading its report takes a while
+def _read(path: Path) -> Release:
+    return Release(path)
+
+
+def history(home: Path) -> list[HistoryRow]:
+    """Return a row for each release below `home`, oldest first: verdict, counts, and what changed since the one before."""
+    rows = []
+    before: Report | None = None
+    for release in known(home):
+        report = release.checked if before is None else release.checked.compared(before.as_rows())
+        changed = report.statuses if before else {}
+        counts = report.counts
+        rows.append(
+            HistoryRow(
+                release=release.name,
+                built=release.built,
+                verdict=report.verdict,
+                violations=counts["Violation"],
+                warnings=counts["Warning"],
+                infos=counts["Info"],
+                new=changed.get("new"),
+                fixed=changed.get("fixed"),
+            )
+        )
+        before = release.checked
+    return rows
 
 
 def current(home: Path) -> Release | None:
@@ -105,10 +181,10 @@ def _make(corpus: Corpus, home: Path, name: str, announce: Callable[[str], None]
     merge |= merged(entailed)
     derived = derive(merge, [rule.text for rule in corpus.rules()])
     announce(STEPS[2])
-    report = check_corpus(quads, derived, name)
+    report = check_corpus(corpus, quads, derived)
     if not report.conforms:
         raise DoesNotConform(
-            f"{report.write_text()}Nothing was published. Mend the violations, or see them with: itukg check"
+            f"{write_text(report)}Nothing was published. Mend the violations, or see them with: itukg check"
         )
     announce(STEPS[3])
     draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=releases))
@@ -132,21 +208,43 @@ def check_file(corpus: Corpus, file: Path) -> Report:
     """
     kept = {names.graph("ontology"), names.graph("shapes")}
     ours = [q for q in corpus.quads() if isinstance(q.graph_name, ox.NamedNode) and q.graph_name.value in kept]
-    return check_corpus([*ours, *read_rdf(file, names.graph("checked"))])
+    graph = names.graph("checked")
+    # The parser names blank nodes anew each time; a finding must be known again.
+    return _check([*ours, *canonical(read_rdf(file, graph))], {graph: file.as_posix()}, file.name)
 
 
-def check_corpus(quads: list[ox.Quad], derived: list[ox.Quad] | None = None, release: str | None = None) -> Report:
-    """Validate `quads`, which hold nothing entailed, against the shapes among them.
+def check_corpus(corpus: Corpus, quads: list[ox.Quad], derived: list[ox.Quad] | None = None) -> Report:
+    """Validate the `quads` of the corpus, which hold nothing entailed, against the shapes among them.
 
     What is derived is validated apart, for its evidence only: it must not complete what a document leaves open.
     """
-    ontology, shapes = (ox.NamedNode(names.graph(name)) for name in ("ontology", "shapes"))
-    rules = to_rdflib(quad for quad in quads if quad.graph_name == shapes)
-    report = validate(to_rdflib(quad for quad in quads if quad.graph_name != shapes), rules, release)
+    name = corpus.fingerprint()
+    files = {names.graph(graph): path.relative_to(corpus.root).as_posix() for path, graph in corpus.files().items()}
+    report = _check(quads, files, name, name)
     if not derived:
         return report
+    ontology, shapes = (ox.NamedNode(names.graph(name)) for name in ("ontology", "shapes"))
     terms = [quad for quad in quads if quad.graph_name == ontology]
-    return report.joined(validate(to_rdflib([*terms, *derived]), for_derived(rules)))
+    rules = for_derived(to_rdflib(quad for quad in quads if quad.graph_name == shapes))
+    return report.joined(validate(to_rdflib([*terms, *derived]), rules))
+
+
+def _check(quads: list[ox.Quad], files: dict[str, str], subject: str, release: str | None = None) -> Report:
+    shapes = ox.NamedNode(names.graph("shapes"))
+    rules = [quad for quad in quads if quad.graph_name == shapes]
+    data = [quad for quad in quads if quad.graph_name != shapes]
+    places = {
+        str(quad.subject.value): files[quad.graph_name.value]
+        for quad in data
+        if isinstance(quad.subject, ox.NamedNode | ox.BlankNode)
+        and isinstance(quad.graph_name, ox.NamedNode)
+        and quad.graph_name.value in files
+    }
+    graph, shapes_graph = to_rdflib(data), to_rdflib(rules)
+    header = header_of(
+        subject, release, data=canonical_hash(data), shapes=canonical_hash(rules), rules=shapes_graph, graph=graph
+    )
+    return validate(graph, shapes_graph, header, places)
 
 
 def _write(
@@ -168,8 +266,11 @@ def _write(
     _write_triples(folder / "void.nt", describe(store, name))
     asked = store.quads_for_pattern(None, None, None, ox.NamedNode(names.graph("queries")))
     _write_triples(folder / "queries.nt", [quad.triple for quad in asked])
-    (folder / "conformance.json").write_bytes(report.write(JSON))
+    (folder / "conformance.json").write_bytes(write(report, JSON))
     (folder / "conformance.nt").write_bytes(report.graph)
+    if path := corpus.waivers():
+        shutil.copyfile(path, folder / "waivers.toml")
+    (folder / "built").write_text(f"{now()}\n")  # apart, so that all else is the same each time
     manifest = {
         "version": __version__,
         "canonical_sha256": canonical_hash(quads),

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 CHECKOUT = Path(__file__).parents[2]
@@ -40,6 +40,13 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="Address on which `serve` listens.")
     port: int = Field(default=8000, ge=0, le=65535, description="Port on which `serve` listens; 0 picks a free one.")
     timeout: float = Field(default=10.0, gt=0, description="Seconds that a query may take, from its arrival.")
+    store: str | None = Field(
+        default=None,
+        description="Address of a SPARQL 1.1 server that is the store; by default the release is held in memory.",
+    )
+    store_user: str | None = Field(default=None, description="User of that server; basic or digest, as it asks for.")
+    store_password: SecretStr | None = Field(default=None, description="Password of that user.")
+    store_token: SecretStr | None = Field(default=None, description="Bearer token for that server, instead of a user.")
     workers: int = Field(
         default_factory=cores, ge=1, le=64, description="Processes that evaluate queries: by default one per core."
     )

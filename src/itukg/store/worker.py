@@ -257,13 +257,22 @@ def in_order_of_columns(query: str, evaluate: Callable[[str], Any]) -> str:
         scope = [variable.value for variable in evaluate(asked).variables]
     except (SyntaxError, RuntimeError, OSError):
         return query  # the engine says of the query itself what is wrong with it
-    first: dict[str, int] = {}
-    for found in re.finditer(r"[?$](\w+)", bare[star.end() :]):
-        first.setdefault(found[1], found.start())
-    columns = sorted(scope, key=lambda name: first.get(name, len(bare)))
+    columns = by_appearance(query, scope)
     if columns == scope:
         return query
     return query[: star.end() - 1] + " " + " ".join(f"?{name}" for name in columns) + query[star.end() :]
+
+
+def by_appearance(query: str, columns: list[str]) -> list[str]:
+    """Return the columns of a `SELECT *` in the order in which it names them, those of another query as they are."""
+    bare = blank_out(query)
+    star = _STAR.match(bare, after_prologue(bare))
+    if star is None:
+        return columns
+    first: dict[str, int] = {}
+    for found in re.finditer(r"[?$](\w+)", bare[star.end() :]):
+        first.setdefault(found[1], found.start())
+    return sorted(columns, key=lambda name: first.get(name, len(bare)))
 
 
 def syntax_problem(error: SyntaxError) -> SyntaxProblem:

@@ -19,7 +19,7 @@ from itukg.web.service import service_of, wanted
 
 router = APIRouter()
 
-ROBOTS = "User-agent: *\nDisallow: /sparql?\nDisallow: /matrix?\n"
+ROBOTS = "User-agent: *\nDisallow: /sparql?\nDisallow: /matrix?\nDisallow: /conformance?\n"
 
 _HERE = names.BASE + "here"
 """Stands for the endpoint's address in a cached description; the address is put in as the answer leaves."""

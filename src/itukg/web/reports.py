@@ -1,10 +1,15 @@
-"""For auditors: the conformance report on the served release, and its tables."""
+"""For auditors: the conformance report on the served release, its history, and its tables."""
 
+from functools import lru_cache, partial
+
+import anyio
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
+from itukg.conformance import HISTORY_FORMATS, REPORT_FORMATS, Report, Selection, write, write_history
 from itukg.errors import NotFound
-from itukg.formats import CSV, REPORT_FORMATS
+from itukg.formats import CSV, Format, split_suffix
+from itukg.release import history as releases
 from itukg.web.service import service_of, wanted
 
 router = APIRouter()
@@ -24,9 +29,43 @@ async def data(request: Request, release: str, name: str) -> Response:
 @router.get("/conformance", response_class=Response)
 @router.get("/conformance{suffix}", response_class=Response, include_in_schema=False)
 async def conformance(request: Request, suffix: str = "") -> Response:
-    """Return the conformance report as HTML, Turtle, JSON-LD, CSV or JSON rows."""
-    if suffix and suffix not in [f.suffix for f in REPORT_FORMATS]:
-        raise NotFound(f"No /conformance{suffix}; known suffixes: {', '.join(f.suffix for f in REPORT_FORMATS)}.")
-    syntax = wanted(request, REPORT_FORMATS, suffix.removeprefix(".") or None)
-    content = await run_in_threadpool(service_of(request).release.report.write, syntax)
+    """Return the conformance report, or what `profile`, `plan`, `shape`, `focus`, `severity`, `actor`, `status` and `q` choose of it."""
+    syntax = wanted(request, REPORT_FORMATS, _suffix("/conformance", suffix, REPORT_FORMATS))
+    return await _report(request, syntax)
+
+
+@router.get("/conformance/history", response_class=Response)
+@router.get("/conformance/history{suffix}", response_class=Response, include_in_schema=False)
+async def history(request: Request, suffix: str = "") -> Response:
+    """Return the verdict and the counts of each release kept here, and what changed since the one before."""
+    syntax = wanted(request, HISTORY_FORMATS, _suffix("/conformance/history", suffix, HISTORY_FORMATS))
+    found = await run_in_threadpool(releases, service_of(request).release.home)
+    return Response(write_history(found, syntax), media_type=syntax.media_type, headers={"Vary": "Accept"})
+
+
+@router.get("/conformance/{profile}", response_class=Response)
+async def of_profile(request: Request, profile: str) -> Response:
+    """Return the part of the conformance report that one profile makes, such as `completeness`."""
+    profile, suffix = split_suffix(profile, REPORT_FORMATS)
+    return await _report(request, wanted(request, REPORT_FORMATS, suffix), profile)
+
+
+def _suffix(path: str, suffix: str, offers: tuple[Format, ...]) -> str | None:
+    if suffix and suffix not in [f.suffix for f in offers]:
+        raise NotFound(f"No {path}{suffix}; known suffixes: {', '.join(f.suffix for f in offers)}.")
+    return suffix.removeprefix(".") or None
+
+
+async def _report(request: Request, syntax: Format, profile: str | None = None) -> Response:
+    asked = {name: request.query_params.getlist(name) for name in request.query_params}
+    selection = Selection.of(asked | ({"profile": [profile]} if profile else {}))
+    report = await run_in_threadpool(lambda: service_of(request).release.report)
+    content = await anyio.to_thread.run_sync(
+        partial(_written, report, selection, syntax), limiter=service_of(request).writing
+    )
     return Response(content, media_type=syntax.media_type, headers={"Vary": "Accept"})
+
+
+@lru_cache(maxsize=64)
+def _written(report: Report, selection: Selection, syntax: Format) -> bytes:
+    return write(report.selected(selection), syntax)

@@ -1,21 +1,29 @@
 """What every endpoint works with: the release that is served, its store, its cache, quotas and counts."""
 
+import asyncio
+import logging
 from dataclasses import dataclass, field
 from functools import cache
 from time import time
 
+from anyio import CapacityLimiter
 from fastapi import Request
 from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from itukg.errors import ItukgError, MemoryLimit, NotReady, Quota, TimeLimit
+from itukg.errors import ItukgError, MemoryLimit, NotReady, Quota, StoreUnavailable, TimeLimit
 from itukg.formats import Format, choose, labels_wanted
 from itukg.release import Release
 from itukg.settings import Settings
 from itukg.store import Store, open_store
 from itukg.web.answers import Cache
+
+AGAIN = 2.0
+"""Seconds between two looks whether a server elsewhere holds the release."""
+
+log = logging.getLogger("itukg")
 
 
 class Quotas:
@@ -90,9 +98,12 @@ class Service:
     settings: Settings
     release: Release
     _store: Store | None = None
+    _missing: str = ""
     cache: Cache = field(init=False)
     quotas: Quotas = field(init=False)
     counts: Counts = field(default_factory=Counts)
+    writing: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(1))
+    """One report is written at a time: a PDF takes a core for a second or two, and queries need theirs."""
 
     def __post_init__(self) -> None:
         """Make what the settings describe."""
@@ -106,12 +117,22 @@ class Service:
     def store(self) -> Store:
         """The store; raises NotReady until the release is loaded."""
         if self._store is None:
-            raise NotReady("The release is still being loaded. Try again in a few seconds; /readyz tells when.")
+            reason = f" {self._missing}" if self._missing else ""
+            raise NotReady(
+                f"The release is still being loaded. Try again in a few seconds; /readyz tells when.{reason}"
+            )
         return self._store
 
     async def load(self) -> None:
-        """Load the release into a store, beside the event loop."""
-        self._store = await open_store(self.release.dataset, self.settings)
+        """Load the release into a store, beside the event loop; wait for a server elsewhere until it holds it."""
+        while self._store is None:
+            try:
+                self._store = await open_store(self.release.dataset, self.settings)
+            except StoreUnavailable as error:
+                if str(error) != self._missing:
+                    log.warning("%s", error)
+                self._missing = str(error)
+                await asyncio.sleep(AGAIN)
 
     async def close(self) -> None:
         """Let go of the store."""

@@ -66,6 +66,7 @@ _ANSWERS = {
     "413": "The request is too large.",
     "415": "The body is in a syntax that is not read.",
     "429": "The client has used up its queries for this minute.",
+    "502": "The triple store elsewhere gives no answer, or none that can be read.",
     "503": "Too many queries wait; Retry-After tells when to try again.",
     "504": "The query hit its time limit.",
 }

@@ -1,0 +1,40 @@
+"""SHACL: data against the shapes → a `Report` of findings with a verdict; baseline, waivers and renderings of it."""
+
+from itukg.conformance.model import (
+    SEVERITIES,
+    Finding,
+    Header,
+    HistoryRow,
+    Report,
+    Selection,
+    moment,
+    now,
+    read_baseline,
+)
+from itukg.conformance.renderings import HISTORY_FORMATS, REPORT_FORMATS, write, write_history, write_text
+from itukg.conformance.validation import for_derived, header_of, to_rdflib, validate
+from itukg.conformance.waivers import Waiver, read_waivers, waived
+
+__all__ = [
+    "HISTORY_FORMATS",
+    "REPORT_FORMATS",
+    "SEVERITIES",
+    "Finding",
+    "Header",
+    "HistoryRow",
+    "Report",
+    "Selection",
+    "Waiver",
+    "for_derived",
+    "header_of",
+    "moment",
+    "now",
+    "read_baseline",
+    "read_waivers",
+    "to_rdflib",
+    "validate",
+    "waived",
+    "write",
+    "write_history",
+    "write_text",
+]

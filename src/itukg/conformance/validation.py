@@ -1,0 +1,275 @@
+"""Data against the shapes: the engine, and what its results say to an auditor."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import cache, lru_cache
+from importlib import metadata
+from typing import Any
+
+import pyoxigraph as ox
+import rdflib
+from rdflib.namespace import DCTERMS, RDF, RDFS, SH, SKOS
+from rdflib.plugins.sparql import prepareQuery
+from rdflib.term import Node
+
+from itukg import __version__, names
+from itukg.conformance.model import SEVERITIES, Coverage, Finding, Header, Report, Rule, Share, actor_by
+
+ITU = rdflib.Namespace(names.ITU)
+ITUSH = rdflib.Namespace(names.PREFIXES["itush"])
+REPORT = names.BASE + "conformance"
+"""The IRI of the report on the served release."""
+
+
+class _PreparedGraph(rdflib.Graph):
+    """An rdflib graph that parses each query once: pyshacl asks the same one for every focus node."""
+
+    def query(self, query_object: Any, *args: Any, **kwargs: Any) -> rdflib.query.Result:
+        """Answer a query as rdflib does."""
+        prepared = _prepare(query_object) if isinstance(query_object, str) else query_object
+        return super().query(prepared, *args, **kwargs)
+
+
+_prepare = lru_cache(maxsize=1024)(prepareQuery)
+
+
+def to_rdflib(triples: Iterable[ox.Triple | ox.Quad]) -> rdflib.Graph:
+    """Copy triples, or quads without their graph names, into an rdflib graph."""
+    plain = [t.triple if isinstance(t, ox.Quad) else t for t in triples]
+    blank = {n.value for t in plain for n in (t.subject, t.object) if isinstance(n, ox.BlankNode)}
+    graph = _PreparedGraph()
+    # Blank nodes keep their names, so that a finding on one is known again.
+    kept = {name: rdflib.BNode(name) for name in blank}
+    graph.parse(data=ox.serialize(plain, format=ox.RdfFormat.N_TRIPLES) or b"", format="nt", bnode_context=kept)
+    return graph
+
+
+def validate(
+    data: rdflib.Graph, shapes: rdflib.Graph, header: Header | None = None, files: Mapping[str, str] | None = None
+) -> Report:
+    """Validate `data`, which holds the ontology too, against `shapes`. The engine is hidden in this one function.
+
+    `files` names the data file that describes a thing.
+    """
+    import pyshacl
+
+    _, results, _ = pyshacl.validate(data, shacl_graph=shapes, inplace=True, inference="none")
+    assert isinstance(results, rdflib.Graph)
+    found = [(_finding(result, results, data, shapes), result) for result in results.objects(None, SH.result)]
+    found.sort(key=lambda pair: (pair[0].order, str(results.value(pair[1], SH.sourceConstraintComponent))))
+    seen: Counter[str] = Counter()
+    for place, (finding, result) in enumerate(found):
+        seen[finding.id] += 1
+        # One shape may find two faults in one value.
+        key = finding.id if seen[finding.id] == 1 else _hash(f"{finding.id} {seen[finding.id]}")
+        found[place] = replace(finding, id=key, file=(files or {}).get(finding.focus)), result
+    findings = tuple(finding for finding, _ in found)
+    graph = _pure(results, {result: finding for finding, result in found})
+    return Report(header or Header(), findings, _coverage(data, shapes, findings), _rules(shapes), graph)
+
+
+@cache
+def engine() -> dict[str, str]:
+    """Return what validates: name, version, SHA-256 of its installed modules, and the library that it stands on."""
+    distribution = metadata.distribution("pyshacl")
+    # A record's other lines name scripts and compiled files, which differ from machine to machine.
+    modules = [line for line in (distribution.read_text("RECORD") or "").splitlines() if ".py,sha256=" in line]
+    digest = hashlib.sha256("\n".join(sorted(modules)).encode()).hexdigest()
+    return {"name": "pyshacl", "version": distribution.version, "sha256": digest, "rdflib": rdflib.__version__}
+
+
+def header_of(
+    subject: str, release: str | None, *, data: str, shapes: str, rules: rdflib.Graph, graph: rdflib.Graph
+) -> Header:
+    """Return the header of a report on `graph`, checked against `rules`, with the hashes of both."""
+    profiles = tuple(
+        {
+            "name": _after_hash(str(profile)) or str(profile),
+            "label": str(rules.value(profile, RDFS.label) or profile),
+            "definition": str(rules.value(profile, SKOS.definition) or ""),
+        }
+        for profile in sorted(rules.subjects(RDF.type, ITUSH.Profile), key=str)
+    )
+    plans = {str(graph.value(plan, SKOS.notation)) for plan in set(graph.objects(None, ITU.plan))}
+    return Header(subject, release, __version__, data, shapes, engine(), profiles, tuple(sorted(plans)))
+
+
+def for_derived(shapes: rdflib.Graph) -> rdflib.Graph:
+    """Return the shapes with targets for those alone that are put to what is derived (`itush:checksDerived`)."""
+    kept = _PreparedGraph()
+    kept += shapes
+    for shape in set(shapes.subjects(RDF.type, SH.NodeShape)):
+        if (shape, ITUSH.checksDerived, rdflib.Literal(True)) not in shapes:
+            for target in (SH.targetClass, SH.targetSubjectsOf, SH.targetObjectsOf, SH.targetNode):
+                kept.remove((shape, target, None))
+    return kept
+
+
+def _finding(result: Node, results: rdflib.Graph, data: rdflib.Graph, shapes: rdflib.Graph) -> Finding:
+    def text(graph: rdflib.Graph, node: Node | None, *path: rdflib.URIRef) -> str | None:
+        for predicate in path:
+            node = graph.value(node, predicate) if node is not None else None
+        return None if node is None else str(node)
+
+    shape, focus = results.value(result, SH.sourceShape), results.value(result, SH.focusNode)
+    assert shape is not None and focus is not None
+    path = _path(results.value(result, SH.resultPath), results, shapes)
+    value = text(results, result, SH.value)
+    severity = _severity(results.value(result, SH.resultSeverity))
+    general = text(shapes, shape, SH.message) or ""
+    message = _message(results, result, general)
+    line = min((int(str(o)) for o in data.objects(focus, ITU.line)), default=None)
+    key = "\n".join((str(shape), str(focus), path or "", value or ""))
+    return Finding(
+        id=_hash(key),
+        severity=severity,
+        profile=_after_hash(text(shapes, shape, RDFS.isDefinedBy)),
+        shape=str(shape),
+        shapeLabel=text(shapes, shape, SH.name),
+        focus=str(focus),
+        focusLabel=text(data, focus, RDFS.label),
+        notation=text(data, focus, SKOS.notation),
+        plan=text(data, focus, ITU.plan, SKOS.notation),
+        path=path,
+        value=value,
+        message=message,
+        cure=general.partition(": ")[2] or None,
+        quote=text(data, focus, ITU.quote),
+        document=text(data, focus, DCTERMS.source),
+        section=text(data, focus, ITU.section),
+        line=line,
+        actor=_actor(shape, severity, shapes),
+    )
+
+
+def _hash(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()[:16]
+
+
+def _severity(stated: Node | None) -> str:
+    """Return one of SEVERITIES; a severity of one's own counts as the default, a violation."""
+    severity = str(stated).removeprefix(names.SH)
+    return severity if severity in SEVERITIES else "Violation"
+
+
+def _actor(shape: Node, severity: str, shapes: rdflib.Graph) -> str:
+    """Return who can act: as the shape says, else its profile, else by severity."""
+    said = shapes.value(shape, ITUSH.actor) or shapes.value(shapes.value(shape, RDFS.isDefinedBy), ITUSH.actor)
+    return actor_by(severity) if said is None else _after_hash(str(said)) or str(said)
+
+
+def _path(path: Node | None, results: rdflib.Graph, shapes: rdflib.Graph) -> str | None:
+    """Return a path as SPARQL writes it (`itu:plan/^itu:about`), a single property as its IRI."""
+    if path is None or isinstance(path, rdflib.URIRef):
+        return None if path is None else str(path)
+    graph = results if (path, None, None) in results else shapes
+
+    def written(node: Node | None) -> str:
+        if node is None or isinstance(node, rdflib.URIRef):
+            return names.shorten(str(node))
+        if (node, RDF.first, None) in graph:
+            return "/".join(map(written, graph.items(node)))
+        if (choice := graph.value(node, SH.alternativePath)) is not None:
+            return f"({'|'.join(map(written, graph.items(choice)))})"
+        if (inverse := graph.value(node, SH.inversePath)) is not None:
+            return f"^{written(inverse)}"
+        kinds = ((SH.zeroOrMorePath, "*"), (SH.oneOrMorePath, "+"), (SH.zeroOrOnePath, "?"))
+        return next((f"({written(graph.value(node, p))}){sign}" for p, sign in kinds if (node, p, None) in graph), "?")
+
+    return written(path)
+
+
+def _message(results: rdflib.Graph, result: Node, general: str) -> str:
+    """Return the message with the values of this result, where the constraint has one beside the shape's general one."""
+    found = sorted(str(message) for message in results.objects(result, SH.resultMessage))
+    return next((message for message in found if message != general), general)
+
+
+def _after_hash(iri: str | None) -> str | None:
+    return None if iri is None else iri.partition("#")[2]
+
+
+def _rules(shapes: rdflib.Graph) -> tuple[Rule, ...]:
+    """Return the shapes that have a message, by profile: what was asked of the data."""
+
+    def rule(shape: Node) -> Rule:
+        severity = _severity(shapes.value(shape, SH.severity))
+        profile = shapes.value(shape, RDFS.isDefinedBy)
+        return Rule(
+            str(shape),
+            str(shapes.value(shape, SH.name) or names.shorten(str(shape))),
+            str(shapes.value(shape, SH.description) or ""),
+            None if profile is None else _after_hash(str(profile)),
+            severity,
+            _actor(shape, severity, shapes),
+        )
+
+    named = {shape for shape in shapes.subjects(SH.message) if isinstance(shape, rdflib.URIRef)}
+    return tuple(sorted(map(rule, named), key=lambda rule: (rule.profile or "", rule.shape)))
+
+
+def _coverage(data: rdflib.Graph, shapes: rdflib.Graph, findings: Iterable[Finding]) -> tuple[Coverage, ...]:
+    """Count, for each shape of the completeness pair, the things that neither break it nor have a gap instead."""
+    broken = {(finding.shape, finding.focus) for finding in findings}
+    rows = []
+    for shape in sorted(shapes.subjects(RDF.type, SH.NodeShape), key=str):
+        kind = shapes.value(shape, SH.targetClass)
+        missing = _gap_property(shape, shapes)
+        if kind is None or missing is None:
+            continue
+        kinds = set(data.transitive_subjects(RDFS.subClassOf, kind))
+        things = {thing for k in kinds for thing in data.subjects(RDF.type, k)}
+        open_ = {thing for thing in things if (str(shape), str(thing)) in broken}
+        for gap in data.subjects(ITU.missing, missing):
+            about = data.value(gap, ITU.about)
+            whole = (gap, ITU.ofClass, kind) in data
+            open_ |= {t for t in things if t == about or (whole and (t, ITU.plan, about) in data)}
+        plans = {thing: data.value(data.value(thing, ITU.plan), SKOS.notation) for thing in things}
+        total, left = (Counter(str(plans[t] or "") for t in of) for of in (things, open_))
+        shares = tuple(Share(plan or None, total[plan] - left[plan], total[plan]) for plan in sorted(total))
+        if shares:
+            profile = shapes.value(shape, RDFS.isDefinedBy)
+            rows.append(
+                Coverage(
+                    str(shape),
+                    str(shapes.value(shape, SH.name)),
+                    shares,
+                    None if profile is None else _after_hash(str(profile)),
+                )
+            )
+    return tuple(rows)
+
+
+def _gap_property(shape: Node, shapes: rdflib.Graph) -> Node | None:
+    """Return the property whose absence a gap may excuse under `shape`: of the `sh:qualifiedValueShape` in its `sh:or`."""
+    alternatives = shapes.value(shape, SH["or"])
+    for alternative in shapes.items(alternatives) if alternatives is not None else ():
+        gap_shape = shapes.value(alternative, SH.qualifiedValueShape)
+        for part in shapes.objects(gap_shape, SH.property) if gap_shape is not None else ():
+            if shapes.value(part, SH.path) == ITU.missing:
+                return shapes.value(part, SH.hasValue)
+    return None
+
+
+def _pure(results: rdflib.Graph, findings: Mapping[Node, Finding]) -> bytes:
+    """Return the standard's report graph but for `sh:conforms`, sorted, with an IRI for each result."""
+    renamed: dict[Node, Node] = {node: rdflib.URIRef(finding_iri(each.id)) for node, each in findings.items()}
+    report = results.value(predicate=RDF.type, object=SH.ValidationReport)
+    assert report is not None
+    renamed[report] = rdflib.URIRef(REPORT)
+    kept = rdflib.Graph()
+    for s, p, o in results:
+        left_out = p in (SH.conforms, SH.sourceConstraint) or (p == SH.resultPath and isinstance(o, rdflib.BNode))
+        if s in renamed and not left_out:
+            kept.add((renamed[s], p, renamed.get(o, o)))
+    for node, finding in findings.items():
+        kept.set((renamed[node], SH.resultMessage, rdflib.Literal(finding.message, lang="en")))
+    lines = kept.serialize(format="nt", encoding="utf-8").splitlines(keepends=True)
+    return b"".join(sorted(line for line in lines if line.strip()))
+
+
+def finding_iri(key: str) -> str:
+    """Return the IRI of the result behind a finding."""
+    return f"{names.THINGS}finding/{key}"

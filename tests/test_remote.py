@@ -1,0 +1,410 @@
+"""A triple store elsewhere: releases beside each other, loads that go on, and servers that answer with anything but a result."""
+
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import engines
+import httpx2
+import pyoxigraph as ox
+import pytest
+from conftest import wait_until_ready
+from engines import Engine, opened
+from fastapi.testclient import TestClient
+from typer.testing import CliRunner
+
+from itukg import names, publish
+from itukg.cli import app as cli
+from itukg.corpus import merged
+from itukg.errors import (
+    BadRequest,
+    ItukgError,
+    NotFound,
+    Overloaded,
+    QueryRefused,
+    StoreUnavailable,
+    SyntaxProblem,
+    TimeLimit,
+)
+from itukg.formats import CSV, N_TRIPLES, TURTLE
+from itukg.publish import drop, load
+from itukg.release import Release
+from itukg.settings import Settings
+from itukg.store import Dataset, read_query
+from itukg.store.remote import address
+from itukg.web.app import create_app
+
+SRJ = "application/sparql-results+json"
+SIZES = {"a": 3000, "b": 2000}
+
+
+@pytest.fixture(scope="module", params=["oxigraph", "virtuoso"])
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[engines.Server]:
+    with engines.serving_engine(request.param, tmp_path_factory.mktemp(request.param)) as server:
+        yield server
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Callable[[str], Release]:
+    """Makes releases of two graphs, in which everything belongs to one release."""
+
+    def make(name: str) -> Release:
+        quads = [
+            ox.Quad(
+                ox.NamedNode(f"urn:s{number}"),
+                ox.NamedNode("urn:p"),
+                ox.Literal(f"{name} “é𝄞” {number}"),
+                ox.NamedNode(names.graph(graph)),
+            )
+            for graph, size in SIZES.items()
+            for number in range(size)
+        ]
+        folder = tmp_path / name
+        folder.mkdir()
+        ox.serialize([*quads, *merged(quads)], folder / "dataset.nq", format=ox.RdfFormat.N_QUADS)
+        return Release(folder)
+
+    return make
+
+
+def settings_of(server: engines.Server) -> Settings:
+    return server.settings(store=server.query)
+
+
+# --- load ---
+
+
+def test_a_reader_sees_its_release_whole_while_the_next_is_loaded_and_one_is_dropped(
+    server: engines.Server, small: Callable[[str], Release]
+) -> None:
+    older, newer = small("swap-1"), small("swap-2")
+    load(older, server.graph_store, server.settings())
+    in_graph = "SELECT (COUNT(*) AS ?n) WHERE { GRAPH <%s> { ?s ?p ?o FILTER(CONTAINS(?o, '%s')) } }"
+    seen: set[tuple[str, ...]] = set()
+    begun, done = threading.Event(), threading.Event()
+
+    def poll() -> None:
+        with opened("reader", older, settings_of(server)) as reader:
+            while not done.is_set():
+                counts = [
+                    reader.table("SELECT (COUNT(*) AS ?n) WHERE { ?s ?p ?o }"),
+                    *(reader.table(in_graph % (names.graph(graph), "swap-1")) for graph in SIZES),
+                    reader.table("SELECT DISTINCT ?g WHERE { GRAPH ?g { ?s ?p ?o } } ORDER BY ?g"),
+                ]
+                seen.add(tuple(line for lines in counts for line in lines))
+                begun.set()
+
+    thread = threading.Thread(target=poll)
+    thread.start()
+    try:
+        assert begun.wait(20)
+        for _ in range(3):
+            load(newer, server.graph_store, server.settings())
+            drop(newer.name, server.graph_store, server.settings())
+        load(newer, server.graph_store, server.settings())
+    finally:
+        done.set()
+        thread.join()
+    assert seen == {("3000", "3000", "2000", names.graph("a"), names.graph("b"))}
+    with opened("reader", newer, settings_of(server)) as reader:
+        assert reader.table(in_graph % (names.graph("a"), "swap-2")) == ["3000"]
+        assert reader.table(in_graph % (names.graph("a"), "swap-1")) == ["0"]
+    assert len(drop(older.name, server.graph_store, server.settings())) == 3
+    with pytest.raises(StoreUnavailable, match="does not hold the whole of"), opened("r", older, settings_of(server)):
+        pass
+
+
+def test_a_load_that_broke_off_goes_on_where_it_was(
+    server: engines.Server, small: Callable[[str], Release], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = small("resume")
+    told: list[tuple[str, float]] = []
+    put = publish.GraphStore.put
+
+    def put_but_b(self: Any, graph: str, *rest: Any) -> None:
+        if graph.endswith("/b"):
+            raise StoreUnavailable("gone")
+        put(self, graph, *rest)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(publish.GraphStore, "put", put_but_b)
+        with pytest.raises(StoreUnavailable, match="gone"):
+            load(release, server.graph_store, server.settings())
+    with pytest.raises(StoreUnavailable, match="does not hold the whole of"), opened("r", release, settings_of(server)):
+        pass
+    loaded = load(release, server.graph_store, server.settings(), lambda graph, part: told.append((graph, part)))
+    ours = names.release("resume")
+    assert set(loaded.there) | set(loaded.sent) == {f"{ours}#merged", f"{ours}/a", f"{ours}/b"}
+    assert f"{ours}/b" in loaded.sent and f"{ours}/a" in loaded.there
+    assert told[-1] == (f"{ours}/b", 1.0) and all(0 < part <= 1 for _, part in told)
+    assert load(release, server.graph_store, server.settings()).sent == ()
+    with opened("reader", release, settings_of(server)) as reader:
+        assert reader.table("SELECT (COUNT(*) AS ?n) WHERE { ?s ?p ?o }") == ["3000"]
+        assert reader.table("SELECT ?o WHERE { <urn:s7> ?p ?o } ORDER BY ?o LIMIT 1") == ["resume “é𝄞” 7"]
+
+
+def test_dropping_what_is_not_there_says_so(server: engines.Server) -> None:
+    with pytest.raises(NotFound, match='no release "nothing"'):
+        drop("nothing", server.graph_store, server.settings())
+
+
+def test_load_is_a_command_and_tells_what_it_did(
+    server: engines.Server, release: Release, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ITUKG_HOME", str(home))
+    for name, value in server.credentials.items():
+        monkeypatch.setenv(f"ITUKG_{name.upper()}", value)
+    first = CliRunner().invoke(cli, ["load", "--to", server.graph_store])
+    assert (first.exit_code, first.stdout) == (0, "")
+    assert re.search(rf"{release.name}: \d+ graphs sent, 0 were there", first.stderr)
+    again = CliRunner().invoke(cli, ["load", "--to", server.graph_store])
+    assert ": 0 graphs sent" in again.stderr
+    monkeypatch.setenv("ITUKG_STORE", server.query)
+    asked = CliRunner().invoke(cli, ["query", "SELECT (COUNT(*) AS ?n) WHERE { ?s a itu:Plan }"])
+    assert asked.exit_code == 0 and int(asked.stdout.split()[1]) > 3
+    own = CliRunner().invoke(cli, ["load", "--to", server.graph_store, "--drop", release.name])
+    assert isinstance(own.exception, BadRequest)
+
+
+def test_wrong_credentials_are_said_and_not_shown(small: Callable[[str], Release], tmp_path: Path) -> None:
+    with engines.virtuoso(tmp_path) as server:
+        wrong = Settings.model_validate({"store_user": "dba", "store_password": "hunter2"})
+        with pytest.raises(StoreUnavailable, match=r"failed on 127.*401.*ITUKG_STORE_USER") as caught:
+            load(small("secret"), server.graph_store, wrong)
+        assert "hunter2" not in str(caught.value) and "hunter2" not in repr(wrong)
+
+
+# --- servers that answer with anything else ---
+
+
+@contextmanager
+def saying(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[str]:
+    """Run a server that answers every request by `answer`."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers.get("content-length", "0")))
+            answer(self)
+
+        do_GET = do_PUT = do_POST  # noqa: N815  (the names that it is called by)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/sparql"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def reply(handler: BaseHTTPRequestHandler, status: int, media_type: str, text: str, **headers: str) -> None:
+    handler.send_response(status)
+    for name, value in {"content-type": media_type, "content-length": str(len(text.encode())), **headers}.items():
+        handler.send_header(name.replace("_", "-"), value)
+    handler.end_headers()
+    handler.wfile.write(text.encode())
+
+
+MARKS = '{"head": {"vars": ["g"]}, "results": {"bindings": [{"g": {"type": "uri", "value": "urn:g"}}]}}'
+
+
+@contextmanager
+def holding(answer: Callable[[BaseHTTPRequestHandler], None], **given: Any) -> Iterator[Engine]:
+    """Open a store on a server that holds the release, and answers what it is asked then by `answer`."""
+    first = threading.Event()
+
+    def in_turn(handler: BaseHTTPRequestHandler) -> None:
+        if first.is_set():
+            answer(handler)
+        else:
+            first.set()
+            reply(handler, 200, SRJ, MARKS)
+
+    with saying(in_turn) as url, opened("odd", Release(Path("some")), Settings(store=url, **given)) as engine:
+        yield engine
+
+
+def asked(query: str, answer: Callable[[BaseHTTPRequestHandler], None]) -> bytes:
+    """Return the answer to a query of a server that holds the release, and answers the query by `answer`."""
+    with holding(answer) as engine:
+        return engine.ask(query, CSV if query.startswith("SELECT") else TURTLE, Dataset(), 1.0)
+
+
+@pytest.mark.parametrize(
+    ("status", "media_type", "text", "error", "words"),
+    [
+        (200, "text/html", "<h1>Welcome</h1>", StoreUnavailable, 'answers with 200 and "text/html"'),
+        (200, SRJ, "{ garbage", StoreUnavailable, "cannot be read"),
+        (200, SRJ, '{"head": {}}', StoreUnavailable, "cannot be read"),
+        (200, SRJ, "[" * 100_000, StoreUnavailable, "cannot be read"),
+        (200, SRJ, '{"head": {"vars": ["s"]}, "results": {"bindings": [{"s": {"type": "uri", "value": "no iri"}}]}}', StoreUnavailable, "cannot be read"),
+        (302, "text/html", "", StoreUnavailable, "answers with 302"),
+        (401, "text/plain", "no", StoreUnavailable, "ITUKG_STORE_TOKEN"),
+        (500, "text/plain", "Out of\n disk", StoreUnavailable, "500.*Out of disk"),
+        (500, "text/plain", "Virtuoso S1T00 Error SR171: Transaction timed out", TimeLimit, "gave up"),
+        (503, "text/plain", "", Overloaded, "is busy"),
+        (504, "text/plain", "", TimeLimit, "gave up"),
+        (400, "text/plain", "Lexical error at line 3, column 5. " + "x" * 5000, SyntaxProblem, "Lexical error"),
+    ],
+)  # fmt: skip
+def test_what_a_server_answers_instead_is_an_error_in_words(
+    status: int, media_type: str, text: str, error: type[ItukgError], words: str
+) -> None:
+    with pytest.raises(error, match=words) as caught:
+        asked("SELECT ?s WHERE { ?s ?p ?o }", lambda handler: reply(handler, status, media_type, text))
+    assert len(str(caught.value)) < 600
+    if isinstance(caught.value, SyntaxProblem):
+        assert (caught.value.line, caught.value.column) == (3, 5)
+
+
+def test_a_graph_that_is_no_graph_is_an_error_in_words() -> None:
+    with pytest.raises(StoreUnavailable, match="cannot be read"):
+        asked("CONSTRUCT WHERE { ?s ?p ?o }", lambda handler: reply(handler, 200, "text/turtle", "<html>"))
+
+
+def test_turtle_is_read_where_a_server_writes_no_n_triples() -> None:
+    written = asked(
+        "CONSTRUCT WHERE { ?s ?p ?o }", lambda handler: reply(handler, 200, "text/turtle", "<urn:a> a <urn:b>.")
+    )
+    assert written.strip() == b"<urn:a> a <urn:b> ."
+
+
+def test_an_answer_that_the_server_cuts_is_not_passed_on() -> None:
+    empty = '{"head": {"vars": ["s"]}, "results": {"bindings": []}}'
+    with pytest.raises(QueryRefused, match="cuts answers at 1000 rows"):
+        asked("SELECT ?s WHERE { ?s ?p ?o }", lambda handler: reply(handler, 200, SRJ, empty, x_sparql_maxrows="1000"))
+
+
+def test_the_column_of_an_error_is_that_of_the_query_as_it_came() -> None:
+    query = f"SELECT * WHERE {{ GRAPH <{names.graph('sdg')}> {{ ?s ?p }} }}"
+    there = query.replace(names.GRAPHS, names.release("some") + "/").index("}") + 1
+    with pytest.raises(SyntaxProblem) as caught:
+        asked(query, lambda handler: reply(handler, 400, "text/plain", f"error at 1:{there}: expected an object"))
+    assert caught.value.column == query.index("}") + 1
+
+
+def test_a_server_that_hangs_hits_the_time_limit() -> None:
+    began = time.monotonic()
+    with pytest.raises(TimeLimit, match=r"No answer within 1 s"):
+        asked("SELECT ?s WHERE { ?s ?p ?o }", lambda _handler: time.sleep(2))
+    assert time.monotonic() - began < 5
+
+
+def test_a_connection_that_breaks_is_an_error_in_words() -> None:
+    def half(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("content-type", SRJ)
+        handler.send_header("content-length", "1000")
+        handler.end_headers()
+        handler.wfile.write(b'{"head"')
+        handler.close_connection = True
+
+    with pytest.raises(StoreUnavailable, match=r"127\.0\.0\.1"):
+        asked("SELECT ?s WHERE { ?s ?p ?o }", half)
+
+
+def test_a_client_that_leaves_in_the_middle_leaves_the_server() -> None:
+    left = threading.Event()
+
+    def endless(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("content-type", N_TRIPLES.media_type)
+        handler.send_header("connection", "close")
+        handler.end_headers()
+        try:
+            while True:
+                handler.wfile.write(b"<urn:a> <urn:b> <urn:c> .\n" * 1000)
+        except OSError:
+            left.set()
+
+    with holding(endless) as engine:
+
+        async def begin() -> None:
+            answer = await engine.store.answer(read_query("CONSTRUCT WHERE { ?s ?p ?o }"), Dataset(), N_TRIPLES)
+            assert (await anext(answer.body)).startswith(b"<urn:a> ")
+            await answer.body.aclose()
+            assert [piece async for piece in answer.body] == []
+
+        engine.run(begin())
+        assert left.wait(5)
+
+
+def test_an_unreachable_server_is_named_without_a_password(release: Release) -> None:
+    url = f"http://127.0.0.1:{engines.free_port()}/sparql"
+    with (
+        pytest.raises(StoreUnavailable, match=r"127\.0\.0\.1:\d+: .*Is ITUKG_STORE right"),
+        opened("none", release, Settings(store=url)),
+    ):
+        pass
+    for wrong in ("ftp://host/", "sparql", "http://user:hunter2@host/sparql", "http://[::1"):
+        with pytest.raises(BadRequest) as caught:
+            address(wrong)
+        assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "challenge", "expected"),
+    [
+        ({"store_token": "t0ken"}, "Bearer", "Bearer t0ken"),
+        ({"store_user": "u", "store_password": "p"}, 'Basic realm="x"', "Basic dTpw"),
+        ({"store_user": "u", "store_password": "p"}, 'Digest realm="x", nonce="n", qop="auth", algorithm=MD5', 'Digest username="u"'),
+    ],
+    ids=["bearer", "basic", "digest"],
+)  # fmt: skip
+def test_credentials_are_sent_in_the_way_that_the_server_asks_for(
+    given: dict[str, str], challenge: str, expected: str
+) -> None:
+    def guarded(handler: BaseHTTPRequestHandler) -> None:
+        if handler.headers.get("authorization", "").startswith(expected):
+            reply(handler, 200, SRJ, MARKS)
+        else:
+            reply(handler, 401, "text/plain", "", www_authenticate=challenge)
+
+    with saying(guarded) as url:
+        with opened("guarded", Release(Path("some")), Settings.model_validate({"store": url, **given})) as engine:
+            for _ in range(2):
+                assert engine.table("SELECT ?g WHERE { ?g ?p ?o }") == ["urn:g"]
+        with (
+            pytest.raises(StoreUnavailable, match="refuses us"),
+            opened("g", Release(Path("some")), Settings(store=url)),
+        ):
+            pass
+
+
+def test_the_application_waits_until_the_server_holds_the_release(release: Release, home: Path) -> None:
+    holds = threading.Event()
+    nothing = '{"head": {"vars": ["g"]}, "results": {"bindings": []}}'
+    with (
+        saying(lambda handler: reply(handler, 200, SRJ, MARKS if holds.is_set() else nothing)) as url,
+        TestClient(create_app(Settings(store=url, home=home), release)) as client,
+    ):
+        time.sleep(0.3)
+        assert client.get("/readyz").status_code == httpx2.codes.SERVICE_UNAVAILABLE
+        assert "itukg load --to" in client.get("/sparql", params={"query": "ASK {}"}).json()["detail"]
+        holds.set()
+        wait_until_ready(client)
+
+
+def test_a_server_that_fails_is_502_over_http(release: Release, home: Path) -> None:
+    failing = threading.Event()
+    with (
+        saying(lambda handler: reply(handler, 500 if failing.is_set() else 200, SRJ, MARKS)) as url,
+        TestClient(create_app(Settings(store=url, home=home), release)) as client,
+    ):
+        wait_until_ready(client)
+        failing.set()
+        answer = client.get("/sparql", params={"query": "ASK {}"})
+        assert answer.status_code == httpx2.codes.BAD_GATEWAY
+        assert answer.json()["title"] == "The triple store gives no answer"
