@@ -86,7 +86,7 @@ def together(itukg: Run, *commands: tuple[str | Path, ...]) -> list[Done]:
 
 
 def test_every_command_explains_itself(itukg: Run) -> None:
-    assert COMMANDS == ["build", "check", "describe", "diff", "doctor", "evidence", "history", "query", "serve"]
+    assert COMMANDS == ["build", "check", "describe", "diff", "doctor", "evidence", "history", "load", "query", "serve"]
     helps = together(itukg, *((command, "--help") for command in COMMANDS))
     for command, text in zip(COMMANDS, map(prints, helps), strict=True):
         assert f"Usage: python -m itukg {command}" in text
