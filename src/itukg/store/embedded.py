@@ -161,6 +161,10 @@ class EmbeddedStore:
                 self._order(KILL, worker.pid, [])
 
 
+def _nothing() -> None:
+    """Do nothing."""
+
+
 class _Worker(asyncio.Protocol):
     """The server's end of a worker: frames come in, in order."""
 
@@ -170,7 +174,7 @@ class _Worker(asyncio.Protocol):
         self._buffer = bytearray()
         self._waiter: asyncio.Future[None] | None = None
         self._gone = False
-        self.on_loss = lambda: None
+        self.on_loss = _nothing
         """Called when the worker has ended by itself, or was ended from outside."""
         self._transport: asyncio.Transport
 
