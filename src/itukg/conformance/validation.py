@@ -4,14 +4,12 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from functools import cache, lru_cache
+from functools import cache
 from importlib import metadata
-from typing import Any
 
 import pyoxigraph as ox
 import rdflib
 from rdflib.namespace import DCTERMS, RDF, RDFS, SH, SKOS
-from rdflib.plugins.sparql import prepareQuery
 from rdflib.term import Node
 
 from itukg import __version__, names
@@ -23,23 +21,11 @@ REPORT = names.BASE + "conformance"
 """The IRI of the report on the served release."""
 
 
-class _PreparedGraph(rdflib.Graph):
-    """An rdflib graph that parses each query once: pyshacl asks the same one for every focus node."""
-
-    def query(self, query_object: Any, *args: Any, **kwargs: Any) -> rdflib.query.Result:
-        """Answer a query as rdflib does."""
-        prepared = _prepare(query_object) if isinstance(query_object, str) else query_object
-        return super().query(prepared, *args, **kwargs)
-
-
-_prepare = lru_cache(maxsize=1024)(prepareQuery)
-
-
 def to_rdflib(triples: Iterable[ox.Triple | ox.Quad]) -> rdflib.Graph:
     """Copy triples, or quads without their graph names, into an rdflib graph."""
     plain = [t.triple if isinstance(t, ox.Quad) else t for t in triples]
     blank = {n.value for t in plain for n in (t.subject, t.object) if isinstance(n, ox.BlankNode)}
-    graph = _PreparedGraph()
+    graph = rdflib.Graph()
     # Blank nodes keep their names, so that a finding on one is known again.
     kept = {name: rdflib.BNode(name) for name in blank}
     graph.parse(data=ox.serialize(plain, format=ox.RdfFormat.N_TRIPLES) or b"", format="nt", bnode_context=kept)
@@ -53,9 +39,9 @@ def validate(
 
     `files` names the data file that describes a thing.
     """
-    import pyshacl
+    import pyshacl_turbo
 
-    _, results, _ = pyshacl.validate(data, shacl_graph=shapes, inplace=True, inference="none")
+    _, results, _ = pyshacl_turbo.validate(data, shacl_graph=shapes, inplace=True, inference="none")
     assert isinstance(results, rdflib.Graph)
     found = [(_finding(result, results, data, shapes), result) for result in results.objects(None, SH.result)]
     found.sort(key=lambda pair: (pair[0].order, str(results.value(pair[1], SH.sourceConstraintComponent))))
@@ -73,11 +59,11 @@ def validate(
 @cache
 def engine() -> dict[str, str]:
     """Return what validates: name, version, SHA-256 of its installed modules, and the library that it stands on."""
-    distribution = metadata.distribution("pyshacl")
+    distribution = metadata.distribution("pyshacl-turbo")
     # A record's other lines name scripts and compiled files, which differ from machine to machine.
     modules = [line for line in (distribution.read_text("RECORD") or "").splitlines() if ".py,sha256=" in line]
     digest = hashlib.sha256("\n".join(sorted(modules)).encode()).hexdigest()
-    return {"name": "pyshacl", "version": distribution.version, "sha256": digest, "rdflib": rdflib.__version__}
+    return {"name": "pyshacl-turbo", "version": distribution.version, "sha256": digest, "rdflib": rdflib.__version__}
 
 
 def header_of(
@@ -98,7 +84,7 @@ def header_of(
 
 def for_derived(shapes: rdflib.Graph) -> rdflib.Graph:
     """Return the shapes with targets for those alone that are put to what is derived (`itush:checksDerived`)."""
-    kept = _PreparedGraph()
+    kept = rdflib.Graph()
     kept += shapes
     for shape in set(shapes.subjects(RDF.type, SH.NodeShape)):
         if (shape, ITUSH.checksDerived, rdflib.Literal(True)) not in shapes:
