@@ -59,6 +59,19 @@ def test_an_item_that_is_there_is_had_at_once_and_the_one_last_used_first() -> N
     run(work())
 
 
+def test_an_item_may_be_taken_out() -> None:
+    async def work() -> None:
+        queue = FairQueue[str](1, 1)
+        for item in ("good", "broken"):
+            queue.put(item)
+        assert queue.discard("broken") is True
+        assert queue.discard("broken") is False
+        assert queue.get_nowait() == "good"
+        assert queue.get_nowait() is None
+
+    run(work())
+
+
 def test_a_client_may_wait_so_often_and_others_still_may() -> None:
     async def work() -> None:
         queue, served = FairQueue[str](10, 2), list[str]()

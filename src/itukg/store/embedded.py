@@ -16,6 +16,7 @@ import struct
 import subprocess
 import sys
 from collections import deque
+from functools import partial
 from math import inf
 from pathlib import Path
 from time import monotonic
@@ -128,6 +129,7 @@ class EmbeddedStore:
             if kind == READY:
                 worker.pid, worker.thread = json.loads(content)
                 self._alive.add(worker)
+                worker.on_loss = partial(self._lost, worker)
                 return worker
         raise DataError(f"No worker could be started on {self._release}; the log says why.")
 
@@ -145,6 +147,11 @@ class EmbeddedStore:
         if not task.cancelled() and task.exception():
             log.error("No worker could be started: %s", task.exception())
 
+    def _lost(self, worker: "_Worker") -> None:
+        if self.quick.discard(worker):  # else whoever asked it notices
+            self.dismiss(worker)
+            self.replace()
+
     def dismiss(self, worker: "_Worker") -> None:
         """Kill a worker."""
         worker.leave()
@@ -152,6 +159,10 @@ class EmbeddedStore:
         if worker.pid:
             with contextlib.suppress(OSError):
                 self._order(KILL, worker.pid, [])
+
+
+def _nothing() -> None:
+    """Do nothing."""
 
 
 class _Worker(asyncio.Protocol):
@@ -162,7 +173,9 @@ class _Worker(asyncio.Protocol):
         self._frames: deque[tuple[bytes, bytes]] = deque()
         self._buffer = bytearray()
         self._waiter: asyncio.Future[None] | None = None
-        self.gone = False
+        self._gone = False
+        self.on_loss = _nothing
+        """Called when the worker has ended by itself, or was ended from outside."""
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -183,7 +196,9 @@ class _Worker(asyncio.Protocol):
             self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  (the protocol's name)
-        self.gone = True
+        if not self._gone:
+            self._gone = True
+            self.on_loss()
         self._wake()
 
     def ask(self, question: bytes) -> None:
@@ -192,7 +207,7 @@ class _Worker(asyncio.Protocol):
 
     def pause(self, *, reading: bool) -> None:
         """Stop or go on reading, while a client reads slowly."""
-        if not self.gone:
+        if not self._gone:
             (self._transport.resume_reading if reading else self._transport.pause_reading)()
 
     def lower_priority(self) -> None:
@@ -202,12 +217,12 @@ class _Worker(asyncio.Protocol):
 
     def leave(self) -> None:
         """Close the connection."""
-        self.gone = True
+        self._gone = True
         self._transport.abort()
 
     async def frame(self, until: float) -> tuple[bytes, bytes] | None:
         """Return the next frame, or None when there is none by `until`; (b"", b"") when the worker has died."""
-        if not self._frames and not self.gone:
+        if not self._frames and not self._gone:
             loop = asyncio.get_running_loop()
             self._waiter = waiter = loop.create_future()
             timer = None if until == inf else loop.call_later(max(0.0, until - monotonic()), self._wake)
@@ -219,7 +234,7 @@ class _Worker(asyncio.Protocol):
                     timer.cancel()
         if self._frames:
             return self._frames.popleft()
-        return (b"", b"") if self.gone else None
+        return (b"", b"") if self._gone else None
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -242,10 +257,6 @@ class _Run:
     async def quickly(self) -> float:
         """Collect the answer in the quick lane, and go on in the slow one if it takes longer; return the seconds."""
         self._worker = await self._store.quick.get(self._client, self._deadline)
-        while self._worker.gone:  # it was ended from outside
-            self._store.dismiss(self._worker)
-            self._store.replace()
-            self._worker = await self._store.quick.get(self._client, self._deadline)
         self._worker.ask(self._question)
         try:
             seconds = await self._collect(min(monotonic() + PATIENCE, self._deadline))

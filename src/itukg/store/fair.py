@@ -71,6 +71,13 @@ class FairQueue(Generic[T]):
                 return
         self._items.append(item)
 
+    def discard(self, item: T) -> bool:
+        """Take an item out, and tell whether it was there."""
+        if item not in self._items:
+            return False
+        self._items.remove(item)
+        return True
+
 
 def _give_up(turn: "asyncio.Future[Any]") -> None:
     if not turn.done():
