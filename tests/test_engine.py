@@ -1,12 +1,17 @@
-"""The SHACL engine finds what the reference, pyshacl, finds: in every example, and for every kind of constraint."""
+"""The SHACL engine finds what the reference, pyshacl, finds: in every example, and for every kind of constraint.
 
+Known to differ: comparing a text with a number in a SPARQL constraint, which is an error by the specification (SPARQL 1.1
+Query, 17.3), as pyshacl-turbo has it; rdflib, under pyshacl, orders them.
+"""
+
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pyshacl
 import pyshacl_turbo
 import pytest
-from rdflib import RDF, SH, BNode, Graph, URIRef
+from rdflib import RDF, SH, BNode, Graph, Literal, URIRef
 from test_shapes import CASES, Case, parsed, shapes_of
 
 KINDS = Path(__file__).parent / "shacl" / "kinds.ttl"
@@ -25,6 +30,8 @@ def results(report: Graph) -> Results:
 
     def text(result: Any, term: URIRef) -> object:
         value = report.value(result, term)
+        if isinstance(value, Literal) and isinstance(value.value, Decimal):
+            return value.value.normalize()  # one engine writes a computed 99.0 as 99: the same value
         return "a blank node" if isinstance(value, BNode) else value and value.n3()
 
     said = (
