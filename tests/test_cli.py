@@ -362,7 +362,7 @@ def test_an_option_of_the_report_that_is_not_known_exits_with_2(itukg: Run, tmp_
         ("check", FAILING, "--baseline", tmp_path / "none.json"),
         ("check", FAILING, "--waivers", tmp_path / "w.toml"),
     )
-    words = ("Violation, Warning, Info", "known: completeness", "No such file", "waiver 1 has no reason")
+    words = ("Violation, Warning, Info", "known: budget", "No such file", "waiver 1 has no reason")
     for each, word in zip(done, words, strict=True):
         fails(each, 2, word)
 
