@@ -439,3 +439,11 @@ def test_a_star_spelled_out_gives_the_rows_of_the_star(client: TestClient) -> No
     spelled = ask(client, "SELECT DISTINCT ?z ?b { ?z a ?b } ORDER BY ?z ?b LIMIT 500")
     assert star.json() == spelled.json()
     assert len(values(star)) == 500
+
+
+@pytest.mark.parametrize("path", ["/sparql?query=ASK%7B%7D", "/id/sdg/all", "/conformance.csv", "/none"])
+def test_every_answer_says_how_to_cite_it(client: TestClient, release: Release, path: str) -> None:
+    link = client.get(path).headers["link"]
+    assert f'<{names.BASE}data/{release.name}>; rel="http://purl.org/dc/terms/isPartOf"' in link
+    assert '<https://www.apache.org/licenses/LICENSE-2.0>; rel="license"' in link
+    assert 'rel="describedby"' in link

@@ -12,6 +12,8 @@ CONTEXT = BASE + "context/v1.jsonld"
 QUERIES = BASE + "queries"
 ENDPOINT = BASE + "sparql"
 DESCRIPTION = BASE + ".well-known/void"
+LICENSE = "https://www.apache.org/licenses/LICENSE-2.0"
+"""Of ontology, shapes and queries, and of the graph but for the wording that it quotes (NOTICE)."""
 SDG = "http://metadata.un.org/sdg/"
 
 ITU = ONTOLOGY + "#"

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from itukg import __version__
+from itukg import __version__, names
 from itukg.errors import ItukgError
 from itukg.release import Release
 from itukg.settings import Settings
@@ -64,7 +64,9 @@ def create_app(settings: Settings, release: Release) -> FastAPI:
     app.add_exception_handler(ItukgError, _answer_error)
     app.add_exception_handler(HTTPException, _answer_http_error)
     endpoint = sparql.Endpoint(service, description.endpoint)
-    app.add_middleware(Frame, endpoints={sparql.PATH: endpoint}, routes=app.state.routes)
+    app.add_middleware(
+        Frame, endpoints={sparql.PATH: endpoint}, routes=app.state.routes, headers=[*FRAME, _cited(release)]
+    )
     return app
 
 
@@ -79,13 +81,15 @@ class Application(FastAPI):
 
 
 class Frame:
-    """What holds for every answer: the headers of FRAME, HEAD is GET without its body, OPTIONS, and a failure is a problem.
+    """What holds for every answer: the same `headers`, HEAD is GET without its body, OPTIONS, and a failure is a problem.
 
     `endpoints` are plain ASGI applications by path, for which the router is not asked.
     """
 
-    def __init__(self, app: ASGIApp, endpoints: dict[str, ASGIApp], routes: list[BaseRoute]) -> None:
-        self.app, self.endpoints, self.routes = app, endpoints, routes
+    def __init__(
+        self, app: ASGIApp, endpoints: dict[str, ASGIApp], routes: list[BaseRoute], headers: list[tuple[bytes, bytes]]
+    ) -> None:
+        self.app, self.endpoints, self.routes, self.headers = app, endpoints, routes, headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, and the answer back."""
@@ -99,7 +103,7 @@ class Frame:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                message["headers"] = [*message["headers"], *FRAME]
+                message["headers"] = [*message["headers"], *self.headers]
             elif head:
                 message = {**message, "body": b""}
             await send(message)
@@ -143,6 +147,16 @@ def methods_of(routes: list[BaseRoute], scope: Scope) -> list[str]:
         if route.matches(scope)[0] != Match.NONE:
             found |= getattr(route, "methods", None) or set()
     return sorted(found | {"HEAD", "OPTIONS"}) if found else []
+
+
+def _cited(release: Release) -> tuple[bytes, bytes]:
+    """Return the header that tells how to cite an answer (RFC 8288): its licence, its release, and what that holds."""
+    links = (
+        (names.LICENSE, "license"),
+        (f"{names.BASE}data/{release.name}", names.PREFIXES["dcterms"] + "isPartOf"),
+        (names.DESCRIPTION, "describedby"),
+    )
+    return b"link", ", ".join(f'<{target}>; rel="{relation}"' for target, relation in links).encode()
 
 
 async def _answer_error(request: Request, error: Exception) -> Response:
