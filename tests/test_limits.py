@@ -1,9 +1,11 @@
 """Queries that take all they can get, clients that misbehave and processes that die: everybody else is answered."""
 
+import asyncio
 import contextlib
 import hashlib
 import os
 import re
+import resource
 import signal
 import socket
 import time
@@ -21,9 +23,11 @@ from test_sparql import ORIGIN, ask, post, problem_of
 
 from itukg import names
 from itukg.errors import QueryRefused, SyntaxProblem
-from itukg.formats import CSV, N_TRIPLES
+from itukg.formats import CSV, N_TRIPLES, TABLE_FORMATS
 from itukg.release import Release
-from itukg.store import HELD, Dataset, Query
+from itukg.settings import Settings
+from itukg.store import HELD, Dataset, Query, read_query
+from itukg.store.embedded import EmbeddedStore
 from itukg.web.sparql import FORM, SPARQL_QUERY
 
 BOMB = "SELECT (COUNT(*) AS ?n) { ?a ?b ?c . ?d ?e ?f . ?g ?h ?i }"
@@ -459,3 +463,25 @@ def test_a_graph_of_the_request_is_only_a_name(store: Engine, listener: socket.s
     assert store.answer("SELECT * { ?s ?p ?o }", Dataset(default=(address,))).splitlines() == [b"s,p,o"]
     assert store.answer("SELECT * { ?s ?p ?o }", Dataset(default=("file:///etc/passwd",))).splitlines() == [b"s,p,o"]
     assert_nobody_called(listener)
+
+
+def test_a_worker_that_cannot_be_started_is_tried_again(release: Release) -> None:
+    async def ask_after_a_drought() -> bytes:
+        store = await EmbeddedStore.open(release.dataset, Settings(workers=1))
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        try:
+            (worker,) = store._alive  # noqa: SLF001
+            resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))  # no handle is left for another one
+            os.kill(worker.pid, signal.SIGKILL)
+            await asyncio.sleep(0.5)
+            assert store.size()["workers"] == 0
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+            answer = await store.answer(
+                read_query("ASK {}"), Dataset(), TABLE_FORMATS[0], deadline=time.monotonic() + 20
+            )
+            return await answer.read()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+            await store.close()
+
+    assert b"true" in asyncio.run(ask_after_a_drought())

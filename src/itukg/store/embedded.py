@@ -31,6 +31,8 @@ from itukg.store.worker import DATA, END, ERROR, FORK, HEAD, KILL, READY, pack_q
 
 PATIENCE = 0.15
 """Seconds of processor time that a query may take in the quick lane."""
+AGAIN = 1.0
+"""Seconds after which a worker that could not be started is tried again."""
 NICENESS = 10
 """By how much the priority of a slow query is lowered."""
 
@@ -138,14 +140,17 @@ class EmbeddedStore:
 
     def replace(self) -> None:
         """Put a fresh worker into the quick lane."""
-        task = asyncio.get_running_loop().create_task(self._hire())
+        task = asyncio.get_running_loop().create_task(self._hire_at_last())
         self._forking.add(task)
-        task.add_done_callback(self._forked)
+        task.add_done_callback(self._forking.discard)
 
-    def _forked(self, task: "asyncio.Task[None]") -> None:
-        self._forking.discard(task)
-        if not task.cancelled() and task.exception():
-            log.error("No worker could be started: %s", task.exception())
+    async def _hire_at_last(self) -> None:
+        while True:
+            try:
+                return await self._hire()
+            except (DataError, OSError) as error:  # for want of memory or handles, which may pass
+                log.error("No worker could be started, which is tried again: %s", error)  # noqa: TRY400
+                await asyncio.sleep(AGAIN)
 
     def _lost(self, worker: "_Worker") -> None:
         if self.quick.discard(worker):  # else whoever asked it notices
