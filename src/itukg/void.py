@@ -248,13 +248,13 @@ def _counts(dataset: str, count: _Count) -> Iterator[ox.Triple]:
                 "void:distinctObjects": ox.Literal(len(count.objects[term])),
             },
         )
-    for kind, held in count.by_class().items():
+    # Which property goes with which class is told once, of the whole.
+    uses = count.by_class() if dataset == MERGED else {}
+    for kind, things in count.classes.items():
         part = f"{dataset}/class/{_local(kind)}"
         yield from _about(dataset, {"void:classPartition": part})
-        yield from _about(part, {"void:class": kind, "void:entities": ox.Literal(len(count.classes[kind]))})
-        if dataset != MERGED:  # which property goes with which class is told once, of the whole
-            continue
-        for term, number in held.items():
+        yield from _about(part, {"void:class": kind, "void:entities": ox.Literal(len(things))})
+        for term, number in uses.get(kind, Counter()).items():
             nested = f"{part}/property/{_local(term)}"
             yield from _about(part, {"void:propertyPartition": nested})
             yield from _about(nested, {"void:property": term, "void:triples": ox.Literal(number)})
