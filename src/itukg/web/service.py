@@ -18,7 +18,7 @@ from itukg.formats import Format, choose, labels_wanted
 from itukg.release import Release
 from itukg.settings import Settings
 from itukg.store import Store, open_store
-from itukg.web.answers import Cache
+from itukg.web.answers import Cache, accepted
 
 AGAIN = 2.0
 """Seconds between two looks whether a server elsewhere holds the release."""
@@ -66,6 +66,12 @@ class Counts:
         self.queries = Counter(
             "itukg_queries", "Queries by form and outcome.", ["form", "outcome"], registry=self.registry
         )
+        self.answers = Counter(
+            "itukg_answers",
+            "Answers of the release by status, most of them from the cache: 200, or 304 to who has it already.",
+            ["status"],
+            registry=self.registry,
+        )
         self.seconds = Histogram(
             "itukg_query_seconds",
             "Seconds from the arrival of a query to its answer, by form; answers from the cache do not count.",
@@ -81,6 +87,14 @@ class Counts:
     @cache  # noqa: B019
     def _timer(self, form: str) -> Histogram:
         return self.seconds.labels(form)
+
+    @cache  # noqa: B019
+    def _answered(self, status: int) -> Counter:
+        return self.answers.labels(str(status))
+
+    def answered(self, status: int) -> None:
+        """Count an answer of the release."""
+        self._answered(status).inc()
 
     def count(self, form: str, outcome: str) -> None:
         """Count a query."""
@@ -151,10 +165,4 @@ def service_of(request: Request) -> Service:
 def wanted(request: Request, offers: tuple[Format, ...], suffix: str | None = None) -> Format:
     """Return the syntax a request asks for: by suffix, by `?format=`, or by its Accept header; `?labels=` narrows it."""
     asked = request.query_params
-    return choose(offers, accepted(request), suffix or asked.get("format"), labels_wanted(asked.get("labels")))
-
-
-def accepted(request: Request, name: bytes = b"accept") -> str:
-    """Return the Accept header, or another one, whose several lines are one list."""
-    # Of the raw headers: to make all of them into a mapping costs more than the rest of the request's reading.
-    return b", ".join(value for key, value in request.scope["headers"] if key == name).decode("latin-1")
+    return choose(offers, accepted(request.scope), suffix or asked.get("format"), labels_wanted(asked.get("labels")))
