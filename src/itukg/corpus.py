@@ -11,6 +11,8 @@ import pyoxigraph as ox
 from itukg import __version__, names
 from itukg.errors import DataError, NotFound
 
+LAYOUT = "2"
+"""Which files a release has; another one is another release."""
 NOT_MERGED = frozenset(names.graph(name) for name in ("derived", "shapes", "queries"))
 """Graphs that a query without GRAPH or FROM does not see."""
 
@@ -86,7 +88,7 @@ class Corpus:
 
     def fingerprint(self) -> str:
         """Return 16 hexadecimal digits that change whenever a file of ours, or the version, does."""
-        digest = hashlib.sha256(__version__.encode())
+        digest = hashlib.sha256(f"{__version__} {LAYOUT}".encode())
         waivers = [path] if (path := self.waivers()) else []
         for path in [*self.files(), *sorted((self.root / "queries").glob("**/*.rq")), *waivers]:
             digest.update(f"\n{path.relative_to(self.root).as_posix()} {file_hash(path)}".encode())

@@ -5,6 +5,7 @@ BASE = "https://w3id.org/itukg/"
 
 THINGS = BASE + "id/"
 GRAPHS = BASE + "graph/"
+DATA = BASE + "data/"
 RELEASES = BASE + "release/"
 ONTOLOGY = BASE + "ontology"
 SHAPES = BASE + "shapes"

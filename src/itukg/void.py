@@ -21,6 +21,7 @@ MERGED = names.DESCRIPTION + "#dataset"
 SERVICE = names.DESCRIPTION + "#service"
 
 TITLE = "The ITU results knowledge graph"
+PUBLISHER = "The itukg project"
 RIGHTS = (
     "Wording quoted from documents of the International Telecommunication Union remains that of the ITU. "
     "Identifiers and codes of the Sustainable Development Goals are those of the United Nations."

@@ -17,7 +17,7 @@ from itukg import __version__, names
 from itukg.errors import ItukgError
 from itukg.release import Release
 from itukg.settings import Settings
-from itukg.web import description, pages, reports, resources, sparql
+from itukg.web import description, pages, releases, reports, resources, sparql
 from itukg.web.answers import HELD_MESSAGE, Held, distinguished, http_date, problem, problem_of
 from itukg.web.service import Service
 
@@ -62,7 +62,7 @@ def create_app(settings: Settings, release: Release) -> FastAPI:
         redoc_url=None,
         lifespan=lifespan,
     )
-    routers = (pages.router, description.router, resources.router, reports.router)
+    routers = (pages.router, description.router, resources.router, reports.router, releases.router)
     app.state.routes = [*app.routes, *(route for router in routers for route in router.routes)]
     for router in routers:
         app.include_router(router)
@@ -198,7 +198,7 @@ def _cited(release: Release) -> tuple[bytes, bytes]:
     """Return the header that tells how to cite an answer (RFC 8288): its licence, its release, and what that holds."""
     links = (
         (names.LICENSE, "license"),
-        (f"{names.BASE}data/{release.name}", names.PREFIXES["dcterms"] + "isPartOf"),
+        (names.DATA + release.name, names.PREFIXES["dcterms"] + "isPartOf"),
         (names.DESCRIPTION, "describedby"),
     )
     return b"link", ", ".join(f'<{target}>; rel="{relation}"' for target, relation in links).encode()

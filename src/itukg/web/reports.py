@@ -1,4 +1,4 @@
-"""For auditors: the conformance report on the served release, its history, and its tables."""
+"""For auditors: the conformance report on the served release, and its history."""
 
 from functools import lru_cache, partial
 
@@ -8,23 +8,12 @@ from fastapi.concurrency import run_in_threadpool
 
 from itukg.conformance import HISTORY_FORMATS, REPORT_FORMATS, Report, Selection, write, write_history
 from itukg.errors import NotFound
-from itukg.formats import CSV, Format, split_suffix
+from itukg.formats import Format, split_suffix
 from itukg.release import history as releases
 from itukg.web.answers import Kept
 from itukg.web.service import service_of, wanted
 
 router = APIRouter()
-
-
-@router.get("/data/{release}/{name}", response_class=Response)
-async def data(request: Request, release: str, name: str) -> Response:
-    """Return a table of the served release, such as `links.csv`: one row per link. `latest` is its name too."""
-    served = service_of(request).release
-    exports = served.exports()
-    if release not in ("latest", served.name) or name not in exports:
-        raise NotFound(f"No /data/{release}/{name}; to be had: /data/{served.name}/ with {', '.join(exports)}.")
-    content = await run_in_threadpool(exports[name].read_bytes)
-    return Kept(content, CSV.media_type, immutable=release == served.name)
 
 
 @router.get("/conformance", response_class=Response)
