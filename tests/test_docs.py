@@ -73,7 +73,7 @@ def test_the_commands_for_auditors_do_what_is_said(tmp_path: Path, server: str) 
 
 def test_the_commands_for_releases_do_what_is_said(tmp_path: Path, server: str) -> None:
     printed = run_of((ROOT / "docs" / "releases.md").read_text(), tmp_path, server)
-    assert len(printed) == 7
+    assert len(printed) == 9
     assert printed[3].splitlines() == ["itukg.nq.gz: OK"]
     assert '"thingsChanged": 0' in printed[5]
     assert (tmp_path / "changes.rdfp").read_text().endswith("TC .\n")

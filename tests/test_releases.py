@@ -2,10 +2,12 @@
 
 import gzip
 import hashlib
+import os
 import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -13,7 +15,7 @@ from xml.etree import ElementTree as ET
 import pyoxigraph as ox
 import pytest
 import rdflib
-from conftest import small_corpus, wait_until_ready
+from conftest import eventually, processes, small_corpus, wait_until_ready
 from fastapi.testclient import TestClient
 from test_sparql import problem_of
 
@@ -222,7 +224,7 @@ def test_the_feed_has_an_entry_for_each_release_newest_first(pair: Pair) -> None
 
 def test_every_link_of_the_pages_answers(pair: Pair) -> None:
     at = f"/data/{pair.newer.name}"
-    followed = set()
+    followed: set[str] = set()
     for page in ("/data", at, "/data/latest", f"{at}/diff/{pair.older.name}", f"/data/{pair.older.name}"):
         found = pair.client.get(page, headers={"accept": "text/html"})
         assert found.status_code == 200
@@ -280,3 +282,117 @@ def test_a_release_that_was_built_before_there_were_dumps_is_listed_without_file
             "before releases had dumps" in problem_of(client.get(f"/data/latest/diff/{pair.older.name}"), 404)["detail"]
         )
         problem_of(client.get(f"/data/{pair.older.name}/links.csv"), 404)
+
+
+# --- ?release= ---
+
+LABEL = f"SELECT ?l {{ <{C1}> <{names.expand('rdfs:label')}> ?l }}"
+
+
+def label(client: TestClient, **parameters: str) -> str:
+    reply = client.get("/sparql", params={"query": LABEL, **parameters})
+    assert reply.status_code == 200, reply.text
+    value: str = reply.json()["results"]["bindings"][0]["l"]["value"]
+    return value
+
+
+def test_an_older_release_answers_on_every_route(pair: Pair) -> None:
+    newer, older = label(pair.client), label(pair.client, release=pair.older.name)
+    assert newer == f"{older}, reworded"
+    assert label(pair.client, release=pair.newer.name) == label(pair.client, release="latest") == newer
+    asked = {"release": pair.older.name}
+    assert pair.client.get("/id/wsis/gone", params=asked).status_code == 200
+    assert pair.client.get("/id/wsis/gone").status_code == 404
+    assert pair.client.get("/id/wsis/C99", params=asked).status_code == 404
+    assert pair.client.get("/conformance.json", params=asked).json()["release"] == pair.older.name
+    reply = pair.client.post("/sparql", params=asked, data={"query": LABEL})
+    assert reply.json()["results"]["bindings"][0]["l"]["value"] == older
+    assert pair.client.get("/data", params=asked).status_code == 200
+
+
+def test_an_answer_of_an_older_release_is_framed_once_and_names_that_release(pair: Pair) -> None:
+    for _ in range(3):
+        path = f"/id/wsis/C1?release={pair.older.name}"
+        reply, head = pair.client.get(path), pair.client.head(path)
+        assert f"{names.DATA}{pair.older.name}>" in reply.headers["link"]
+        assert [name for name, _ in reply.headers.multi_items()].count("content-security-policy") == 1
+        assert (head.headers, head.content) == (reply.headers, b"")
+        assert pair.client.get(path, headers={"if-none-match": reply.headers["etag"]}).status_code == 304
+        assert reply.headers["etag"] != pair.client.get("/id/wsis/C1").headers["etag"]
+
+
+@pytest.mark.parametrize("path", ["/sparql?query=ASK%7B%7D&", "/id/wsis/C1?", "/conformance?", "/none?"])
+@pytest.mark.parametrize("name", ["none", "", "%0d%0aX-Bad:%201", "..%2f..", "%ff"])
+def test_an_unknown_release_is_404_and_names_those_there_are(pair: Pair, path: str, name: str) -> None:
+    reply = pair.client.get(f"{path}release={name}")
+    detail = problem_of(reply, 404)["detail"]
+    assert pair.newer.name in detail and pair.older.name in detail and "latest" in detail
+    assert reply.headers["access-control-allow-origin"] == "*" and "x-bad" not in reply.headers
+
+
+def test_two_releases_in_one_request_are_400(pair: Pair) -> None:
+    problem_of(pair.client.get("/id/wsis/C1?release=latest&release=latest"), 400)
+    assert pair.client.get("/id/wsis/C1?my-release=none").status_code == 200  # a parameter of another name
+
+
+def serving_three(pair: Pair, home: Path, **settings: object) -> TestClient:
+    """The newer release, with two older ones beside it."""
+    for release in (pair.older, pair.newer):
+        shutil.copytree(release.path, home / "releases" / release.name)
+    third = home / "releases" / "0123456789abcdef"
+    shutil.copytree(pair.older.path, third)
+    (third / "built").write_text("2001-01-01T00:00:00Z\n")
+    served = Release(home / "releases" / pair.newer.name)
+    return TestClient(create_app(Settings.model_validate({"home": home, **settings}), served))
+
+
+def test_no_more_older_releases_are_open_than_may_be(pair: Pair, tmp_path: Path) -> None:
+    with serving_three(pair, tmp_path, older=1) as client:
+        wait_until_ready(client)
+        alone = len(processes(os.getpid()))
+        for name in (pair.older.name, "0123456789abcdef") * 2:
+            label(client, release=name)
+            with_one = len(processes(os.getpid()))
+            assert with_one > alone
+        label(client, release="0123456789abcdef")
+        assert len(processes(os.getpid())) == with_one
+        reply = client.get("/id/wsis/C1?release=0123456789abcdef")
+        assert reply.headers["last-modified"] == "Mon, 01 Jan 2001 00:00:00 GMT"
+    assert len(processes(os.getpid())) < alone
+
+
+def test_an_older_release_that_nobody_asks_is_closed_and_opened_again(pair: Pair, tmp_path: Path) -> None:
+    with serving_three(pair, tmp_path, older_idle=0.4) as client:
+        wait_until_ready(client)
+        alone = len(processes(os.getpid()))
+        for _ in range(2):
+            older = label(client, release=pair.older.name)
+            assert len(processes(os.getpid())) > alone
+            eventually(lambda: len(processes(os.getpid())) == alone, "it stays open")
+        assert label(client) == f"{older}, reworded"
+
+
+def test_without_room_for_older_releases_only_the_served_one_answers(pair: Pair, tmp_path: Path) -> None:
+    with serving_three(pair, tmp_path, older=0) as client:
+        wait_until_ready(client)
+        assert "ITUKG_OLDER" in problem_of(client.get(f"/id/wsis/C1?release={pair.older.name}"), 501)["detail"]
+        assert client.get(f"/id/wsis/C1?release={pair.newer.name}").status_code == 200
+        assert client.get(f"/data/{pair.older.name}/links.csv").status_code == 200
+
+
+def test_a_release_in_use_is_not_closed_for_another(pair: Pair, tmp_path: Path) -> None:
+    slow = "SELECT (COUNT(*) AS ?n) { ?a ?b ?c . ?d ?e ?f . ?g ?h ?i }"
+    with serving_three(pair, tmp_path, older=1) as client, ThreadPoolExecutor() as others:
+        wait_until_ready(client)
+        label(client, release=pair.older.name)
+        asked = {"query": slow, "timeout": "2", "release": pair.older.name}
+
+        def ask_until_there_is_room() -> int:
+            while (reply := client.get("/sparql", params=asked)).status_code == 503:
+                pass
+            return reply.status_code
+
+        running = others.submit(ask_until_there_is_room)
+        eventually(lambda: client.get("/id/wsis/C1?release=0123456789abcdef").status_code == 503, "no 503 came")
+        assert running.result() == 504
+        assert label(client, release="0123456789abcdef")

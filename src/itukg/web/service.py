@@ -155,6 +155,13 @@ class Service:
             f'No release "{name}"; known: {", ".join((LATEST, *(r.name for r in reversed(self.releases))))}.'
         )
 
+    def of(self, release: Release) -> "Service":
+        """Return the service of another release: with fewer processes and a smaller cache, under the same quotas."""
+        smaller = {"workers": 1, "slow": 1, "cache": self.settings.cache // 8}
+        service = Service(self.settings.model_copy(update=smaller), release)
+        service.releases, service.quotas, service.counts = self.releases, self.quotas, self.counts
+        return service
+
     async def load(self) -> None:
         """Load the release into a store, beside the event loop; wait for a server elsewhere until it holds it."""
         while self._store is None:
