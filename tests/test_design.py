@@ -22,8 +22,8 @@ REFERENCE = (ROOT / "docs" / "reference.md").read_text()
 
 # Lowest first: a module imports only from those before it.
 ORDER = (
-    "names", "errors", "settings", "formats", "html", "store", "corpus", "derive", "void", "dumps", "changes", "evidence", "conformance",
-    "reasoner", "release", "publish", "web", "cli",
+    "names", "errors", "settings", "formats", "html", "store", "corpus", "derive", "facts", "void", "dumps", "changes", "evidence", "conformance",
+    "reasoner", "release", "catalog", "publish", "web", "cli",
 )  # fmt: skip
 
 

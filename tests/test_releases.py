@@ -6,16 +6,14 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pyoxigraph as ox
 import pytest
 import rdflib
-from conftest import eventually, processes, small_corpus, wait_until_ready
+from conftest import ADDED, C1, Pair, eventually, processes, wait_until_ready
 from fastapi.testclient import TestClient
 from test_sparql import problem_of
 
@@ -27,35 +25,6 @@ from itukg.settings import Settings
 from itukg.web.app import create_app
 
 ATOM = "{http://www.w3.org/2005/Atom}"
-C1 = names.THINGS + "wsis/C1"
-ADDED = names.THINGS + "wsis/C99"
-
-
-@dataclass
-class Pair:
-    """An older and a newer release, and the application that serves the newer."""
-
-    older: Release
-    newer: Release
-    client: TestClient
-
-
-@pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    """Two releases of one plan; the newer has one label reworded, one more thing and one less."""
-    root = small_corpus(tmp_path_factory.mktemp("pair"))
-    data = root / "data/schemes/wsis.ttl"
-    text = data.read_text()
-    gone = f'\n<{names.THINGS}wsis/gone> a <urn:test:Thing> ; <{names.PREFIXES["rdfs"]}label> "Gone"@en .\n'
-    data.write_text(text + gone)
-    older = build(Corpus(root), root / "home")
-    [label] = re.findall(r'<wsis/C1> a itu:ActionLine ;[^.]*?rdfs:label "([^"]+)"@en', text)
-    new = f'\n<{ADDED}> a <urn:test:Thing> ; <{names.PREFIXES["rdfs"]}label> "New & <b>bold</b>"@en .\n'
-    data.write_text(text.replace(f'"{label}"', f'"{label}, reworded"', 1) + new)
-    newer = build(Corpus(root), root / "home")
-    with TestClient(create_app(Settings(home=root / "home"), newer)) as client:
-        wait_until_ready(client)
-        yield Pair(older, newer, client)
 
 
 # --- files ---

@@ -34,7 +34,7 @@ from itukg.derive import derive, entail
 from itukg.dumps import STEM, File, files, write_dumps, write_sums
 from itukg.errors import DoesNotConform
 from itukg.formats import JSON, N_QUADS, PATCH, write_json
-from itukg.void import describe, examples
+from itukg.void import describe, examples, provenance
 
 STEPS = ("Reading files", "Deriving", "Checking shapes", "Writing the release")
 """What `build` announces, in order."""
@@ -60,6 +60,11 @@ class Release:
     def void(self) -> Path:
         """The N-Triples file that describes and counts the release (VoID)."""
         return self.path / "void.nt"
+
+    @property
+    def provenance(self) -> Path:
+        """The N-Triples file that tells what each graph was made from (PROV)."""
+        return self.path / "provenance.nt"
 
     @property
     def queries(self) -> Path:
@@ -278,6 +283,7 @@ def _write(
         (folder / f"{export.name}.csv").write_bytes(answer.serialize(format=ox.QueryResultsFormat.CSV) or b"")
     # Counted as the store holds it: it makes "4.0" into "4".
     _write_triples(folder / "void.nt", describe(store, name))
+    _write_triples(folder / "provenance.nt", provenance(corpus, quads))
     asked = store.quads_for_pattern(None, None, None, ox.NamedNode(names.graph("queries")))
     _write_triples(folder / "queries.nt", [quad.triple for quad in asked])
     (folder / "conformance.json").write_bytes(write(report, JSON))

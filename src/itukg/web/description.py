@@ -9,12 +9,11 @@ from fastapi.concurrency import run_in_threadpool
 
 from itukg import names
 from itukg.corpus import Corpus
-from itukg.errors import NotFound
 from itukg.formats import GRAPH_FORMATS, HTML, TABLE_FORMATS, XLSX, Format, write_graph
 from itukg.html import render
 from itukg.void import service_description
 from itukg.web.answers import Kept
-from itukg.web.service import address, service_of, wanted
+from itukg.web.service import address, known_suffix, service_of, wanted
 
 router = APIRouter()
 
@@ -28,7 +27,7 @@ _HERE = names.BASE + "here"
 @router.get("/.well-known/void{suffix}", response_class=Response, include_in_schema=False)
 async def void(request: Request, suffix: str = "") -> Response:
     """Describe the release (VoID) and the SPARQL service, as RDF."""
-    return await service_description_answer(request, _known(suffix, "/.well-known/void"))
+    return await service_description_answer(request, known_suffix("/.well-known/void", suffix, GRAPH_FORMATS))
 
 
 @router.get("/.well-known/sparql-examples", response_class=Response)
@@ -37,7 +36,7 @@ async def void(request: Request, suffix: str = "") -> Response:
 @router.get("/sparql/.well-known/sparql-examples{suffix}", response_class=Response, include_in_schema=False)
 async def examples(request: Request, suffix: str = "") -> Response:
     """Return the saved queries as RDF (`sh:SPARQLExecutable`), where editors look for them."""
-    syntax = wanted(request, GRAPH_FORMATS, _known(suffix, "/.well-known/sparql-examples"))
+    syntax = wanted(request, GRAPH_FORMATS, known_suffix("/.well-known/sparql-examples", suffix, GRAPH_FORMATS))
     content = await run_in_threadpool(_written, service_of(request).release.queries, syntax)
     return _answer(content, syntax)
 
@@ -83,12 +82,6 @@ def _written(file: Path, syntax: Format) -> bytes:
 
 def _triples(file: Path) -> list[ox.Triple]:
     return [quad.triple for quad in ox.parse(file.read_bytes(), format=ox.RdfFormat.N_TRIPLES)]
-
-
-def _known(suffix: str, path: str) -> str | None:
-    if suffix and suffix not in [f.suffix for f in GRAPH_FORMATS]:
-        raise NotFound(f"No {path}{suffix}; known suffixes: {', '.join(f.suffix for f in GRAPH_FORMATS)}.")
-    return suffix.removeprefix(".") or None
 
 
 def _answer(content: bytes, syntax: Format) -> Response:

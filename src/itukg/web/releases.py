@@ -2,22 +2,26 @@
 
 from functools import partial
 
+import pyoxigraph as ox
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from itukg import names
+from itukg.catalog import catalog as write_catalog
+from itukg.catalog import for_search_engines, made_from
 from itukg.changes import CHANGES_FORMATS, compare, write_changes
 from itukg.errors import NotFound
-from itukg.formats import ATOM, HTML, JSON, PATCH, split_suffix, write_json
+from itukg.formats import ATOM, GRAPH_FORMATS, HTML, JSON, PATCH, split_suffix, write_graph, write_json
 from itukg.html import render
 from itukg.release import Release
-from itukg.void import PUBLISHER, TITLE
+from itukg.void import PUBLISHER, RIGHTS, TITLE
 from itukg.web.answers import Kept, KeptFile
-from itukg.web.service import address, service_of, wanted
+from itukg.web.service import address, known_suffix, service_of, wanted
 
 router = APIRouter()
 
 _FORMATS = (HTML, JSON)
+_CATALOG_FORMATS = (HTML, *GRAPH_FORMATS)
 _LISTED = 100
 """How many changed things an entry of the feed lists."""
 
@@ -71,6 +75,25 @@ async def diff(request: Request, release: str, older: str) -> Response:
     return Kept(content, syntax.media_type, immutable=named and syntax is PATCH)
 
 
+@router.get("/catalog", response_class=Response)
+@router.get("/catalog{suffix}", response_class=Response, include_in_schema=False)
+async def catalog(request: Request, suffix: str = "") -> Response:
+    """Describe the dataset, its releases, services and provenance (DCAT 3, PROV): RDF, or HTML for people."""
+    service, at = service_of(request), address(request)
+    syntax = wanted(request, _CATALOG_FORMATS, known_suffix("/catalog", suffix, _CATALOG_FORMATS))
+    provenance = await run_in_threadpool(_provenance, service.release)
+    if syntax is HTML:
+        page = render(
+            "catalog.html",
+            dataset=for_search_engines(service.release, at),
+            rights=RIGHTS,
+            graphs=made_from(provenance),
+        )
+        return Kept(page, HTML.media_type)
+    described = write_catalog(service.releases, service.release, provenance, at)
+    return Kept(await run_in_threadpool(write_graph, described, syntax), syntax.media_type)
+
+
 @router.get("/feed.atom", response_class=Response)
 async def feed(request: Request) -> Response:
     """Return a feed (Atom) with an entry for each release: what changed in it."""
@@ -110,3 +133,9 @@ def _files(release: Release) -> list[dict[str, object]]:
         }
         for file in release.files.values()
     ]
+
+
+def _provenance(release: Release) -> list[ox.Triple]:
+    if not release.provenance.is_file():  # built before there was one
+        return []
+    return [quad.triple for quad in ox.parse(release.provenance.read_bytes(), format=ox.RdfFormat.N_TRIPLES)]

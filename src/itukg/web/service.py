@@ -200,3 +200,10 @@ def address(request: Request) -> str:
     if not _HOST.fullmatch(host):
         raise BadRequest("The Host header names no host; send the name and port that the service is reached by.")
     return f"{request.scope['scheme']}://{host}{request.scope.get('root_path', '')}"
+
+
+def known_suffix(path: str, suffix: str, offers: tuple[Format, ...]) -> str | None:
+    """Return the name of the syntax that a suffix asks for, if any. Raises NotFound, naming those there are."""
+    if suffix and suffix not in [offer.suffix for offer in offers]:
+        raise NotFound(f"No {path}{suffix}; known suffixes: {', '.join(offer.suffix for offer in offers)}.")
+    return suffix.removeprefix(".") or None
