@@ -1,6 +1,7 @@
 """Every answer of the release: a strong ETag, its date, 304, gzip, HEAD, and bytes from memory the second time."""
 
 import gzip
+import re
 from email.utils import parsedate_to_datetime
 
 import httpx2
@@ -8,6 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 from test_protocol import answered, cached, routes, samples
 
+from itukg import names
 from itukg.release import Release
 
 CHANGING = {"/healthz", "/readyz", "/metrics"}
@@ -146,3 +148,16 @@ def test_what_stands_under_the_name_of_its_release_never_changes(client: TestCli
     assert named.content == latest.content
     assert named.headers["cache-control"] == "public, max-age=31536000, immutable"
     assert latest.headers["cache-control"] == "no-cache"
+
+
+def test_every_link_of_the_headers_answers(client: TestClient, paths: list[str]) -> None:
+    found = set()
+    for path in paths:
+        headers = client.get(path).headers
+        found |= set(re.findall(r"<([^>]+)>", headers["link"]))
+        if "content-location" in headers:
+            found.add(names.BASE.rstrip("/") + headers["content-location"])
+    ours = {link for link in found if link.startswith(names.BASE)}
+    assert len(ours) >= 3 and len(found - ours) == 1  # the licence
+    for link in ours:
+        assert client.get("/" + link.removeprefix(names.BASE)).status_code == 200, link

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
+import anyio
 import pyoxigraph as ox
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
@@ -18,7 +19,7 @@ from itukg.release import Release
 from itukg.vocabulary import Vocabulary, examples, of_ontology, of_shapes, uses
 from itukg.void import MERGED
 from itukg.web.answers import Kept
-from itukg.web.service import known_suffix, service_of, wanted
+from itukg.web.service import Service, known_suffix, service_of, wanted
 
 router = APIRouter()
 
@@ -32,7 +33,7 @@ _PARTS = ("alignment",)
 async def ontology(request: Request, suffix: str = "") -> Response:
     """Return the ontology with its alignment: every term with its definition, examples, uses and links."""
     syntax = wanted(request, FORMATS, known_suffix("/ontology", suffix, FORMATS))
-    return await _answer(service_of(request).release, "ontology", syntax, _ontology_page)
+    return await _answer(service_of(request), None, "ontology", syntax, _ontology_page)
 
 
 @router.get("/ontology/{version}", response_class=Response)
@@ -47,7 +48,7 @@ async def version_of_ontology(request: Request, version: str) -> Response:
     if found is None:
         known = ", ".join(sorted(filter(None, versions)))
         raise NotFound(f'No version "{version}" of the ontology here; known: {known}. A term is /ontology#name.')
-    return await _answer(found, "ontology", syntax, _ontology_page)
+    return await _answer(service, found, "ontology", syntax, _ontology_page)
 
 
 @router.get("/shapes", response_class=Response)
@@ -55,14 +56,19 @@ async def version_of_ontology(request: Request, version: str) -> Response:
 async def shapes(request: Request, suffix: str = "") -> Response:
     """Return the SHACL shapes by profile: what each asks for, how bad it is, what is wrong and how to mend it."""
     syntax = wanted(request, FORMATS, known_suffix("/shapes", suffix, FORMATS))
-    return await _answer(service_of(request).release, "shapes", syntax, _shapes_page)
+    return await _answer(service_of(request), None, "shapes", syntax, _shapes_page)
 
 
-async def _answer(release: Release, graph: str, syntax: Format, page: Callable[[Release], bytes]) -> Response:
+async def _answer(
+    service: Service, other: Release | None, graph: str, syntax: Format, page: Callable[[Release], bytes]
+) -> Response:
+    release = other or service.release
+
     def written() -> bytes:
         return page(release) if syntax is HTML else write_graph(graph_of(release.path, graph), syntax)
 
-    return Kept(await run_in_threadpool(written), syntax.media_type)
+    content = await anyio.to_thread.run_sync(written, limiter=service.writing)
+    return Kept(content, syntax.media_type, release=other)
 
 
 def _ontology_page(release: Release) -> bytes:
