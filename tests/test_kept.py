@@ -1,5 +1,6 @@
 """Every answer of the release: a strong ETag, its date, 304, gzip, HEAD, and bytes from memory the second time."""
 
+import asyncio
 import gzip
 import re
 from email.utils import parsedate_to_datetime
@@ -7,6 +8,7 @@ from email.utils import parsedate_to_datetime
 import httpx2
 import pytest
 from fastapi.testclient import TestClient
+from starlette.types import Message, Scope, Send
 from test_protocol import answered, cached, routes, samples
 
 from itukg import names
@@ -84,6 +86,35 @@ def test_head_has_the_headers_of_get_and_no_body(client: TestClient, paths: list
         assert (path, head.status_code, head.content) == (path, get.status_code, b"")
         varying = {"server-timing": "", **({"content-length": ""} if path == "/metrics" else {})}
         assert {**get.headers, **varying} == {**head.headers, **varying}
+
+
+def test_head_sends_no_body_from_memory_or_file(client: TestClient) -> None:
+    """Asked without a client, which would drop it."""
+    for path in ("/robots.txt", "/data/latest/itukg.nq", "/data/latest/links.csv"):
+        client.get(path)
+        for _ in range(3):
+            sent: list[Message] = []
+
+            async def receive() -> Message:
+                return {"type": "http.disconnect"}
+
+            async def send(message: Message, sent: list[Message] = sent) -> None:
+                sent.append(message)
+
+            async def asked(scope: Scope, send: Send = send) -> None:
+                await client.app(scope, receive, send)
+
+            scope: Scope = {
+                "type": "http",
+                "method": "HEAD",
+                "path": path,
+                "scheme": "http",
+                "query_string": b"",
+                "headers": [],
+            }
+            asyncio.run(asked(scope))
+            assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
+            assert (sent[0]["status"], sent[1].get("body", b"")) == (200, b"")
 
 
 @pytest.fixture

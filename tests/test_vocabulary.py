@@ -98,6 +98,12 @@ def test_every_shape_stands_under_its_profile_with_severity_and_cure(client: Tes
     assert messages > 100
 
 
+def test_a_list_and_a_path_are_written_as_in_turtle(client: TestClient) -> None:
+    section = text(sections(client, "/shapes")["OutputSdgTarget-complete"])
+    assert "( [ sh:minCount 1 ; sh:path itu:contributesToSDGTarget ] [ sh:path [ sh:inversePath itu:about ]" in section
+    assert "rdf:first" not in client.get("/shapes.html").text
+
+
 def test_a_shape_leads_to_what_it_found(client: TestClient) -> None:
     [link] = re.findall(
         r'<a href="(/conformance\?shape=[^"]+)">(\d+) findings', sections(client, "/shapes")["GapReported"]

@@ -52,7 +52,7 @@ _LABELS = ("rdfs:label", "sh:name", "dcterms:title")
 _DEFINITIONS = ("skos:definition", "sh:description", "dcterms:description")
 _FIRST = ("sh:severity", "sh:message", "sh:targetClass", "sh:path", "rdfs:subClassOf", "rdfs:subPropertyOf")
 _HIDDEN = frozenset(map(names.expand, (*_LABELS, *_DEFINITIONS, "rdfs:isDefinedBy", "rdf:type", "sh:prefixes")))
-_LISTED = tuple(map(names.expand, ("rdf:first", "rdf:rest", "rdf:nil")))
+_FIRST_OF, _REST_OF = map(names.expand, ("rdf:first", "rdf:rest"))
 _KINDS = {
     "owl:Class": "Classes",
     "owl:ObjectProperty": "Properties that link things",
@@ -125,11 +125,11 @@ class Vocabulary:
             yield names.shorten(value.value)
         elif isinstance(value, ox.Literal):
             yield value.value
-        elif self._said[value][_LISTED[0]]:
+        elif _FIRST_OF in self._said[value]:
             yield "("
             while isinstance(value, ox.BlankNode):
-                yield from self._written(self._said[value][_LISTED[0]][0])
-                [value] = self._said[value][_LISTED[1]]
+                yield from self._written(self._said[value][_FIRST_OF][0])
+                [value] = self._said[value][_REST_OF]
             yield ")"
         else:
             yield "["
