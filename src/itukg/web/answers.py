@@ -144,7 +144,7 @@ class Cache:
 
     def __init__(self, size: int) -> None:
         self._held: LRUCache[Hashable, Held] = LRUCache(size, getsizeof=len)
-        self._seen: LRUCache[int, bool] = LRUCache(_SEEN)
+        self._seen: dict[int, bool] = {}  # in the order in which they came
         self.get = self._held.get
         """Return the answer held under a key, or None."""
 
@@ -159,6 +159,8 @@ class Cache:
         first = hash(keys[0])
         if seconds < _CHEAP and first not in self._seen:
             self._seen[first] = True
+            if len(self._seen) > _SEEN:
+                del self._seen[next(iter(self._seen))]
             return
         for key in keys:
             self._held[key] = held

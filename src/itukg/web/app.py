@@ -68,8 +68,9 @@ def create_app(settings: Settings, release: Release) -> FastAPI:
         app.include_router(router)
     app.add_exception_handler(ItukgError, _answer_error)
     app.add_exception_handler(HTTPException, _answer_http_error)
+    app.add_middleware(Frame, answers=app.answers, routes=app.state.routes)
     endpoint = sparql.Endpoint(service, description.endpoint)
-    app.add_middleware(Frame, answers=app.answers, endpoints={sparql.PATH: endpoint}, routes=app.state.routes)
+    app.endpoints[sparql.PATH] = Frame(endpoint, app.answers, app.state.routes)
     return app
 
 
@@ -81,11 +82,16 @@ class Application(FastAPI):
         super().__init__(**given)
         self.state.service = service
         self.answers = Answers(service)
+        self.endpoints: dict[str, ASGIApp] = {}
+        """Plain ASGI applications by path, for which neither router nor middleware is asked."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send what is held; pass all else on."""
-        if scope["type"] != "http" or not await self.answers.sent(scope, send):
+        if scope["type"] != "http":
             await super().__call__(scope, receive, send)
+        elif not await self.answers.sent(scope, send):
+            scope["app"] = self
+            await self.endpoints.get(scope["path"], super().__call__)(scope, receive, send)
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI description."""
@@ -125,12 +131,11 @@ class Answers:
 class Frame:
     """What holds for every answer: the same headers, HEAD is GET without its body, OPTIONS, and a failure is a problem.
 
-    `endpoints` are plain ASGI applications by path, for which the router is not asked. An answer of the release
-    that a route hands over is held, so that it is there the next time.
+    An answer of the release that a route hands over is held, so that it is there the next time.
     """
 
-    def __init__(self, app: ASGIApp, answers: Answers, endpoints: dict[str, ASGIApp], routes: list[BaseRoute]) -> None:
-        self.app, self.answers, self.endpoints, self.routes = app, answers, endpoints, routes
+    def __init__(self, app: ASGIApp, answers: Answers, routes: list[BaseRoute]) -> None:
+        self.app, self.answers, self.routes = app, answers, routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, and the answer back."""
@@ -159,7 +164,7 @@ class Frame:
             return
         asked = {**scope, "method": "GET", "head": True} if head else scope
         try:
-            await self.endpoints.get(scope["path"], self.app)(asked, receive, send_framed)
+            await self.app(asked, receive, send_framed)
         except Exception:
             log.exception("%s %s", scope["method"], scope["path"])
             if started:
