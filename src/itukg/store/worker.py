@@ -46,8 +46,7 @@ STACK = 256 * 1024 * 1024
 _PR_SET_PDEATHSIG = 1
 _SYNTAXES = {syntax.media_type: syntax for syntax in (*TABLE_FORMATS, *GRAPH_FORMATS)}
 _ERRORS: dict[str, Callable[..., ItukgError]] = {
-    error.__name__: error
-    for error in (BadRequest, ItukgError, MemoryLimit, NotAcceptable, QueryRefused, SyntaxProblem)
+    error.__name__: error for error in (BadRequest, ItukgError, MemoryLimit, NotAcceptable, QueryRefused, SyntaxProblem)
 }
 
 
@@ -171,11 +170,9 @@ def _serve(engine: ox.Store, server: socket.socket) -> None:
 
 def _questions(server: socket.socket) -> Iterator[bytes]:
     """Yield each question as it comes, until the server closes its end. It asks one at a time."""
-    while piece := server.recv(PIECE):
-        size = HEAD.unpack_from(piece)[1] + HEAD.size
-        while len(piece) < size:
-            piece += server.recv(size - len(piece))
-        yield piece[HEAD.size :]
+    with server.makefile("rb", buffering=PIECE) as asked:
+        while head := asked.read(HEAD.size):
+            yield asked.read(HEAD.unpack(head)[1])
 
 
 class _Output:

@@ -2,7 +2,6 @@
 
 import asyncio
 import gzip
-import hashlib
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ from fastapi import Response
 from starlette.types import Receive, Scope, Send
 from werkzeug.datastructures import Accept
 from werkzeug.http import parse_accept_header
+from xxhash import xxh3_128_hexdigest
 
 from itukg import names
 from itukg.errors import ItukgError, NotAllowed
@@ -54,7 +54,7 @@ class Held:
     @classmethod
     def _of(cls, body: bytes, media_type: str, headers: Iterable[Header], *, zipped: bool) -> "Held":
         content = gzip.compress(body, 6, mtime=0) if zipped else body
-        etag = b'"%s%s"' % (hashlib.sha256(body).hexdigest()[:32].encode(), b"-gzip" if zipped else b"")
+        etag = b'"%s%s"' % (xxh3_128_hexdigest(body).encode(), b"-gzip" if zipped else b"")
         own = [
             (b"content-type", media_type_header(media_type)),
             (b"content-length", str(len(content)).encode()),
