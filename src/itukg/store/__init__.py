@@ -79,6 +79,10 @@ class Store(Protocol):
         """
         ...
 
+    def size(self) -> Mapping[str, int]:
+        """Return, for the operator, how many workers there are and how many queries wait, by name; none where unknown."""
+        ...
+
     async def close(self) -> None:
         """Let go of processes and connections."""
         ...

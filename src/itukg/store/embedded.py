@@ -91,7 +91,8 @@ class EmbeddedStore:
 
     def size(self) -> dict[str, int]:
         """Return how many workers there are, and how many queries wait for the quick and the slow lane."""
-        return {"workers": len(self._alive), "quick": self.quick.waiting(), "slow": self.slow.waiting()}
+        waiting = {"waiting for the quick lane": self.quick.waiting(), "waiting for the slow lane": self.slow.waiting()}
+        return {"workers": len(self._alive), **waiting}
 
     # --- workers ---
 
