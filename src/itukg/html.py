@@ -1,6 +1,7 @@
 """Pages: one Jinja environment over `templates/`, escaping everything, fetching nothing from elsewhere."""
 
 from functools import cache
+from urllib.parse import quote
 
 import jinja2
 
@@ -14,12 +15,26 @@ def render(template: str, **values: object) -> bytes:
 
 def local_link(iri: str) -> str:
     """Return the path under which a deployment answers for `iri`, or the IRI itself where it is not ours."""
-    if iri.startswith(names.BASE):
-        path = iri.removeprefix(names.BASE).split("#")[0]
-        return "/ontology" if path.startswith("ontology/") else f"/{path}"
     if iri.startswith(names.SDG) and "#" not in iri:
-        return "/sdg/" + iri.removeprefix(names.SDG)
-    return iri if iri.startswith(("http://", "https://")) else ""
+        return "/sdg/" + quote(iri.removeprefix(names.SDG), _PATH)
+    if not iri.startswith(names.BASE):
+        return iri if iri.startswith(("http://", "https://")) else ""
+    path = iri.removeprefix(names.BASE)
+    if path.startswith(("id/", "id?")):
+        return f"/{quote(path, _PATH)}"
+    if path.split("#")[0] in ("ontology", "shapes") or path.startswith(("context/", "frames/", "schemas/")):
+        return f"/{path.split('#')[0]}"
+    return f"/resource?iri={quote(iri, '')}"
+
+
+def address(iri: str) -> str:
+    """Return the path at which the description of `iri` stands, whoever's the IRI is."""
+    path = local_link(iri)
+    return path if path.startswith(("/id/", "/sdg/")) else f"/resource?iri={quote(iri, '')}"
+
+
+_PATH = "/?=&%:@!$'()*+,;~"
+"""Characters of a path and its query that stand for themselves, besides those that always do."""
 
 
 @cache

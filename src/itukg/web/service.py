@@ -14,7 +14,7 @@ from limits.strategies import FixedWindowRateLimiter
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from itukg.errors import ItukgError, MemoryLimit, NotReady, Quota, StoreUnavailable, TimeLimit
-from itukg.formats import Format, choose, labels_wanted
+from itukg.formats import JSONLD, Format, choose, in_profile, labels_wanted
 from itukg.release import Release
 from itukg.settings import Settings
 from itukg.store import Store, open_store
@@ -166,3 +166,11 @@ def wanted(request: Request, offers: tuple[Format, ...], suffix: str | None = No
     """Return the syntax a request asks for: by suffix, by `?format=`, or by its Accept header; `?labels=` narrows it."""
     asked = request.query_params
     return choose(offers, accepted(request.scope), suffix or asked.get("format"), labels_wanted(asked.get("labels")))
+
+
+def wanted_graph(request: Request, offers: tuple[Format, ...], suffix: str | None = None) -> Format:
+    """Return the syntax of RDF that a request asks for, with the form of JSON-LD by `?profile=`, `?frame=` or Accept."""
+    profile, frame = (request.query_params.get(name) for name in ("profile", "frame"))
+    if profile or frame:
+        offers = (JSONLD,)
+    return in_profile(wanted(request, offers, suffix), accepted(request.scope), profile, frame)
