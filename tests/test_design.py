@@ -8,6 +8,7 @@ import typer.main
 from typer.core import TyperGroup
 
 from itukg import formats
+from itukg.changes import CHANGES_FORMATS
 from itukg.cli import app as cli
 from itukg.conformance import HISTORY_FORMATS, REPORT_FORMATS
 from itukg.release import Release
@@ -21,8 +22,8 @@ REFERENCE = (ROOT / "docs" / "reference.md").read_text()
 
 # Lowest first: a module imports only from those before it.
 ORDER = (
-    "names", "errors", "settings", "jsonld", "schemas", "formats", "html", "store", "corpus", "things", "derive", "void", "evidence", "conformance",
-    "reasoner", "release", "publish", "web", "cli",
+    "names", "errors", "settings", "jsonld", "schemas", "formats", "html", "store", "corpus", "things", "derive", "facts",
+    "void", "dumps", "changes", "evidence", "conformance", "reasoner", "release", "catalog", "publish", "web", "cli",
 )  # fmt: skip
 
 
@@ -53,7 +54,7 @@ def test_a_module_imports_only_from_those_beneath_it() -> None:
 
 
 def test_no_file_of_web_but_app_imports_another_audience() -> None:
-    audiences = {"description", "pages", "reports", "resources", "sparql"}
+    audiences = {"description", "pages", "releases", "reports", "resources", "sparql"}
     shared = {"answers", "description", "service"}  # the bare endpoint describes itself
     for path in SOURCES:
         if path.parent.name == "web" and path.stem in audiences:
@@ -130,7 +131,10 @@ def test_every_route_and_media_type_stands_in_the_reference(release: Release) ->
     for path in routes:
         shown = path.replace("{path}", "…")
         assert f"`{shown}`" in REFERENCE, shown
-    tables = (formats.TABLE_FORMATS, formats.GRAPH_FORMATS, formats.THING_FORMATS, REPORT_FORMATS, HISTORY_FORMATS)
+    tables = (
+        formats.TABLE_FORMATS, formats.GRAPH_FORMATS, formats.THING_FORMATS, REPORT_FORMATS, HISTORY_FORMATS,
+        CHANGES_FORMATS,
+    )  # fmt: skip
     for syntax in {syntax for table in tables for syntax in table}:
         assert f"`{syntax.media_type}`" in REFERENCE
         assert f"`{syntax.suffix}`" in REFERENCE

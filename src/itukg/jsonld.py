@@ -47,10 +47,10 @@ def expanded(triples: Iterable[ox.Triple]) -> list[Json]:
     """
     nodes: dict[str, Json] = {}
     for triple in triples:
-        identifier = _identifier(triple.subject)
-        node = nodes.setdefault(identifier, {"@id": identifier})
+        subject = identifier(triple.subject)
+        node = nodes.setdefault(subject, {"@id": subject})
         if triple.predicate.value == names.RDF_TYPE and not isinstance(triple.object, ox.Literal):
-            node.setdefault("@type", []).append(_identifier(triple.object))
+            node.setdefault("@type", []).append(identifier(triple.object))
         else:
             node.setdefault(triple.predicate.value, []).append(_value(triple.object))
     return list(nodes.values())
@@ -80,7 +80,8 @@ def tree(root: str, nodes: list[Json]) -> Json:
     return top | ({"@reverse": reverse} if reverse else {}) | ({"@included": list(other.values())} if other else {})
 
 
-def _identifier(term: object) -> str:
+def identifier(term: object) -> str:
+    """Return what JSON-LD calls a node. Raises NotAcceptable for a triple, of which it knows none."""
     if isinstance(term, ox.NamedNode):
         return term.value
     if isinstance(term, ox.BlankNode):
@@ -90,7 +91,7 @@ def _identifier(term: object) -> str:
 
 def _value(term: object) -> Json:
     if not isinstance(term, ox.Literal):
-        return {"@id": _identifier(term)}
+        return {"@id": identifier(term)}
     if term.language:
         direction = {"@direction": str(term.direction)} if term.direction else {}
         return {"@value": term.value, "@language": term.language, **direction}

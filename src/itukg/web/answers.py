@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from functools import lru_cache, partial
+from pathlib import Path
 
 from cachetools import LRUCache
 from fastapi import Response
@@ -16,6 +17,7 @@ from werkzeug.datastructures import Accept
 from werkzeug.http import parse_accept_header
 
 from itukg import names
+from itukg.dumps import File
 from itukg.errors import ItukgError, NotAllowed
 from itukg.formats import write_json
 
@@ -35,6 +37,9 @@ _PACKED = ("application/gzip", "application/pdf", "application/vnd.openxmlformat
 """Beginnings of media types that are compressed already."""
 _QUICK = 200_000
 """Bytes that are hashed and compressed at once; more of them in a thread."""
+_LARGE = 8_000_000
+"""Bytes from which on a file is not held, but read each time."""
+_PIECE = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -55,13 +60,7 @@ class Held:
     def _of(cls, body: bytes, media_type: str, headers: Iterable[Header], *, zipped: bool) -> "Held":
         content = gzip.compress(body, 6, mtime=0) if zipped else body
         etag = b'"%s%s"' % (hashlib.sha256(body).hexdigest()[:32].encode(), b"-gzip" if zipped else b"")
-        own = [
-            (b"content-type", media_type_header(media_type)),
-            (b"content-length", str(len(content)).encode()),
-            (b"etag", etag),
-            *([(b"content-encoding", b"gzip")] if zipped else []),
-        ]
-        return cls(etag, [*own, *headers], content)
+        return cls(etag, [*_own(etag, media_type, len(content), zipped=zipped), *headers], content)
 
     def __len__(self) -> int:
         """Return about how many bytes this takes."""
@@ -79,8 +78,14 @@ class Held:
             await send({"type": "http.response.body"})
             return 304
         await send({"type": "http.response.start", "status": 200, "headers": [*self.headers, *framed]})
-        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else self.body})
+        if scope["method"] == "HEAD":
+            await send({"type": "http.response.body"})
+        else:
+            await self._send_body(send)
         return 200
+
+    async def _send_body(self, send: Send) -> None:
+        await send({"type": "http.response.body", "body": self.body})
 
     def _is_known(self, headers: Mapping[bytes, bytes], framed: Mapping[bytes, bytes]) -> bool:
         # RFC 9110, 13.2.2: If-Modified-Since counts only where there is no If-None-Match.
@@ -93,6 +98,30 @@ class Held:
         except (ValueError, TypeError):
             return False
         return at.replace(tzinfo=UTC) <= since.replace(tzinfo=UTC)  # HTTP knows no other; "-0000" gives none
+
+
+@dataclass(frozen=True)
+class HeldFile(Held):
+    """An answer that stays in its file, and is read from there piece by piece."""
+
+    file: File
+    unpack: bool
+
+    @classmethod
+    def of_file(cls, file: File, headers: Iterable[Header], *, zipped: bool) -> "HeldFile":
+        """Return the answer that a file is: a packed one as it is for whoever likes that, else unpacked."""
+        encoded = file.packed and zipped
+        size = file.path.stat().st_size if encoded else file.size
+        etag = b'"%s%s"' % (file.sha256[:32].encode(), b"-gzip" if encoded else b"")
+        own = _own(etag, file.syntax.media_type, size, zipped=encoded)
+        return cls(etag, [*own, *headers], b"", file, file.packed and not encoded)
+
+    async def _send_body(self, send: Send) -> None:
+        opened = await asyncio.to_thread(gzip.open if self.unpack else Path.open, self.file.path, "rb")
+        with opened:
+            while piece := await asyncio.to_thread(opened.read, _PIECE):
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body"})
 
 
 class Kept(Response):
@@ -112,11 +141,34 @@ class Kept(Response):
         """Hand the answer to the frame."""
         own = [header for header in self.raw_headers if header[0] not in _OF_THE_BODY]
         headers = [(b"vary", VARY), (b"cache-control", self._cached), *own]
-        assert isinstance(self.body, bytes) and self.media_type
-        held = await Held.of(
-            self.body, self.media_type, headers, zipped=takes_gzip(accepted(scope, b"accept-encoding"))
-        )
+        held = await self._held(headers, zipped=takes_gzip(accepted(scope, b"accept-encoding")))
         await send({"type": HELD_MESSAGE, "held": held, "keys": ()})
+
+    async def _held(self, headers: list[Header], *, zipped: bool) -> Held:
+        assert isinstance(self.body, bytes) and self.media_type
+        return await Held.of(self.body, self.media_type, headers, zipped=zipped)
+
+
+class KeptFile(Kept):
+    """A file of a release, of any size: a large or a zipped one is sent piece by piece."""
+
+    def __init__(self, file: File, headers: Mapping[str, str] | None = None, *, immutable: bool = False) -> None:
+        super().__init__(b"", file.syntax.media_type, headers, immutable=immutable)
+        self._file = file
+
+    async def _held(self, headers: list[Header], *, zipped: bool) -> Held:
+        if self._file.packed or self._file.size > _LARGE:
+            return HeldFile.of_file(self._file, headers, zipped=zipped)
+        return await Held.of(self._file.read(), self._file.syntax.media_type, headers, zipped=zipped)
+
+
+def _own(etag: bytes, media_type: str, size: int, *, zipped: bool) -> list[Header]:
+    return [
+        (b"content-type", media_type_header(media_type)),
+        (b"content-length", str(size).encode()),
+        (b"etag", etag),
+        *([(b"content-encoding", b"gzip")] if zipped else []),
+    ]
 
 
 def distinguished(scope: Scope) -> Hashable:

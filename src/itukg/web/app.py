@@ -17,8 +17,9 @@ from itukg import __version__, names
 from itukg.errors import ItukgError
 from itukg.release import Release
 from itukg.settings import Settings
-from itukg.web import description, pages, reports, resources, sparql
+from itukg.web import description, pages, releases, reports, resources, sparql
 from itukg.web.answers import HELD_MESSAGE, Held, distinguished, http_date, problem, problem_of
+from itukg.web.past import Past, asked_release
 from itukg.web.service import Service
 
 log = logging.getLogger("itukg")
@@ -42,15 +43,22 @@ FRAME = (
 def create_app(settings: Settings, release: Release) -> FastAPI:
     """Return the application that serves `release`. It answers 503 until the release is loaded."""
     service = Service(settings, release)
+    past = Past(service, _application)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(service.load)
+            tasks.start_soon(past.close_idle)
             yield
             tasks.cancel_scope.cancel()
+        await past.close()
         await service.close()
 
+    return _application(service, past, lifespan=lifespan)
+
+
+def _application(service: Service, past: Past | None = None, **given: Any) -> FastAPI:
     app = Application(
         service,
         title="itukg",
@@ -60,16 +68,18 @@ def create_app(settings: Settings, release: Release) -> FastAPI:
         openapi_url=None,  # a route of ours answers, as for all else
         docs_url=None,  # FastAPI's page loads its scripts from a CDN
         redoc_url=None,
-        lifespan=lifespan,
+        **given,
     )
-    routers = (pages.router, description.router, resources.router, reports.router)
+    routers = (pages.router, description.router, resources.router, reports.router, releases.router)
     app.state.routes = [*app.routes, *(route for router in routers for route in router.routes)]
     for router in routers:
         app.include_router(router)
     app.add_exception_handler(ItukgError, _answer_error)
     app.add_exception_handler(HTTPException, _answer_http_error)
     endpoint = sparql.Endpoint(service, description.endpoint)
-    app.add_middleware(Frame, answers=app.answers, endpoints={sparql.PATH: endpoint}, routes=app.state.routes)
+    app.add_middleware(
+        Frame, answers=app.answers, endpoints={sparql.PATH: endpoint}, routes=app.state.routes, past=past
+    )
     return app
 
 
@@ -129,8 +139,15 @@ class Frame:
     that a route hands over is held, so that it is there the next time.
     """
 
-    def __init__(self, app: ASGIApp, answers: Answers, endpoints: dict[str, ASGIApp], routes: list[BaseRoute]) -> None:
-        self.app, self.answers, self.endpoints, self.routes = app, answers, endpoints, routes
+    def __init__(
+        self,
+        app: ASGIApp,
+        answers: Answers,
+        endpoints: dict[str, ASGIApp],
+        routes: list[BaseRoute],
+        past: Past | None,
+    ) -> None:
+        self.app, self.answers, self.endpoints, self.routes, self.past = app, answers, endpoints, routes, past
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, and the answer back."""
@@ -141,31 +158,43 @@ class Frame:
         head = scope["method"] == "HEAD"
         started = False
 
-        async def send_framed(message: Message) -> None:
+        async def send_on(message: Message) -> None:
             nonlocal started
+            started = True
+            await send(message)
+
+        async def send_framed(message: Message) -> None:
             if message["type"] == HELD_MESSAGE:
-                started = True
-                await self.answers.hold_and_send(message, monotonic() - arrived, scope, send)
+                await self.answers.hold_and_send(message, monotonic() - arrived, scope, send_on)
                 return
             if message["type"] == "http.response.start":
-                started = True
                 message["headers"] = [*message["headers"], *self.answers.headers]
             elif head:
                 message = {**message, "body": b""}
-            await send(message)
+            await send_on(message)
 
         if scope["method"] == "OPTIONS":
             await self._options(scope)(scope, receive, send_framed)
             return
-        asked = {**scope, "method": "GET", "head": True} if head else scope
         try:
-            await self.endpoints.get(scope["path"], self.app)(asked, receive, send_framed)
-        except Exception:
-            log.exception("%s %s", scope["method"], scope["path"])
+            await self._answer(scope, receive, send_framed, send_on)
+        except Exception as error:
+            failure = _failure(scope, error)
             if started:
                 raise
-            failure = problem(500, "about:blank", "Internal Server Error", "The fault is ours; it is in the log.")
             await failure(scope, receive, send_framed)
+
+    async def _answer(self, scope: Scope, receive: Receive, send_framed: Send, send: Send) -> None:
+        name, query_string = asked_release(scope["query_string"])
+        scope = {**scope, "query_string": query_string}
+        if name is not None and self.past is not None:
+            async with self.past.application(name) as older:
+                if older is not None:
+                    await older(scope, receive, send)  # has a frame of its own
+                    return
+        if scope["method"] == "HEAD":
+            scope |= {"method": "GET", "head": True}
+        await self.endpoints.get(scope["path"], self.app)(scope, receive, send_framed)
 
     def _options(self, scope: Scope) -> Response:
         """Answer OPTIONS, and the question that a browser asks before a request to another origin."""
@@ -198,10 +227,17 @@ def _cited(release: Release) -> tuple[bytes, bytes]:
     """Return the header that tells how to cite an answer (RFC 8288): its licence, its release, and what that holds."""
     links = (
         (names.LICENSE, "license"),
-        (f"{names.BASE}data/{release.name}", names.PREFIXES["dcterms"] + "isPartOf"),
+        (names.DATA + release.name, names.PREFIXES["dcterms"] + "isPartOf"),
         (names.DESCRIPTION, "describedby"),
     )
     return b"link", ", ".join(f'<{target}>; rel="{relation}"' for target, relation in links).encode()
+
+
+def _failure(scope: Scope, error: Exception) -> Response:
+    if isinstance(error, ItukgError):
+        return problem_of(error)
+    log.error("%s %s", scope["method"], scope["path"], exc_info=error)
+    return problem(500, "about:blank", "Internal Server Error", "The fault is ours; it is in the log.")
 
 
 async def _answer_error(request: Request, error: Exception) -> Response:

@@ -2,24 +2,29 @@
 
 import asyncio
 import logging
+import re
 from dataclasses import dataclass, field
 from functools import cache
 from time import time
 
-from anyio import CapacityLimiter
+from anyio import CancelScope, CapacityLimiter
 from fastapi import Request
 from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from itukg.errors import ItukgError, MemoryLimit, NotReady, Quota, StoreUnavailable, TimeLimit
+from itukg.errors import BadRequest, ItukgError, MemoryLimit, NotFound, NotReady, Quota, StoreUnavailable, TimeLimit
 from itukg.formats import JSONLD, Format, choose, in_profile, labels_wanted
-from itukg.release import Release
+from itukg.release import Release, known
 from itukg.settings import Settings
 from itukg.store import Store, open_store
 from itukg.web.answers import Cache, accepted
 
+LATEST = "latest"
+"""What the served release goes by, besides its own name."""
+_HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
+"""Names and numbers of hosts that stand in an IRI, and in each syntax of it, as they are."""
 AGAIN = 2.0
 """Seconds between two looks whether a server elsewhere holds the release."""
 
@@ -113,6 +118,8 @@ class Service:
     release: Release
     _store: Store | None = None
     _missing: str = ""
+    releases: list[Release] = field(init=False)
+    """The releases that stood there at the start, in the order in which they were built."""
     cache: Cache = field(init=False)
     quotas: Quotas = field(init=False)
     counts: Counts = field(default_factory=Counts)
@@ -121,6 +128,8 @@ class Service:
 
     def __post_init__(self) -> None:
         """Make what the settings describe."""
+        kept = {release.name: release for release in known(self.release.home)}
+        self.releases = list((kept | {self.release.name: self.release}).values())
         self.cache = Cache(self.settings.cache)
         self.quotas = Quotas(self.settings)
         Gauge("itukg_cache_bytes", "Bytes of answers held.", registry=self.counts.registry).set_function(
@@ -137,11 +146,28 @@ class Service:
             )
         return self._store
 
+    def named(self, name: str) -> Release:
+        """Return the release of this name; `latest` is the served one. Raises NotFound, naming those there are."""
+        for release in self.releases:
+            if name == release.name or (name == LATEST and release is self.release):
+                return release
+        raise NotFound(
+            f'No release "{name}"; known: {", ".join((LATEST, *(r.name for r in reversed(self.releases))))}.'
+        )
+
+    def of(self, release: Release) -> "Service":
+        """Return the service of another release: with fewer processes and a smaller cache, under the same quotas."""
+        smaller = {"workers": 1, "slow": 1, "cache": self.settings.cache // 8}
+        service = Service(self.settings.model_copy(update=smaller), release)
+        service.releases, service.quotas, service.counts = self.releases, self.quotas, self.counts
+        return service
+
     async def load(self) -> None:
         """Load the release into a store, beside the event loop; wait for a server elsewhere until it holds it."""
         while self._store is None:
             try:
-                self._store = await open_store(self.release.dataset, self.settings)
+                with CancelScope(shield=True):  # what is half open could not be closed
+                    self._store = await open_store(self.release.dataset, self.settings)
             except StoreUnavailable as error:
                 if str(error) != self._missing:
                     log.warning("%s", error)
@@ -174,3 +200,18 @@ def wanted_graph(request: Request, offers: tuple[Format, ...], suffix: str | Non
     if profile or frame:
         offers = (JSONLD,)
     return in_profile(wanted(request, offers, suffix), accepted(request.scope), profile, frame)
+
+
+def address(request: Request) -> str:
+    """Return where the service is reached, by what the client asked for. Raises BadRequest where Host names no host."""
+    host = request.headers.get("host", "")
+    if not _HOST.fullmatch(host):
+        raise BadRequest("The Host header names no host; send the name and port that the service is reached by.")
+    return f"{request.scope['scheme']}://{host}{request.scope.get('root_path', '')}"
+
+
+def known_suffix(path: str, suffix: str, offers: tuple[Format, ...]) -> str | None:
+    """Return the name of the syntax that a suffix asks for, if any. Raises NotFound, naming those there are."""
+    if suffix and suffix not in [offer.suffix for offer in offers]:
+        raise NotFound(f"No {path}{suffix}; known suffixes: {', '.join(offer.suffix for offer in offers)}.")
+    return suffix.removeprefix(".") or None
