@@ -23,6 +23,7 @@ from rdflib import RDF, RDFS, SH, Graph, URIRef
 from rdflib import Literal as RdfLiteral
 from rdflib.compare import to_canonical_graph
 from rdflib.namespace import OWL
+from rdflib.term import Node
 from test_resources import get, path_of
 from test_sparql import graph_of, problem_of
 
@@ -158,19 +159,23 @@ def ours(graph: Graph) -> set[str]:
     return {str(quad.triple) for quad in ox.parse(text, format=ox.RdfFormat.N_TRIPLES)}
 
 
-def check(client: httpx2.Client, iri: str, merged: Merged, validator: Draft202012Validator) -> None:
-    """All that must hold of one thing."""
-    said = {str(triple) for triple in merged.description(iri)}
+def check(client: httpx2.Client, iri: str, merged: Merged, validator: Draft202012Validator) -> dict[str, Any]:
+    """All that must hold of one thing; returns its JSON-LD."""
+    said = rdflib_of(merged.description(iri))
     assert said
     path = address(iri)
     for syntax in RDF_SYNTAXES:
-        assert ours(graph_of(get(client, path, syntax.media_type))) == said, (iri, syntax.name)
-    document = get(client, path).json()
-    assert ours(graph_of_jsonld(document)) == said, iri
+        assert set(graph_of(get(client, path, syntax.media_type))) == said, (iri, syntax.name)
+    document: dict[str, Any] = get(client, path).json()
+    assert set(graph_of_jsonld(document)) == said, iri
     validator.validate(document)
-    assert {to_set(document)} <= {to_set(order(document))}, iri
-    recompacted = pyld.compact(expand(document), names.CONTEXT, {"documentLoader": load})
-    assert sets(recompacted) == sets(document), iri
+    assert json.dumps(document) == json.dumps(order(document)), iri
+    return document
+
+
+def rdflib_of(triples: set[ox.Triple]) -> set[tuple[Node, Node, Node]]:
+    """The same triples as rdflib has them."""
+    return set(Graph().parse(data="".join(f"{triple} .\n" for triple in triples), format="nt"))
 
 
 def graph_of_jsonld(document: object) -> Graph:
@@ -180,10 +185,6 @@ def graph_of_jsonld(document: object) -> Graph:
         document = document | load(names.CONTEXT)["document"]
     with warnings.catch_warnings(category=DeprecationWarning, action="ignore"):  # rdflib's, of itself
         return Graph().parse(data=json.dumps(document), format="json-ld")
-
-
-def to_set(value: object) -> str:
-    return json.dumps(value)
 
 
 def order(value: Any) -> Any:
@@ -225,7 +226,9 @@ def test_things_of_each_class_say_the_same_in_every_syntax(
     chosen = sampled(merged)
     assert len(chosen) > SAMPLE + 20
     for iri in chosen:
-        check(client, iri, merged, validators["thing"])
+        document = check(client, iri, merged, validators["thing"])
+        again = pyld.compact(expand(document), names.CONTEXT, {"documentLoader": load})
+        assert sets(again) == sets(document), iri
 
 
 @pytest.mark.slow
@@ -347,7 +350,7 @@ def test_a_frame_lays_out_one_root_object_by_its_schema(
         document = reply.json()
         assert (document["@context"], document["id"]) == (names.CONTEXT, iri)
         validators[name].validate(document)
-        assert to_set(order(document)) == to_set(document)
+        assert json.dumps(order(document)) == json.dumps(document)
         assert document == get(client, path_of(iri), reply.headers["content-type"]).json()
         assert len(graph_of_jsonld(document)) > 5
 
@@ -448,8 +451,11 @@ def test_a_property_is_an_array_unless_it_is_functional(client: TestClient) -> N
     checked = 0
     for name, term in jsonld.vocabulary().terms.items():
         given = terms[term.name]
-        if term.name[0].isupper() or (
-            name.startswith(names.ITU) and (URIRef(name), RDF.type, URIRef(names.ITU + "Basis")) in ontology
+        of_lists = name.startswith("https://www.w3.org/ns/activitystreams#")
+        if (
+            of_lists
+            or term.name[0].isupper()
+            or (name.startswith(names.ITU) and (URIRef(name), RDF.type, URIRef(names.ITU + "Basis")) in ontology)
         ):
             continue
         containers = given.get("@container", []) if isinstance(given, dict) else []

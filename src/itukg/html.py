@@ -46,5 +46,5 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(link=local_link, short=names.shorten)
+    environment.filters.update(address=address, link=local_link, short=names.shorten)
     return environment

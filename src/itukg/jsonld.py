@@ -157,6 +157,8 @@ def vocabulary() -> _Words:
         entry = {"@id": given} if isinstance(given, str) else given
         containers = entry.get("@container", [])
         containers = [containers] if isinstance(containers, str) else containers
+        if "@list" in containers:  # no list comes out of triples
+            continue
         kind = entry.get("@type")
         term = Term(key, kind and expand(kind), "@language" in containers, "@set" in containers)
         (reverse if "@reverse" in entry else terms)[
@@ -188,22 +190,22 @@ def _compact_node(node: Json) -> Json:
     out: Json = {}
     for key, value in node.items():
         if key == "@id":
-            out["id"] = _short(value)
+            out["id"] = short(value)
         elif key == "@type":
-            types = sorted({_word(iri) for iri in value})
+            types = sorted({word(iri) for iri in value})
             out["type"] = types[0] if len(types) == 1 else types
         elif key == "@included":
             out[known.keywords[key]] = sorted(map(_compact_node, value), key=natural)
         elif key == "@reverse":
             for predicate, subjects in value.items():
                 if predicate in known.reverse:
-                    links = [_compact_node(each) if len(each) > 1 else _short(each["@id"]) for each in subjects]
+                    links = [_compact_node(each) if len(each) > 1 else short(each["@id"]) for each in subjects]
                     out[known.reverse[predicate].name] = sorted(links, key=natural)
                 else:
                     term = known.terms.get(predicate)
                     kind = "@id" if term and term.type else None
                     links = [_compact_value(each, kind) for each in subjects]
-                    key_word = term.name if term else _short(predicate)
+                    key_word = term.name if term else short(predicate)
                     out.setdefault(known.keywords[key], {})[key_word] = sorted(links, key=natural)
         else:
             _compact_values(key, value, out)
@@ -235,7 +237,7 @@ def _compact_values(predicate: str, values: list[Json], out: Json) -> None:
             found = sorted((_compact_value(value, term.type) for value in said), key=natural)
             out[term.name] = _single(found, always_list=term.is_set)
     if rest := [value for value in values if not (term and term.takes(value))]:
-        out[_short(predicate)] = _single(sorted((_compact_value(value, None) for value in rest), key=natural))
+        out[short(predicate)] = _single(sorted((_compact_value(value, None) for value in rest), key=natural))
 
 
 def _single(values: list[Any], *, always_list: bool = False) -> Any:
@@ -245,20 +247,20 @@ def _single(values: list[Any], *, always_list: bool = False) -> Any:
 def _compact_value(value: Json, coerced: str | None) -> Any:
     if "@value" not in value:
         if coerced == "@vocab":
-            return _word(value["@id"])
-        return _short(value["@id"]) if coerced == "@id" else {"id": _short(value["@id"])}
+            return word(value["@id"])
+        return short(value["@id"]) if coerced == "@id" else {"id": short(value["@id"])}
     if value.keys() == {"@value"} or coerced:
         return value["@value"]
-    kind = {"type": _word(value["@type"])} if "@type" in value else {}
+    kind = {"type": word(value["@type"])} if "@type" in value else {}
     return kind | {key: part for key, part in value.items() if key != "@type"}
 
 
-def _word(iri: str) -> str:
+def word(iri: str) -> str:
     """Return an IRI as a word of the vocabulary, or shortened."""
-    return vocabulary().words.get(iri) or _short(iri)
+    return vocabulary().words.get(iri) or short(iri)
 
 
-def _short(iri: str) -> str:
+def short(iri: str) -> str:
     """Return an IRI with a prefix of the context, where it has one."""
     for prefix, namespace in vocabulary().prefixes:
         if iri.startswith(namespace) and iri != namespace:

@@ -75,8 +75,25 @@ def _framed(*required: str) -> Json:
     return root | {"required": ["@context", "id", "type", *required], "$defs": {"node": node}}
 
 
+def _list() -> Json:
+    """Return the schema of a page of a list, or of what a search found."""
+    item = _node(_IRI, {"highlight": {"type": "string", "minLength": 1}})
+    keys = ("@context", "id", "type", "title", "totalItems", "first", "prev", "next", "last", "items")
+    properties = {
+        **dict.fromkeys(keys, _IRI),
+        "@context": {"const": names.CONTEXT},
+        "type": {"const": "OrderedCollectionPage"},
+        "title": {"type": "object"},
+        "totalItems": {"type": "integer", "minimum": 0},
+        "items": {"type": "array", "items": item},
+    }
+    required = [key for key in keys if key not in ("prev", "next")]
+    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+
+
 SCHEMAS: dict[str, Callable[[], Json]] = {
     "thing": _thing,
+    "list": _list,
     "plan-tree": partial(_framed, "label", "things"),
     "results-chain": partial(_framed, "label"),
     "linkages": partial(_framed, "linkages"),

@@ -51,10 +51,15 @@ async def describe(store: Store, iri: str, syntax: Format) -> bytes:
     return write_graph(found, syntax)
 
 
+async def is_told(store: Store, iri: str) -> bool:
+    """Tell whether the merged graph says anything of `iri`."""
+    return bool(await rows(store, f"SELECT ?p WHERE {{ <{iri}> ?p ?o }} LIMIT 1"))
+
+
 async def description(store: Store, iri: str) -> list[ox.Triple]:
     """Return the triples of the description of `iri`. Raises NotFound where there are none, and Gone for what is retired."""
     found: list[ox.Triple] = []
-    if _is_iri(iri):
+    if is_iri(iri):
         found = await triples(store, _construct(iri)) or await triples(store, _beside(iri))
     if not found:
         raise NotFound(f'Nothing is known of <{iri}>. Plans are listed at /id; codes are as printed ("output/2.1").')
@@ -79,7 +84,8 @@ def _check_retired(iri: str, found: list[ox.Triple]) -> None:
         raise Gone(iri, sorted(successors))
 
 
-def _is_iri(text: str) -> bool:
+def is_iri(text: str) -> bool:
+    """Tell whether `text` may stand in a query as an IRI."""
     try:  # the parser is stricter than NamedNode
         list(ox.parse(f"<{text}> a <{names.ONTOLOGY}> .".encode(), format=ox.RdfFormat.TURTLE))
     except (SyntaxError, ValueError):
@@ -132,7 +138,7 @@ def frame_query(name: str) -> SavedQuery:
 
 async def _framed(store: Store, iri: str, name: str) -> list[Json]:
     query = frame_query(name)
-    found = await triples(store, query.bound(root=iri)) if _is_iri(iri) else []
+    found = await triples(store, query.bound(root=iri)) if is_iri(iri) else []
     if not found:
         await description(store, iri)
         raise BadRequest(f'The frame "{name}" is for {query.summary}, and <{iri}> is none.')

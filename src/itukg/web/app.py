@@ -17,7 +17,7 @@ from itukg import __version__, names
 from itukg.errors import ItukgError
 from itukg.release import Release
 from itukg.settings import Settings
-from itukg.web import description, pages, releases, reports, resources, sparql
+from itukg.web import description, pages, releases, reports, resources, search, sparql
 from itukg.web.answers import HELD_MESSAGE, Held, distinguished, http_date, problem, problem_of
 from itukg.web.past import Past, asked_release
 from itukg.web.service import Service
@@ -70,7 +70,7 @@ def _application(service: Service, past: Past | None = None, **given: Any) -> Fa
         redoc_url=None,
         **given,
     )
-    routers = (pages.router, description.router, resources.router, reports.router, releases.router)
+    routers = (pages.router, description.router, resources.router, search.router, reports.router, releases.router)
     app.state.routes = [*app.routes, *(route for router in routers for route in router.routes)]
     for router in routers:
         app.include_router(router)

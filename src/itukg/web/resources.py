@@ -10,21 +10,45 @@ from itukg.errors import BadRequest, Gone, NotFound
 from itukg.formats import GRAPH_FORMATS, JSONLD, THING_FORMATS, split_suffix, write_graph, write_json
 from itukg.html import address as address_of
 from itukg.jsonld import context, frames
+from itukg.lists import LIST_FORMATS, known, select, selection
 from itukg.schemas import SCHEMAS, schema
 from itukg.store import triples
-from itukg.things import describe
+from itukg.things import describe, is_told
+from itukg.web import listing
 from itukg.web.answers import Kept
-from itukg.web.service import service_of, wanted_graph
+from itukg.web.service import known_suffix, service_of, wanted, wanted_graph
 
 router = APIRouter()
 
 SCHEMA = "application/schema+json"
 
 
+@router.get("/id", response_class=Response)
+@router.get("/id{suffix}", response_class=Response, include_in_schema=False)
+async def things(request: Request, suffix: str = "") -> Response:
+    """Return a list of things that fit the filters; without any, of the plans."""
+    return await _list(request, "", known_suffix("/id", suffix, LIST_FORMATS))
+
+
 @router.get("/id/{path:path}", response_class=Response)
 async def thing(request: Request, path: str) -> Response:
-    """Return a thing with its links, both ways, and their evidence, as JSON-LD, HTML, Turtle, N-Triples or RDF/XML."""
-    return await _thing(request, names.THINGS, path)
+    """Return a thing with its links, both ways, and their evidence; of a path that is no thing, the list of those below it.
+
+    A thing comes as JSON-LD, HTML, Turtle, N-Triples or RDF/XML, a list as JSON-LD, HTML, CSV or XLSX.
+    """
+    store = service_of(request).store
+    folder, suffix = split_suffix(path, LIST_FORMATS)
+    folders = (await known(store)).folders
+    if folder in folders and not await is_told(store, names.THINGS + folder):
+        return await _list(request, folder, suffix)
+    try:
+        return await _thing(request, names.THINGS, path)
+    except NotFound as error:
+        above = path.rpartition("/")[0]
+        below = sorted(each.removeprefix(f"{above}/") for each in folders if each.rpartition("/")[0] == above)
+        if not above or not below:
+            raise
+        raise NotFound(f"{error} Lists below /id/{above}: {', '.join(below)}.") from None
 
 
 @router.get("/sdg/{path:path}", response_class=Response)
@@ -82,6 +106,19 @@ async def json_schema(name: str) -> Response:
 async def _thing(request: Request, namespace: str, path: str) -> Response:
     path, suffix = split_suffix(path, THING_FORMATS)
     return await _described(request, namespace + path, suffix)
+
+
+async def _list(request: Request, folder: str, suffix: str | None) -> Response:
+    store = service_of(request).store
+    syntax = wanted(request, LIST_FORMATS, suffix)
+    given = listing.parameters(request, suffix)
+    chosen = await selection(store, given, folder)
+    title = f"Things below /id/{folder}" if folder else "Things"
+    if not chosen and not folder:
+        chosen, title = await selection(store, {**given, "class": names.ITU + "Plan"}), "Plans"
+    path = f"/id/{folder}" if folder else "/id"
+    items, about = await select(store, chosen), await known(store)
+    return listing.answer(request, items, syntax, about, title=title, path=path, given=given)
 
 
 async def _described(request: Request, iri: str, suffix: str | None) -> Response:
