@@ -11,6 +11,7 @@ from functools import cache, partial
 from itertools import pairwise
 from typing import Any
 from urllib.parse import unquote
+from weakref import WeakKeyDictionary
 
 import pyoxigraph as ox
 
@@ -95,19 +96,19 @@ def is_iri(text: str) -> bool:
 
 def _construct(iri: str) -> str:
     # Filters and not VALUES: the engine joins those by reading every triple once.
-    def links(number: str) -> str:
-        return f"""{{ SELECT ?l WHERE {{ ?n ?l <{iri}>
-      FILTER(isIRI(?n) && ?l NOT IN (itu:subject, itu:predicate))
-      FILTER NOT EXISTS {{ ?l owl:inverseOf|^owl:inverseOf ?inverse }} }} GROUP BY ?l HAVING(COUNT(*) {number} {NEAR}) }}"""
+    def links(name: str, number: str) -> str:
+        return f"""{{ SELECT {name} WHERE {{ ?n {name} <{iri}>
+      FILTER(isIRI(?n) && {name} NOT IN (itu:subject, itu:predicate))
+      FILTER NOT EXISTS {{ {name} owl:inverseOf|^owl:inverseOf ?inverse }} }} GROUP BY {name} HAVING(COUNT(*) {number} {NEAR}) }}"""
 
-    few, many = links("<="), links(">")
+    few, many = links("?l", "<="), links("?l", ">")
     listed = f'IRI(CONCAT("{names.BASE}id?to=", ENCODE_FOR_URI(STR(<{iri}>)), "&by=", ENCODE_FOR_URI(STR(?l))))'
     return f"""{names.PROLOGUE}
 CONSTRUCT {{ ?s ?p ?o }} WHERE {{
   {{ <{iri}> ?p ?o BIND(<{iri}> AS ?s) {_STATED} }}
   UNION {{ <{iri}> ?l ?b FILTER(isBlank(?b)) ?b ({NESTED})* ?s FILTER(isBlank(?s)) ?s ?p ?o }}
   UNION {{ ?s itu:subject <{iri}> ; ?p ?o {_STATED} }}
-  UNION {{ {few} ?s ?l <{iri}> FILTER(isIRI(?s)) BIND(?l AS ?p) BIND(<{iri}> AS ?o) }}
+  UNION {{ {links("?p", "<=")} {{ ?s ?p <{iri}> BIND(<{iri}> AS ?o) }} FILTER(isIRI(?s)) }}
   UNION {{ {few} FILTER(?l = itu:object) ?s ?l <{iri}> ; ?p ?o FILTER(?p NOT IN (itu:object, itu:printedForm)) {_STATED} }}
   UNION {{ {many} BIND(<{iri}> AS ?s) BIND(rdfs:seeAlso AS ?p) BIND({listed} AS ?o) }}
   UNION {{ <{iri}> ?l ?s FILTER(?l != rdf:type) {_CALLED} }}
@@ -148,12 +149,19 @@ async def _framed(store: Store, iri: str, name: str) -> list[Json]:
 # --- for people ---
 
 
+_words: WeakKeyDictionary[Store, dict[str, str]] = WeakKeyDictionary()
+
+
+async def _terms(store: Store) -> dict[str, str]:
+    """Return what the terms of the ontology are called, asked of a store once."""
+    if store not in _words:
+        query = f"SELECT ?term ?label WHERE {{ GRAPH <{names.graph('ontology')}> {{ ?term <{_RDFS}label> ?label }} }}"
+        _words[store] = {row["term"].value: row["label"].value for row in await rows(store, query)}
+    return _words[store]
+
+
 async def _page(store: Store, iri: str, tree: Json) -> bytes:
-    words = await rows(
-        store,
-        f"{names.PROLOGUE} SELECT ?term ?label WHERE {{ GRAPH <{names.graph('ontology')}> {{ ?term rdfs:label ?label }} }}",
-    )
-    page = _Page(iri, tree, {row["term"].value: row["label"].value for row in words})
+    page = _Page(iri, tree, await _terms(store))
     lists = [value["@id"] for value in tree.get(_RDFS + "seeAlso", ()) if page.is_list(value.get("@id", ""))]
     return render(
         "thing.html",
