@@ -156,6 +156,8 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     gone = f'\n<{names.THINGS}wsis/gone> a <urn:test:Thing> ; <{names.PREFIXES["rdfs"]}label> "Gone"@en .\n'
     data.write_text(text + gone)
     older = build(Corpus(root), root / "home")
+    (older.path / "built").write_text("2026-01-01T00:00:00Z\n")  # not in the same second
+    older = Release(older.path)
     [label] = re.findall(r'<wsis/C1> a itu:ActionLine ;[^.]*?rdfs:label "([^"]+)"@en', text)
     new = f'\n<{ADDED}> a <urn:test:Thing> ; <{names.PREFIXES["rdfs"]}label> "New & <b>bold</b>"@en .\n'
     data.write_text(text.replace(f'"{label}"', f'"{label}, reworded"', 1) + new)

@@ -306,4 +306,6 @@ def test_crawlers_are_kept_out_of_addresses_without_end(client: TestClient) -> N
         "Disallow: /sparql?",
         "Disallow: /matrix?",
         "Disallow: /conformance?",
+        "Disallow: /data/*/diff/",
+        "Disallow: /*?release=",
     ]

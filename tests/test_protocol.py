@@ -59,6 +59,7 @@ def routes(client: TestClient) -> list[str]:
         "{release}": "latest",
         "{profile}": "structure",
         "{older}": "latest",
+        "{version}": "0.1.0",
     }
     paths = {
         "/sdg/{path}": "/sdg/9.c",

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -20,6 +21,7 @@ from test_sparql import problem_of
 from itukg import names
 from itukg.corpus import Corpus, canonical_hash
 from itukg.dumps import DUMPS
+from itukg.formats import GRAPH_FORMATS, Format
 from itukg.release import Release, build
 from itukg.settings import Settings
 from itukg.web.app import create_app
@@ -111,6 +113,35 @@ def test_latest_is_the_served_release_and_says_which(pair: Pair) -> None:
     assert reply.headers["content-location"] == f"/data/{pair.newer.name}/links.csv"
     assert reply.headers["cache-control"] == "no-cache"
     assert reply.content == pair.client.get(f"/data/{pair.newer.name}/links.csv").content
+
+
+@pytest.mark.parametrize("name", ["itukg.nq", "itukg.trig.gz", "links.csv", "manifest.json"])
+def test_a_file_has_the_date_of_its_release_and_names_it(pair: Pair, name: str) -> None:
+    for release in (pair.older, pair.newer):
+        for _ in range(3):  # from the router, and from memory
+            headers = pair.client.get(f"/data/{release.name}/{name}").headers
+            date = parsedate_to_datetime(headers["last-modified"]).strftime("%Y-%m-%dT%H:%M:%SZ")
+            assert date == release.built
+            assert f"<{names.DATA}{release.name}>" in headers["link"]
+            assert headers.get_list("last-modified") == [headers["last-modified"]]
+    assert pair.older.built < pair.newer.built
+
+
+@pytest.mark.parametrize("syntax", GRAPH_FORMATS[:4], ids=lambda syntax: syntax.name)
+def test_a_release_is_described_as_rdf_at_its_iri(pair: Pair, syntax: Format) -> None:
+    at = f"/data/{pair.newer.name}"
+    replies = [pair.client.get(at, headers={"accept": syntax.media_type}), pair.client.get(at + syntax.suffix)]
+    assert replies[0].content == replies[1].content
+    if syntax.name != "jsonld":
+        found = rdflib.Graph().parse(data=replies[0].content, format=syntax.media_type)
+        release = rdflib.URIRef(names.DATA + pair.newer.name)
+        assert (
+            str(found.value(release, rdflib.URIRef(names.expand("dcat:previousVersion"))))
+            == names.DATA + pair.older.name
+        )
+        assert len(list(found.objects(release, rdflib.URIRef(names.expand("dcat:distribution"))))) == 7
+    whole = pair.client.get("/data", headers={"accept": syntax.media_type}).content
+    assert whole == pair.client.get("/catalog", headers={"accept": syntax.media_type}).content
 
 
 def test_what_the_store_loads_is_not_for_download(pair: Pair) -> None:
@@ -319,12 +350,12 @@ def test_no_more_older_releases_are_open_than_may_be(pair: Pair, tmp_path: Path)
     with serving_three(pair, tmp_path, older=1) as client:
         wait_until_ready(client)
         alone = len(processes(os.getpid()))
-        for name in (pair.older.name, "0123456789abcdef") * 2:
+        label(client, release=pair.older.name)
+        with_one = len(processes(os.getpid()))
+        assert with_one > alone
+        for name in ("0123456789abcdef", pair.older.name, "0123456789abcdef"):
             label(client, release=name)
-            with_one = len(processes(os.getpid()))
-            assert with_one > alone
-        label(client, release="0123456789abcdef")
-        assert len(processes(os.getpid())) == with_one
+            eventually(lambda: len(processes(os.getpid())) == with_one, "more than one is open")
         reply = client.get("/id/wsis/C1?release=0123456789abcdef")
         assert reply.headers["last-modified"] == "Mon, 01 Jan 2001 00:00:00 GMT"
     assert len(processes(os.getpid())) < alone

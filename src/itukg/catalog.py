@@ -97,7 +97,7 @@ def catalog(releases: Sequence[Release], served: Release, provenance: Iterable[o
         ),
     ]
     for release, before in zip(releases, [None, *releases], strict=False):
-        triples += _version(release, before, at)
+        triples += version(release, before, at)
     made = {quad.subject.value for quad in provenance if isinstance(quad.subject, ox.NamedNode)}
     graphs = sorted(iri for iri in made if iri.startswith(names.GRAPHS))
     triples += triples_of(current, {"dcterms:hasPart": graphs})
@@ -106,11 +106,12 @@ def catalog(releases: Sequence[Release], served: Release, provenance: Iterable[o
     return list(dict.fromkeys([*triples, *provenance]))
 
 
-def _version(release: Release, before: Release | None, at: str) -> Iterable[ox.Triple]:
-    version, files = names.DATA + release.name, distributions(release)
+def version(release: Release, before: Release | None, at: str) -> Iterable[ox.Triple]:
+    """Return what is said of a release, and of `before`, the one built before it, as its previous version."""
+    iri, files = names.DATA + release.name, distributions(release)
     earlier = names.DATA + before.name if before else ()
     yield from triples_of(
-        version,
+        iri,
         {
             "a": ("dcat:Dataset", "prov:Entity"),
             "dcterms:title": literal(f"{TITLE}, release {release.name}", "en"),
@@ -123,11 +124,11 @@ def _version(release: Release, before: Release | None, at: str) -> Iterable[ox.T
             "dcterms:license": names.LICENSE,
             "dcterms:publisher": _PUBLISHER,
             "dcat:landingPage": f"{at}/data/{release.name}",
-            "prov:wasGeneratedBy": f"{version}#build",
-            "dcat:distribution": [f"{version}/{file.name}" for file in files],
+            "prov:wasGeneratedBy": f"{iri}#build",
+            "dcat:distribution": [f"{iri}/{file.name}" for file in files],
         },
     )
-    yield from triples_of(f"{version}#build", {"a": "prov:Activity", "prov:endedAtTime": _time(release.built)})
+    yield from triples_of(f"{iri}#build", {"a": "prov:Activity", "prov:endedAtTime": _time(release.built)})
     for file in files:
         facts: Facts = {
             "a": "dcat:Distribution",
@@ -140,7 +141,7 @@ def _version(release: Release, before: Release | None, at: str) -> Iterable[ox.T
             "spdx:checksum": sum_iri(file.sha256),
             "dcterms:license": names.LICENSE,
         }
-        yield from triples_of(f"{version}/{file.name}", facts)
+        yield from triples_of(f"{iri}/{file.name}", facts)
         yield from checksum(file.sha256)
 
 

@@ -17,14 +17,11 @@ def local_link(iri: str) -> str:
     """Return the path under which a deployment answers for `iri`, or the IRI itself where it is not ours."""
     if iri.startswith(names.SDG) and "#" not in iri:
         return "/sdg/" + quote(iri.removeprefix(names.SDG), _PATH)
-    if not iri.startswith(names.BASE):
-        return iri if iri.startswith(("http://", "https://")) else ""
-    path = iri.removeprefix(names.BASE)
-    if path.startswith(("id/", "id?")):
-        return f"/{quote(path, _PATH)}"
-    if path.split("#")[0] in ("ontology", "shapes") or path.startswith(("context/", "frames/", "schemas/")):
-        return f"/{path.split('#')[0]}"
-    return f"/resource?iri={quote(iri, '')}"
+    if iri.startswith((names.GRAPHS, names.RELEASES)):
+        return f"/resource?iri={quote(iri, '')}"
+    if iri.startswith(names.BASE):
+        return "/" + quote(iri.removeprefix(names.BASE), _PATH)
+    return iri if iri.startswith(("http://", "https://")) else ""
 
 
 def address(iri: str) -> str:
@@ -33,7 +30,7 @@ def address(iri: str) -> str:
     return path if path.startswith(("/id/", "/sdg/")) else f"/resource?iri={quote(iri, '')}"
 
 
-_PATH = "/?=&%:@!$'()*+,;~"
+_PATH = "/#?=&%:@!$'()*+,;~"
 """Characters of a path and its query that stand for themselves, besides those that always do."""
 
 

@@ -4,7 +4,7 @@ import asyncio
 import gzip
 import hashlib
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from functools import lru_cache, partial
@@ -20,6 +20,7 @@ from itukg import names
 from itukg.dumps import File
 from itukg.errors import ItukgError, NotAllowed
 from itukg.formats import write_json
+from itukg.release import Release
 
 PROBLEM = "application/problem+json"
 Header = tuple[bytes, bytes]
@@ -30,7 +31,8 @@ REVALIDATE = b"no-cache"
 IMMUTABLE = b"public, max-age=31536000, immutable"
 """Cache-Control of what stands under a release's own name."""
 HELD_MESSAGE = "itukg.held"
-"""Type of the message by which a route hands a `held` answer to the frame, which holds it and sends it."""
+"""Type of the message by which a route hands a `held` answer to the frame, which holds it, under further `keys` too,
+and sends it; `release` names the one that it is of, where that is not the served one."""
 
 _DISTINGUISHED = frozenset((b"accept", b"accept-encoding", b"host"))
 _PACKED = ("application/gzip", "application/pdf", "application/vnd.openxmlformats-officedocument", "image/png")
@@ -44,11 +46,15 @@ _PIECE = 1 << 18
 
 @dataclass(frozen=True)
 class Held:
-    """An answer in full, as it is sent: the same bytes for whoever asks for the same."""
+    """An answer in full, as it is sent: the same bytes for whoever asks for the same.
+
+    `frame` are the headers that every answer of its release has, Last-Modified among them.
+    """
 
     etag: bytes
     headers: list[Header]
     body: bytes
+    frame: Sequence[Header] = field(default=(), kw_only=True)
 
     @classmethod
     async def of(cls, body: bytes, media_type: str, headers: Iterable[Header], *, zipped: bool) -> "Held":
@@ -66,18 +72,15 @@ class Held:
         """Return about how many bytes this takes."""
         return len(self.body) + 1000
 
-    async def send(self, scope: Scope, framed: Sequence[Header], send: Send) -> int:
-        """Answer a request, and return the status: 200, or 304 to a client that has it already.
-
-        `framed` are the headers that every answer of the release has, its Last-Modified among them.
-        """
+    async def send(self, scope: Scope, send: Send) -> int:
+        """Answer a request, and return the status: 200, or 304 to a client that has it already."""
         headers = scope["headers"]
-        if any(name in _CONDITIONS for name, _ in headers) and self._is_known(dict(headers), dict(framed)):
+        if any(name in _CONDITIONS for name, _ in headers) and self._is_known(dict(headers)):
             kept = [header for header in self.headers if header[0] not in _OF_THE_BODY]
-            await send({"type": "http.response.start", "status": 304, "headers": [*kept, *framed]})
+            await send({"type": "http.response.start", "status": 304, "headers": [*kept, *self.frame]})
             await send({"type": "http.response.body"})
             return 304
-        await send({"type": "http.response.start", "status": 200, "headers": [*self.headers, *framed]})
+        await send({"type": "http.response.start", "status": 200, "headers": [*self.headers, *self.frame]})
         if scope["method"] == "HEAD":
             await send({"type": "http.response.body"})
         else:
@@ -87,11 +90,11 @@ class Held:
     async def _send_body(self, send: Send) -> None:
         await send({"type": "http.response.body", "body": self.body})
 
-    def _is_known(self, headers: Mapping[bytes, bytes], framed: Mapping[bytes, bytes]) -> bool:
+    def _is_known(self, headers: Mapping[bytes, bytes]) -> bool:
         # RFC 9110, 13.2.2: If-Modified-Since counts only where there is no If-None-Match.
         if (tags := headers.get(b"if-none-match")) is not None:
             return any(tag.strip().removeprefix(b"W/") in (self.etag, b"*") for tag in tags.split(b","))
-        if (modified := framed.get(b"last-modified")) is None:
+        if (modified := dict(self.frame).get(b"last-modified")) is None:
             return False
         try:
             since, at = (parsedate_to_datetime(d.decode()) for d in (headers[b"if-modified-since"], modified))
@@ -128,21 +131,28 @@ class Kept(Response):
     """An answer of the release, which never changes: sent with an ETag, zipped for whoever likes that, and held ready.
 
     It must depend on nothing but method, scheme, host, path, query string, Accept and Accept-Encoding. One that
-    is `immutable` stands under a release's own name.
+    is `immutable` stands under a release's own name. `release` is given where it is of another than the served one.
     """
 
     def __init__(
-        self, content: bytes, media_type: str, headers: Mapping[str, str] | None = None, *, immutable: bool = False
+        self,
+        content: bytes,
+        media_type: str,
+        headers: Mapping[str, str] | None = None,
+        *,
+        immutable: bool = False,
+        release: Release | None = None,
     ) -> None:
         super().__init__(content, headers=headers, media_type=media_type)
         self._cached = IMMUTABLE if immutable else REVALIDATE
+        self._release = release
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
         """Hand the answer to the frame."""
         own = [header for header in self.raw_headers if header[0] not in _OF_THE_BODY]
         headers = [(b"vary", VARY), (b"cache-control", self._cached), *own]
         held = await self._held(headers, zipped=takes_gzip(accepted(scope, b"accept-encoding")))
-        await send({"type": HELD_MESSAGE, "held": held, "keys": ()})
+        await send({"type": HELD_MESSAGE, "held": held, "keys": (), "release": self._release})
 
     async def _held(self, headers: list[Header], *, zipped: bool) -> Held:
         assert isinstance(self.body, bytes) and self.media_type
@@ -152,8 +162,8 @@ class Kept(Response):
 class KeptFile(Kept):
     """A file of a release, of any size: a large or a zipped one is sent piece by piece."""
 
-    def __init__(self, file: File, headers: Mapping[str, str] | None = None, *, immutable: bool = False) -> None:
-        super().__init__(b"", file.syntax.media_type, headers, immutable=immutable)
+    def __init__(self, file: File, release: Release, headers: Mapping[str, str], *, immutable: bool) -> None:
+        super().__init__(b"", file.syntax.media_type, headers, immutable=immutable, release=release)
         self._file = file
 
     async def _held(self, headers: list[Header], *, zipped: bool) -> Held:

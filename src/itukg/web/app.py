@@ -3,6 +3,7 @@
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from http import HTTPStatus
 from time import monotonic
 from typing import Any
@@ -17,8 +18,8 @@ from itukg import __version__, names
 from itukg.errors import ItukgError
 from itukg.release import Release
 from itukg.settings import Settings
-from itukg.web import description, pages, releases, reports, resources, search, sparql
-from itukg.web.answers import HELD_MESSAGE, Held, distinguished, http_date, problem, problem_of
+from itukg.web import description, pages, releases, reports, resources, search, sparql, vocabulary
+from itukg.web.answers import HELD_MESSAGE, Header, Held, distinguished, http_date, problem, problem_of
 from itukg.web.past import Past, asked_release
 from itukg.web.service import Service
 
@@ -70,7 +71,15 @@ def _application(service: Service, past: Past | None = None, **given: Any) -> Fa
         redoc_url=None,
         **given,
     )
-    routers = (pages.router, description.router, resources.router, search.router, reports.router, releases.router)
+    routers = (
+        pages.router,
+        description.router,
+        resources.router,
+        search.router,
+        vocabulary.router,
+        reports.router,
+        releases.router,
+    )
     app.state.routes = [*app.routes, *(route for router in routers for route in router.routes)]
     for router in routers:
         app.include_router(router)
@@ -110,7 +119,7 @@ class Answers:
     def __init__(self, service: Service) -> None:
         self.headers = [*FRAME, _cited(service.release)]
         """Headers of every answer, errors included."""
-        self._framed = [*self.headers, (b"last-modified", http_date(service.release.built))]
+        self._frame = _frame(service.release)
         self._cache, self._counts = service.cache, service.counts
 
     async def sent(self, scope: Scope, send: Send) -> bool:
@@ -121,15 +130,16 @@ class Answers:
         held = self._cache.get(same)
         if held is None:
             return False
-        self._counts.answered(await held.send(scope, self._framed, send))
+        self._counts.answered(await held.send(scope, send))
         return True
 
     async def hold_and_send(self, message: Message, seconds: float, scope: Scope, send: Send) -> None:
         """Answer a request with the answer that a route handed over after `seconds`, and hold it for the next."""
-        held: Held = message["held"]
+        release = message["release"]
+        held: Held = replace(message["held"], frame=_frame(release) if release else self._frame)
         keys = [*message["keys"], *([scope[SAME]] if SAME in scope else [])]
         self._cache.keep(held, seconds, *keys)
-        self._counts.answered(await held.send(scope, self._framed, send))
+        self._counts.answered(await held.send(scope, send))
 
 
 class Frame:
@@ -223,7 +233,12 @@ def methods_of(routes: list[BaseRoute], scope: Scope) -> list[str]:
     return sorted(found | {"HEAD", "OPTIONS"}) if found else []
 
 
-def _cited(release: Release) -> tuple[bytes, bytes]:
+def _frame(release: Release) -> tuple[Header, ...]:
+    """Return the headers of every answer of a release."""
+    return (*FRAME, _cited(release), (b"last-modified", http_date(release.built)))
+
+
+def _cited(release: Release) -> Header:
     """Return the header that tells how to cite an answer (RFC 8288): its licence, its release, and what that holds."""
     links = (
         (names.LICENSE, "license"),

@@ -17,7 +17,7 @@ from itukg.web.service import address, known_suffix, service_of, wanted
 
 router = APIRouter()
 
-ROBOTS = b"User-agent: *\nDisallow: /sparql?\nDisallow: /matrix?\nDisallow: /conformance?\n"
+ROBOTS = b"User-agent: *\nDisallow: /sparql?\nDisallow: /matrix?\nDisallow: /conformance?\nDisallow: /data/*/diff/\nDisallow: /*?release=\n"
 
 _HERE = names.BASE + "here"
 """Stands for the endpoint's address in a cached description; the address is put in as the answer leaves."""

@@ -4,12 +4,21 @@ from fastapi import Request, Response
 
 from itukg.errors import BadRequest
 from itukg.formats import Format
-from itukg.lists import FILTERS, Item, Known, page_of, write_list
+from itukg.lists import FILTERS, LARGEST, SORTS, Item, Known, page_of, write_list
 from itukg.web.answers import Kept
-from itukg.web.service import address
+from itukg.web.service import FORMS, address
 
-PARAMETERS = (*(each.name for each in FILTERS), "to", "by", "sort", "page", "size", "format", "release")
-"""What a request for a list may have."""
+PARAMETERS = {
+    **{each.name: f"{each.label}: an IRI, a prefixed name, a path below /id/, or a code." for each in FILTERS},
+    "to": "An IRI that a thing is linked to.",
+    "by": "The property by which it is.",
+    "sort": f"The order: {' or '.join(SORTS)}.",
+    "page": "The number of the page, from 1.",
+    "size": f"Things on a page, up to {LARGEST}.",
+    "format": FORMS["format"],
+    "release": "The name of the release that answers.",
+}
+"""What a request for a list may have, and what each is."""
 
 
 def parameters(request: Request, suffix: str | None, *more: str) -> dict[str, str]:

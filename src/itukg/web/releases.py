@@ -2,16 +2,17 @@
 
 from functools import partial
 
+import anyio
 import pyoxigraph as ox
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from itukg import names
 from itukg.catalog import catalog as write_catalog
-from itukg.catalog import for_search_engines, made_from
+from itukg.catalog import for_search_engines, made_from, version
 from itukg.changes import CHANGES_FORMATS, compare, write_changes
 from itukg.errors import NotFound
-from itukg.formats import ATOM, GRAPH_FORMATS, HTML, JSON, PATCH, split_suffix, write_graph, write_json
+from itukg.formats import ATOM, GRAPH_FORMATS, HTML, JSON, PATCH, Format, split_suffix, write_graph, write_json
 from itukg.html import render
 from itukg.release import Release
 from itukg.void import PUBLISHER, RIGHTS, TITLE
@@ -20,7 +21,7 @@ from itukg.web.service import address, known_suffix, service_of, wanted
 
 router = APIRouter()
 
-_FORMATS = (HTML, JSON)
+_FORMATS = (HTML, JSON, *GRAPH_FORMATS)
 _CATALOG_FORMATS = (HTML, *GRAPH_FORMATS)
 _LISTED = 100
 """How many changed things an entry of the feed lists."""
@@ -34,6 +35,8 @@ async def releases(request: Request) -> Response:
     if syntax is HTML:
         page = render("releases.html", releases=service.releases[::-1], served=service.release.name)
         return Kept(page, HTML.media_type)
+    if syntax is not JSON:
+        return await _catalog(request, syntax)
     found = [_row(release) for release in reversed(service.releases)]
     return Kept(write_json({"latest": service.release.name, "releases": found}), JSON.media_type)
 
@@ -49,8 +52,12 @@ async def release(request: Request, release: str) -> Response:
     if syntax is HTML:
         known = {each.name for each in service.releases if each.files}
         page = render("release.html", release=found, served=service.release.name, known=known)
-        return Kept(page, HTML.media_type, where)
-    return Kept(write_json(_row(found) | {"files": _files(found)}), JSON.media_type, where)
+        return Kept(page, HTML.media_type, where, release=found)
+    if syntax is JSON:
+        return Kept(write_json(_row(found) | {"files": _files(found)}), JSON.media_type, where, release=found)
+    before = dict(zip(service.releases, [None, *service.releases], strict=False))[found]
+    triples = list(version(found, before, address(request)))
+    return Kept(await run_in_threadpool(write_graph, triples, syntax), syntax.media_type, where, release=found)
 
 
 @router.get("/data/{release}/{name}", response_class=Response)
@@ -60,7 +67,7 @@ async def file(request: Request, release: str, name: str) -> Response:
     if name not in found.files:
         raise NotFound(f"No /data/{release}/{name}; to be had: /data/{found.name}/ with {', '.join(found.files)}.")
     where = {"Content-Location": f"/data/{found.name}/{name}"}
-    return KeptFile(found.files[name], where, immutable=release == found.name)
+    return KeptFile(found.files[name], found, where, immutable=release == found.name)
 
 
 @router.get("/data/{release}/diff/{older}", response_class=Response)
@@ -68,19 +75,28 @@ async def diff(request: Request, release: str, older: str) -> Response:
     """Tell what a release adds to an older one and removes from it: HTML or JSON by thing, RDF Patch by triple."""
     older, suffix = split_suffix(older, CHANGES_FORMATS)
     syntax = wanted(request, CHANGES_FORMATS, suffix)
-    newer, before = (service_of(request).named(name) for name in (release, older))
-    changes = await run_in_threadpool(compare, before.path, newer.path)
-    content = await run_in_threadpool(write_changes, changes, syntax)
+    service = service_of(request)
+    newer, before = service.named(release), service.named(older)
+
+    def written() -> bytes:
+        return write_changes(compare(before.path, newer.path), syntax)
+
+    content = await anyio.to_thread.run_sync(written, limiter=service.writing)
     named = (release, older) == (newer.name, before.name)
-    return Kept(content, syntax.media_type, immutable=named and syntax is PATCH)
+    return Kept(content, syntax.media_type, immutable=named and syntax is PATCH, release=newer)
 
 
 @router.get("/catalog", response_class=Response)
 @router.get("/catalog{suffix}", response_class=Response, include_in_schema=False)
 async def catalog(request: Request, suffix: str = "") -> Response:
     """Describe the dataset, its releases, services and provenance (DCAT 3, PROV): RDF, or HTML for people."""
+    return await _catalog(
+        request, wanted(request, _CATALOG_FORMATS, known_suffix("/catalog", suffix, _CATALOG_FORMATS))
+    )
+
+
+async def _catalog(request: Request, syntax: Format) -> Response:
     service, at = service_of(request), address(request)
-    syntax = wanted(request, _CATALOG_FORMATS, known_suffix("/catalog", suffix, _CATALOG_FORMATS))
     provenance = await run_in_threadpool(_provenance, service.release)
     if syntax is HTML:
         page = render(

@@ -1,4 +1,4 @@
-"""For partners: every thing under its own IRI, the ontology and the context."""
+"""For partners: every thing under its own IRI, and the context."""
 
 from urllib.parse import quote
 
@@ -7,30 +7,29 @@ from fastapi.responses import RedirectResponse
 
 from itukg import names
 from itukg.errors import BadRequest, Gone, NotFound
-from itukg.formats import GRAPH_FORMATS, JSONLD, THING_FORMATS, split_suffix, write_graph, write_json
+from itukg.formats import JSONLD, THING_FORMATS, split_suffix, write_json
 from itukg.html import address as address_of
 from itukg.jsonld import context, frames
 from itukg.lists import LIST_FORMATS, known, select, selection
 from itukg.schemas import SCHEMAS, schema
-from itukg.store import triples
 from itukg.things import describe, is_told
 from itukg.web import listing
 from itukg.web.answers import Kept
-from itukg.web.service import known_suffix, service_of, wanted, wanted_graph
+from itukg.web.service import FORMS, in_query, known_suffix, service_of, wanted, wanted_graph
 
 router = APIRouter()
 
 SCHEMA = "application/schema+json"
 
 
-@router.get("/id", response_class=Response)
+@router.get("/id", response_class=Response, openapi_extra=in_query(listing.PARAMETERS))
 @router.get("/id{suffix}", response_class=Response, include_in_schema=False)
 async def things(request: Request, suffix: str = "") -> Response:
     """Return a list of things that fit the filters; without any, of the plans."""
     return await _list(request, "", known_suffix("/id", suffix, LIST_FORMATS))
 
 
-@router.get("/id/{path:path}", response_class=Response)
+@router.get("/id/{path:path}", response_class=Response, openapi_extra=in_query(FORMS | listing.PARAMETERS))
 async def thing(request: Request, path: str) -> Response:
     """Return a thing with its links, both ways, and their evidence; of a path that is no thing, the list of those below it.
 
@@ -51,13 +50,13 @@ async def thing(request: Request, path: str) -> Response:
         raise NotFound(f"{error} Lists below /id/{above}: {', '.join(below)}.") from None
 
 
-@router.get("/sdg/{path:path}", response_class=Response)
+@router.get("/sdg/{path:path}", response_class=Response, openapi_extra=in_query(FORMS))
 async def sdg_thing(request: Request, path: str) -> Response:
     """Return a Goal or target of the United Nations, as this graph knows it."""
     return await _thing(request, names.SDG, path)
 
 
-@router.get("/resource", response_class=Response)
+@router.get("/resource", response_class=Response, openapi_extra=in_query({"iri": "The IRI."} | FORMS, "iri"))
 async def resource(request: Request) -> Response:
     """Return what the graph says of any IRI that it speaks of, by `?iri=`. Nothing is fetched."""
     match request.query_params.getlist("iri"):
@@ -65,20 +64,6 @@ async def resource(request: Request) -> Response:
             return await _described(request, iri, None)
         case _:
             raise BadRequest('Name one IRI: "/resource?iri=…", percent-encoded.')
-
-
-@router.get("/ontology", response_class=Response)
-@router.get("/ontology{suffix}", response_class=Response, include_in_schema=False)
-async def ontology(request: Request, suffix: str = "") -> Response:
-    """Return the ontology with its alignment."""
-    return await _graph(request, "ontology", suffix)
-
-
-@router.get("/shapes", response_class=Response)
-@router.get("/shapes{suffix}", response_class=Response, include_in_schema=False)
-async def shapes(request: Request, suffix: str = "") -> Response:
-    """Return the SHACL shapes."""
-    return await _graph(request, "shapes", suffix)
 
 
 @router.get("/context/v1.jsonld", response_class=Response)
@@ -143,12 +128,3 @@ def _moved(request: Request, successor: str, suffix: str) -> Response:
         suffix = ""
     joined = f"{'&' if '?' in address else '?'}{query}" if query else ""
     return RedirectResponse(f"{address}{suffix}{joined}", 301)
-
-
-async def _graph(request: Request, name: str, suffix: str) -> Response:
-    if suffix and suffix not in [f.suffix for f in GRAPH_FORMATS]:
-        raise NotFound(f"No /{name}{suffix}; known suffixes: {', '.join(f.suffix for f in GRAPH_FORMATS)}.")
-    syntax = wanted_graph(request, GRAPH_FORMATS, suffix.removeprefix(".") or None)
-    query = f"CONSTRUCT {{ ?s ?p ?o }} WHERE {{ GRAPH <{names.graph(name)}> {{ ?s ?p ?o }} }}"
-    found = await triples(service_of(request).store, query)
-    return Kept(write_graph(found, syntax), syntax.media_type)

@@ -4,16 +4,15 @@ import asyncio
 
 from fastapi import APIRouter, Request, Response
 
-from itukg.formats import HTML
 from itukg.lists import LIST_FORMATS, in_order, known, select, selection
 from itukg.search import narrowed, search
 from itukg.web import listing
-from itukg.web.service import known_suffix, service_of, wanted
+from itukg.web.service import in_query, known_suffix, service_of, wanted
 
 router = APIRouter()
 
 
-@router.get("/search", response_class=Response)
+@router.get("/search", response_class=Response, openapi_extra=in_query({"q": "Words or codes."} | listing.PARAMETERS))
 @router.get("/search{suffix}", response_class=Response, include_in_schema=False)
 async def full_text(request: Request, suffix: str = "") -> Response:
     """Return the things in which the words of `?q=` stand, or words that begin with them; the best first."""
@@ -21,10 +20,7 @@ async def full_text(request: Request, suffix: str = "") -> Response:
     syntax = wanted(request, LIST_FORMATS, known_suffix("/search", suffix, LIST_FORMATS))
     given = listing.parameters(request, suffix, "q")
     chosen = await selection(service.store, given)
-    if "q" in given or syntax != HTML:
-        items = await asyncio.to_thread(search, service.release.index, given.get("q", ""))
-    else:  # a page to ask from
-        items = []
+    items = await asyncio.to_thread(search, service.release.index, given["q"]) if "q" in given else []
     if chosen:
         items = narrowed(items, await select(service.store, chosen))
     if "sort" in given:

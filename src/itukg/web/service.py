@@ -3,9 +3,11 @@
 import asyncio
 import logging
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from time import time
+from typing import Any
 
 from anyio import CancelScope, CapacityLimiter
 from fastapi import Request
@@ -15,7 +17,8 @@ from limits.strategies import FixedWindowRateLimiter
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from itukg.errors import BadRequest, ItukgError, MemoryLimit, NotFound, NotReady, Quota, StoreUnavailable, TimeLimit
-from itukg.formats import JSONLD, Format, choose, in_profile, labels_wanted
+from itukg.formats import JSONLD, PROFILES, Format, choose, in_profile, labels_wanted
+from itukg.jsonld import frames
 from itukg.release import Release, known
 from itukg.settings import Settings
 from itukg.store import Store, open_store
@@ -215,3 +218,20 @@ def known_suffix(path: str, suffix: str, offers: tuple[Format, ...]) -> str | No
     if suffix and suffix not in [offer.suffix for offer in offers]:
         raise NotFound(f"No {path}{suffix}; known suffixes: {', '.join(offer.suffix for offer in offers)}.")
     return suffix.removeprefix(".") or None
+
+
+FORMS = {
+    "format": "The syntax of the answer, by suffix or media type; overrides Accept.",
+    "profile": f"The form of JSON-LD: {', '.join(PROFILES)}.",
+    "frame": f"The frame by which JSON-LD is laid out: {', '.join(frames())}.",
+}
+"""The parameters of every address that has RDF."""
+
+
+def in_query(texts: Mapping[str, str], *required: str) -> dict[str, Any]:
+    """Return what the OpenAPI description says of query parameters, by name."""
+    described = [
+        {"name": name, "in": "query", "required": name in required, "description": text, "schema": {"type": "string"}}
+        for name, text in texts.items()
+    ]
+    return {"parameters": described}
