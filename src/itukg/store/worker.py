@@ -30,7 +30,7 @@ import pyoxigraph as ox
 
 from itukg import names
 from itukg.errors import BadRequest, ItukgError, MemoryLimit, NotAcceptable, QueryRefused, SyntaxProblem
-from itukg.formats import GRAPH_FORMATS, TABLE_FORMATS, Format, best_labels, write_graph, write_table
+from itukg.formats import GRAPH_FORMATS, PROFILE_FORMATS, TABLE_FORMATS, Format, best_labels, write_graph, write_table
 from itukg.store import after_prologue, blank_out
 
 HEAD = struct.Struct("!cI")
@@ -44,7 +44,7 @@ STACK = 256 * 1024 * 1024
 """Bytes of stack for the thread that evaluates: the parser recurses into every bracket."""
 
 _PR_SET_PDEATHSIG = 1
-_SYNTAXES = {syntax.media_type: syntax for syntax in (*TABLE_FORMATS, *GRAPH_FORMATS)}
+_SYNTAXES = {syntax.media_type: syntax for syntax in (*TABLE_FORMATS, *GRAPH_FORMATS, *PROFILE_FORMATS)}
 _ERRORS: dict[str, Callable[..., ItukgError]] = {
     error.__name__: error for error in (BadRequest, ItukgError, MemoryLimit, NotAcceptable, QueryRefused, SyntaxProblem)
 }
@@ -80,7 +80,10 @@ def main() -> None:
         engine.bulk_load(path=dataset, format=ox.RdfFormat.N_QUADS)
     except (OSError, SyntaxError) as error:
         sys.exit(f"{dataset}: {error}")
-    for syntax in GRAPH_FORMATS:  # what is read when first needed is read now: a worker can open no file
+    for syntax in (
+        *GRAPH_FORMATS,
+        *PROFILE_FORMATS,
+    ):  # what is read when first needed is read now: a worker can open no file
         write_graph(
             [ox.Triple(ox.BlankNode(), ox.NamedNode(names.ITU + "note"), ox.Literal("é", language="en"))], syntax
         )
