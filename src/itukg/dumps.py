@@ -19,7 +19,8 @@ DUMPS = (N_QUADS, TRIG, JSONLD)
 SUMS = "SHA256SUMS"
 PLAIN = Format("text/plain", "")
 
-_KINDS = (N_QUADS, TRIG, JSONLD, N_TRIPLES, CSV, JSON, TOML, PATCH, GZIP)
+FILE_FORMATS = (N_QUADS, TRIG, JSONLD, N_TRIPLES, CSV, JSON, TOML, PATCH, GZIP, PLAIN)
+"""Syntaxes of files for download; the last one is of those without a suffix that tells more."""
 _OF_THE_STORE = ("dataset.nq", "built")
 """Files of a release that are not for download: what the store loads, and when the release was built."""
 
@@ -37,13 +38,13 @@ class File:
     @property
     def syntax(self) -> Format:
         """What it is written in, by its suffix."""
-        return next((kind for kind in _KINDS if self.name.endswith(kind.suffix)), PLAIN)
+        return next(kind for kind in FILE_FORMATS if self.name.endswith(kind.suffix))
 
     @property
     def content(self) -> Format:
         """What it is written in once it is unpacked."""
         name = self.name.removesuffix(GZIP.suffix)
-        return next((kind for kind in _KINDS if name.endswith(kind.suffix)), PLAIN)
+        return next(kind for kind in FILE_FORMATS if name.endswith(kind.suffix))
 
     def read(self) -> bytes:
         """Return its bytes."""

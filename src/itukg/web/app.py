@@ -19,6 +19,7 @@ from itukg.release import Release
 from itukg.settings import Settings
 from itukg.web import description, pages, releases, reports, resources, search, sparql, vocabulary
 from itukg.web.answers import HELD_MESSAGE, Header, Held, distinguished, http_date, problem, problem_of
+from itukg.web.interface import completed
 from itukg.web.past import Past, asked_release
 from itukg.web.service import Service
 
@@ -113,6 +114,7 @@ class Application(FastAPI):
         """Return the OpenAPI description."""
         if not self.openapi_schema:
             super().openapi()["paths"][sparql.PATH] = sparql.openapi()
+            completed(super().openapi())
         return super().openapi()
 
 

@@ -1,5 +1,6 @@
 """For auditors: the conformance report on the served release, and its history."""
 
+from dataclasses import fields
 from functools import lru_cache, partial
 
 import anyio
@@ -10,21 +11,25 @@ from itukg.conformance import HISTORY_FORMATS, REPORT_FORMATS, Report, Selection
 from itukg.formats import Format, split_suffix
 from itukg.release import history as releases
 from itukg.web.answers import Kept
+from itukg.web.interface import Route, described
 from itukg.web.service import known_suffix, service_of, wanted
 
-router = APIRouter()
+router = APIRouter(route_class=Route)
+
+_CHOSEN = {each.name: "Only this; may be repeated." for each in fields(Selection)}
+_REPORT, _HISTORY = described(REPORT_FORMATS, _CHOSEN), described(HISTORY_FORMATS)
 
 
-@router.get("/conformance", response_class=Response)
-@router.get("/conformance{suffix}", response_class=Response, include_in_schema=False)
+@router.get("/conformance", **_REPORT)
+@router.get("/conformance{suffix}", **_REPORT, include_in_schema=False)
 async def conformance(request: Request, suffix: str = "") -> Response:
     """Return the conformance report, or what `profile`, `plan`, `shape`, `focus`, `severity`, `actor`, `status` and `q` choose of it."""
     syntax = wanted(request, REPORT_FORMATS, known_suffix("/conformance", suffix, REPORT_FORMATS))
     return await _report(request, syntax)
 
 
-@router.get("/conformance/history", response_class=Response)
-@router.get("/conformance/history{suffix}", response_class=Response, include_in_schema=False)
+@router.get("/conformance/history", **_HISTORY)
+@router.get("/conformance/history{suffix}", **_HISTORY, include_in_schema=False)
 async def history(request: Request, suffix: str = "") -> Response:
     """Return the verdict and the counts of each release kept here, and what changed since the one before."""
     syntax = wanted(request, HISTORY_FORMATS, known_suffix("/conformance/history", suffix, HISTORY_FORMATS))
@@ -32,7 +37,7 @@ async def history(request: Request, suffix: str = "") -> Response:
     return Kept(write_history(found, syntax), syntax.media_type)
 
 
-@router.get("/conformance/{profile}", response_class=Response)
+@router.get("/conformance/{profile}", **_REPORT)
 async def of_profile(request: Request, profile: str) -> Response:
     """Return the part of the conformance report that one profile makes, such as `completeness`."""
     profile, suffix = split_suffix(profile, REPORT_FORMATS)

@@ -3,11 +3,10 @@
 import asyncio
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from time import time
-from typing import Any
 
 from anyio import CancelScope, CapacityLimiter
 from fastapi import Request
@@ -247,12 +246,3 @@ FORMS = {
     "frame": f"The frame by which JSON-LD is laid out: {', '.join(frames())}.",
 }
 """The parameters of every address that has RDF."""
-
-
-def in_query(texts: Mapping[str, str], *required: str) -> dict[str, Any]:
-    """Return what the OpenAPI description says of query parameters, by name."""
-    described = [
-        {"name": name, "in": "query", "required": name in required, "description": text, "schema": {"type": "string"}}
-        for name, text in texts.items()
-    ]
-    return {"parameters": described}
