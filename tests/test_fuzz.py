@@ -17,7 +17,7 @@ from schemathesis.specs.openapi.checks import (
 
 from itukg import names
 
-EACH = 40
+EACH = 50
 """Requests made up for each operation; the same ones every time."""
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 REAL: dict[str, tuple[str, ...]] = {

@@ -212,9 +212,15 @@ def service_of(request: Request) -> Service:
 
 
 def wanted(request: Request, offers: tuple[Format, ...], suffix: str | None = None) -> Format:
-    """Return the syntax a request asks for: by suffix, by `?format=`, or by its Accept header; `?labels=` narrows it."""
+    """Return the syntax a request asks for: by suffix, by `?format=`, or by its Accept header; `?labels=` narrows it.
+
+    Raises BadRequest where suffix and format contradict each other, and NotAcceptable.
+    """
     asked = request.query_params
-    return choose(offers, accepted(request.scope), suffix or asked.get("format"), labels_wanted(asked.get("labels")))
+    named = asked.get("format") or suffix
+    if suffix and named != suffix:
+        raise BadRequest(f'The address ends in .{suffix}, and format asks for "{named}"; leave one out.')
+    return choose(offers, accepted(request.scope), named, labels_wanted(asked.get("labels")))
 
 
 def wanted_graph(request: Request, offers: tuple[Format, ...], suffix: str | None = None) -> Format:
