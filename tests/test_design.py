@@ -21,7 +21,7 @@ REFERENCE = (ROOT / "docs" / "reference.md").read_text()
 
 # Lowest first: a module imports only from those before it.
 ORDER = (
-    "names", "errors", "settings", "formats", "html", "store", "corpus", "derive", "void", "evidence", "conformance",
+    "names", "errors", "settings", "formats", "html", "processes", "store", "corpus", "derive", "void", "evidence", "conformance",
     "reasoner", "release", "publish", "web", "cli",
 )  # fmt: skip
 

@@ -27,8 +27,9 @@ from itukg.errors import (
     UnsupportedMediaType,
 )
 from itukg.formats import Format, choose, labels_wanted
+from itukg.processes.pool import HELD
 from itukg.settings import Settings
-from itukg.store import HELD, Answer, Body, Dataset, Query, offers_for, read_query
+from itukg.store import Answer, Body, Dataset, Query, offers_for, read_query
 from itukg.store.describe import ask
 from itukg.web.answers import Header, Held, media_type_header, problem_of, takes_gzip
 from itukg.web.service import Service, accepted
