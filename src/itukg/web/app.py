@@ -16,7 +16,7 @@ from itukg import __version__, names
 from itukg.errors import ItukgError
 from itukg.release import Release
 from itukg.settings import Settings
-from itukg.web import description, pages, reports, resources, sparql
+from itukg.web import description, pages, reports, resources, sparql, uploads
 from itukg.web.answers import problem, problem_of
 from itukg.web.service import Service
 
@@ -57,7 +57,7 @@ def create_app(settings: Settings, release: Release) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.service = service
-    routers = (pages.router, description.router, resources.router, reports.router)
+    routers = (pages.router, description.router, resources.router, reports.router, uploads.router)
     app.state.routes = [*app.routes, *(route for router in routers for route in router.routes)]
     for router in routers:
         app.include_router(router)

@@ -18,6 +18,7 @@ from itukg.formats import Format, choose, labels_wanted
 from itukg.release import Release
 from itukg.settings import Settings
 from itukg.store import Store, open_store
+from itukg.upload.validator import Validator
 from itukg.web.answers import Cache
 
 AGAIN = 2.0
@@ -66,6 +67,7 @@ class Counts:
         self.queries = Counter(
             "itukg_queries", "Queries by form and outcome.", ["form", "outcome"], registry=self.registry
         )
+        self.checks = Counter("itukg_checks", "Uploads by outcome.", ["outcome"], registry=self.registry)
         self.seconds = Histogram(
             "itukg_query_seconds",
             "Seconds from the arrival of a query to its answer, by form; answers from the cache do not count.",
@@ -86,6 +88,10 @@ class Counts:
         """Count a query."""
         self._counter(form, outcome).inc()
 
+    def checked(self, outcome: str) -> None:
+        """Count an upload."""
+        self.checks.labels(outcome).inc()
+
     def time(self, form: str, seconds: float) -> None:
         """Count the seconds of a query."""
         self._timer(form).observe(seconds)
@@ -100,6 +106,7 @@ class Service:
     _store: Store | None = None
     _missing: str = ""
     cache: Cache = field(init=False)
+    validator: Validator = field(init=False)
     quotas: Quotas = field(init=False)
     counts: Counts = field(default_factory=Counts)
     writing: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(1))
@@ -109,6 +116,7 @@ class Service:
         """Make what the settings describe."""
         self.cache = Cache(self.settings.cache)
         self.quotas = Quotas(self.settings)
+        self.validator = Validator(self.release.path, self.settings)
         Gauge("itukg_cache_bytes", "Bytes of answers held.", registry=self.counts.registry).set_function(
             self.cache.size
         )
@@ -135,7 +143,8 @@ class Service:
                 await asyncio.sleep(AGAIN)
 
     async def close(self) -> None:
-        """Let go of the store."""
+        """Let go of the store, and of what validates."""
+        await self.validator.close()
         if self._store is not None:
             await self._store.close()
             self._store = None
