@@ -176,8 +176,8 @@ def _serve(work: Work, server: socket.socket) -> None:
         except ItukgError as error:
             place = (error.line, error.column) if isinstance(error, SyntaxProblem) else (None, None)
             kind, content = ERROR, [type(error).__name__, str(error), *place]
-        except MemoryError:
-            kind, content = ERROR, ["MemoryLimit", "The answer needs more memory than it may take.", None, None]
+        except (MemoryError, RecursionError):
+            kind, content = ERROR, ["MemoryLimit", "The answer needs more memory, or stack, than it may take.", None, None]
         except OSError:
             raise  # the server has closed its end
         except Exception:  # noqa: BLE001  (the worker goes on, and the log tells)
