@@ -177,7 +177,10 @@ def _serve(work: Work, server: socket.socket) -> None:
             place = (error.line, error.column) if isinstance(error, SyntaxProblem) else (None, None)
             kind, content = ERROR, [type(error).__name__, str(error), *place]
         except (MemoryError, RecursionError):
-            kind, content = ERROR, ["MemoryLimit", "The answer needs more memory, or stack, than it may take.", None, None]
+            kind, content = (
+                ERROR,
+                ["MemoryLimit", "The answer needs more memory, or stack, than it may take.", None, None],
+            )
         except OSError:
             raise  # the server has closed its end
         except Exception:  # noqa: BLE001  (the worker goes on, and the log tells)

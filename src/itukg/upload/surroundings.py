@@ -53,7 +53,7 @@ class Surroundings:
     ) -> Report:
         """Validate what is `brought` beside ontology and schemes, or beside all our data, against our shapes or others.
 
-        A thing to which it gives a type is described by it alone: what we say of it is left out, and where the thing is
+        A thing to which it gives a type is described by it alone: our description is left out, and where the thing is
         a plan, the plan's whole graph. Findings are about what it says something of, or mentions and nobody describes.
         `subject` names it in the report and `place` is its file. Raises ShapesRefused for shapes that cannot be applied.
         """
@@ -70,7 +70,9 @@ class Surroundings:
 
     def _beside(self, brought: list[ox.Quad], *, with_release: bool) -> list[ox.Quad]:
         anew = {quad.subject for quad in brought if quad.predicate == _TYPE}
-        plans = {q.graph_name for q in self.quads if q.predicate == _TYPE and q.object == _PLAN and q.subject in anew}
+        ours = [quad for quad in self.quads if quad.predicate == _TYPE and quad.subject in anew]
+        homes = {(quad.graph_name, quad.subject) for quad in ours}
+        plans = {quad.graph_name for quad in ours if quad.object == _PLAN}
         always = self.schemes | {_ONTOLOGY.value}
         return [
             q
@@ -78,7 +80,7 @@ class Surroundings:
             if q.graph_name != _SHAPES
             and (with_release or _name(q.graph_name) in always)
             and q.graph_name not in plans
-            and q.subject not in anew
+            and (q.graph_name, q.subject) not in homes
         ]
 
     def _graph(self, name: ox.NamedNode) -> list[ox.Quad]:
