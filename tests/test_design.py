@@ -12,6 +12,7 @@ from itukg.cli import app as cli
 from itukg.conformance import HISTORY_FORMATS, REPORT_FORMATS
 from itukg.release import Release
 from itukg.settings import Settings
+from itukg.upload.reading import BODY_TYPES
 from itukg.web.app import create_app
 from itukg.web.sparql import REQUEST_TYPES
 
@@ -134,5 +135,5 @@ def test_every_route_and_media_type_stands_in_the_reference(release: Release) ->
     for syntax in {syntax for table in tables for syntax in table}:
         assert f"`{syntax.media_type}`" in REFERENCE
         assert f"`{syntax.suffix}`" in REFERENCE
-    for media_type in REQUEST_TYPES:
+    for media_type in (*REQUEST_TYPES, *BODY_TYPES):
         assert f"`{media_type}`" in REFERENCE

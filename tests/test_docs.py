@@ -1,5 +1,7 @@
 """What docs/sparql.md says of the engine is what the engine does, and the commands of docs/auditing.md work."""
 
+import csv
+import io
 import json
 import re
 import shlex
@@ -43,8 +45,8 @@ AUDITING = (Path(__file__).parents[1] / "docs" / "auditing.md").read_text()
 
 
 def test_the_commands_for_auditors_do_what_is_said(tmp_path: Path, server: str) -> None:
-    blocks = re.findall(r"```(\w+)\n(.*?)```", AUDITING, re.DOTALL)
-    files = {"turtle": "my-data.ttl", "toml": "waivers.toml"}
+    blocks = re.findall(r"```(.+)\n(?s:(.*?))```", AUDITING)
+    files = {"turtle": "my-data.ttl", "turtle shapes": "my-shapes.ttl", "toml": "waivers.toml"}
     printed: list[str] = []
     for kind, text in blocks:
         if kind in files:
@@ -56,10 +58,13 @@ def test_the_commands_for_auditors_do_what_is_said(tmp_path: Path, server: str) 
             said = re.search(r"# exit code (\d)", line)
             assert done.returncode == (int(said[1]) if said else 0), (line, done.stderr)
             printed.append(done.stdout)
-    assert len(printed) == 7
+    assert len(printed) == 10
     assert len(printed[0].splitlines()) > 20
     assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF-")
     assert [f["value"] for f in json.loads((tmp_path / "old.json").read_text())["findings"]] == ["C12"]
     assert "1 new, 0 persisting, 1 fixed" in printed[4]
     assert [",fixed," in row for row in (tmp_path / "fixed.csv").read_text().splitlines()] == [False, True]
-    assert "Violation (waived)" in printed[6]
+    sent = [*csv.DictReader(io.StringIO(printed[6]))], json.loads(printed[7])["findings"]
+    assert [[f["value"] for f in found] for found in sent] == [["C13"], ["C13"]]
+    assert [row["message"] for row in csv.DictReader(io.StringIO(printed[8]))] == ["Has no label: add rdfs:label."]
+    assert "Violation (waived)" in printed[9]
