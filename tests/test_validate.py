@@ -501,19 +501,17 @@ def test_the_page_sends_a_file_or_text_with_a_profile_and_own_shapes_and_runs_no
     assert page.all("input", "name") == ["data", "with-release", "shapes"]
     assert set(page.all("option", "value")) >= {*RDF_TYPES, "structure", "completeness", ""}
     assert len(page.all("button", "formaction")) == len(REPORT_FORMATS) - 1
-    # As a browser sends it with text and without files: files without a name, and every field.
-    nothing = ("", b"", "application/octet-stream")
-    fields = {"contentSyntax": (None, "text/turtle"), "profile": (None, "")}
-    form = [("data", nothing), ("data", (None, DATA)), ("shapes", nothing), *fields.items()]
-    body = b"".join(
-        b'--x\r\nContent-Disposition: form-data; name="%s"%s\r\n\r\n%s\r\n'
-        % (
-            name.encode(),
-            b'; filename=""\r\nContent-Type: application/octet-stream' if part is nothing else b"",
-            part[1] if isinstance(part[1], bytes) else part[1].encode(),
-        )
-        for name, part in form
+    # As a browser sends it with text and without files: those have no name and nothing in them.
+    file, text = b'; filename=""\r\nContent-Type: application/octet-stream', b""
+    form = (
+        (b"data", file, b""),
+        (b"data", text, DATA.replace("\n", "\r\n").encode()),
+        (b"contentSyntax", text, b"text/turtle"),
+        (b"profile", text, b""),
+        (b"shapes", file, b""),
     )
+    parts = (b'--x\r\nContent-Disposition: form-data; name="%s"%s\r\n\r\n%s\r\n' % part for part in form)
+    body = b"".join(parts)
     report_page = client.post("/validate", content=body + b"--x--\r\n", headers=FORM_HEAD | {"accept": "text/html"})
     assert "ActionLine-notation" in report_page.text
     assert "does not conform" in report_page.text

@@ -204,9 +204,11 @@ def check(
     violation that is not waived; 2: could not run; 3: not supported here.
     """
     from itukg.conformance import REPORT_FORMATS, Selection, now, read_baseline, read_waivers, waived, write, write_text
-    from itukg.errors import DoesNotConform
+    from itukg.errors import BadRequest, DoesNotConform
     from itukg.formats import choose
 
+    if with_release and file is None:
+        raise BadRequest("--with-release says what a FILE is checked beside: name one.")
     corpus = _corpus(_settings())
     if reasoner:
         from itukg.reasoner import unsatisfiable

@@ -4,6 +4,7 @@ from time import monotonic
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
 from itukg.conformance import REPORT_FORMATS
@@ -92,11 +93,12 @@ _OPENAPI = {
 async def form(request: Request) -> Response:
     """Return a page from which data is validated."""
     service = service_of(request)
+    checked = await run_in_threadpool(lambda: service.release.checked)
     page = render(
         "validate.html",
         syntaxes={syntax.media_type: syntax.name for syntax in GRAPH_FORMATS},
         formats=[syntax.name for syntax in REPORT_FORMATS if syntax != HTML],
-        profiles=service.release.checked.header.profiles,
+        profiles=checked.header.profiles,
         size=service.settings.upload_size // 1_000_000,
         seconds=f"{service.settings.check_timeout:g}",
     )
