@@ -13,16 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import pyoxigraph as ox
 import pytest
 from conftest import eventually, processes, serving
 from fastapi.testclient import TestClient
+from rdflib import RDF, SH, Graph
 from test_cli import Run, itukg, prints  # noqa: F401
 from test_limits import assert_nobody_called, cheap, client_of, listener, served, settled_processes, wire  # noqa: F401
 from test_sparql import ask, problem_of
 
 from itukg import names
 from itukg.conformance import REPORT_FORMATS
-from itukg.corpus import Corpus
+from itukg.corpus import Corpus, parse_rdf
 from itukg.errors import Overloaded
 from itukg.formats import HTML
 from itukg.release import Release
@@ -172,11 +174,17 @@ def test_shapes_that_are_sent_are_used_instead_of_ours(client: TestClient) -> No
         assert rows["header"]["profiles"] == []
 
 
-def test_the_same_upload_gives_the_same_report_but_for_its_date(client: TestClient) -> None:
-    files = [("data", ("a.ttl", "[] <urn:e:p> 1 , 2 .")), ("shapes", ("s.ttl", OWN))]
+def test_the_same_upload_gives_the_same_report_whatever_has_no_name_in_it(client: TestClient) -> None:
+    shapes = SHACL + '[] sh:targetSubjectsOf e:p ; a sh:NodeShape ; sh:closed true ; sh:message "Is more: less." .'
+    files = [("data", ("a.ttl", "[] <urn:e:p> [] .")), ("shapes", ("s.ttl", shapes))]
     first, second = (report(client.post("/validate?format=json", files=files)) for _ in range(2))
-    assert len(first["findings"]) == 1
+    [finding] = first["findings"]
     assert said(first) == said(second)
+    graph = Graph().parse(data=client.post("/validate?format=nt", files=files).content, format="nt")
+    result = graph.value(predicate=RDF.type, object=SH.ValidationResult)
+    # What has no name in the data is not what has none in the shapes.
+    assert graph.value(result, SH.sourceShape) not in (graph.value(result, SH.focusNode), graph.value(result, SH.value))
+    assert finding["shape"] not in (finding["focus"], finding["value"])
 
 
 # --- beside our data ---
@@ -189,6 +197,30 @@ def test_a_plan_that_is_checked_alone_finds_the_schemes_that_it_links_to(corpus:
         assert found.conforms, found.findings[:3]
         assert found.header.plans == (plan,)
         assert len(found.findings) > 50
+
+
+def quads(text: str, graph: str) -> list[ox.Quad]:
+    prefixes = f"@prefix itu: <{names.ITU}> . @prefix e: <urn:e:> . @prefix sh: <{names.SH}> .\n"
+    return list(parse_rdf(prefixes.encode() + text.encode(), ox.RdfFormat.TURTLE, names.graph(graph)))
+
+
+PARTS = """e:S a sh:NodeShape ; sh:targetClass itu:Plan ;
+    sh:sparql [ sh:select "SELECT $this ?value WHERE { ?value <urn:e:of> $this }" ] .
+e:T a sh:NodeShape ; sh:targetClass e:Other ; sh:targetObjectsOf e:to ; sh:property [ sh:path e:name ; sh:minCount 1 ] ."""
+
+
+def test_findings_are_about_what_is_brought_and_a_plan_of_ours_makes_way_for_another_version() -> None:
+    ours = (
+        quads("e:plan a itu:Plan . e:a a e:Thing ; e:of e:plan . e:b a e:Thing ; e:of e:plan .", "plan")
+        + quads("e:o a e:Other ; e:to e:nobody . e:a e:to e:known . e:known a e:Thing .", "other")
+        + quads(PARTS, "shapes")
+    )
+    brought = quads("e:plan a itu:Plan . e:a a e:Thing ; e:of e:plan ; e:to e:mine .", "checked")
+    found = Surroundings(ours, frozenset()).check(brought, "x", with_release=True)
+    # The thing that only our version has is gone.
+    assert {(f.focus, f.value) for f in found.findings} == {("urn:e:plan", "urn:e:a"), ("urn:e:mine", None)}
+    results = Graph().parse(data=found.graph, format="nt")
+    assert len(set(results.objects(None, SH.result))) == len(set(results.subjects(SH.focusNode))) == 2
 
 
 PLAN = f"""@prefix itu: <{names.ITU}> .
