@@ -34,9 +34,9 @@ from itukg.errors import (
     TimeLimit,
 )
 from itukg.formats import N_TRIPLES, TABLE_FORMATS, TURTLE, Format, Json, best_labels, write_graph, write_table
+from itukg.processes.fair import FairQueue
 from itukg.settings import Settings
 from itukg.store import Answer, Dataset, Query, blank_out, read_query
-from itukg.store.fair import FairQueue
 from itukg.store.worker import by_appearance
 
 MERGED = "#merged"
