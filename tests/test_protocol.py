@@ -229,21 +229,28 @@ def test_a_held_answer_costs_no_evaluation(client: TestClient) -> None:
     query = "SELECT (1 AS ?held) {}"
     _, second, third = [ask(client, query) for _ in range(3)]
     assert second.headers["server-timing"] == third.headers["server-timing"]
-    before = counted(client)
+    before, sent = counted(client), answered(client)
     post(client, query, SPARQL_QUERY)
     send(client, "QUERY", query, SPARQL_QUERY)
-    after = counted(client)
-    assert after.get(("SELECT", "evaluated")) == before.get(("SELECT", "evaluated"))
-    assert after["any", "sent"] == before["any", "sent"] + 2
+    assert counted(client).get(("SELECT", "evaluated")) == before.get(("SELECT", "evaluated"))
+    assert answered(client)["200"] == sent["200"] + 2
 
 
 def counted(client: httpx2.Client) -> dict[tuple[str, str], float]:
     """The queries by form and outcome, as /metrics has them."""
+    return {(s.labels["form"], s.labels["outcome"]): s.value for s in samples(client, "itukg_queries_total")}
+
+
+def answered(client: httpx2.Client) -> dict[str, float]:
+    """The answers of the release by status, as /metrics has them."""
+    return {s.labels["status"]: s.value for s in samples(client, "itukg_answers_total")}
+
+
+def samples(client: httpx2.Client, name: str) -> list[Any]:
     from prometheus_client.parser import text_string_to_metric_families
 
     families = text_string_to_metric_families(client.get("/metrics").text)
-    samples = [s for family in families for s in family.samples if s.name == "itukg_queries_total"]
-    return {(s.labels["form"], s.labels["outcome"]): s.value for s in samples}
+    return [sample for family in families for sample in family.samples if sample.name == name]
 
 
 def held(size: int) -> Held:
@@ -290,15 +297,17 @@ def test_metrics_tell_of_queries_by_form_and_outcome(release: Release) -> None:
         for query in ("ASK {}", f"DESCRIBE <{OUTPUT}>", "CONSTRUCT WHERE { ?s ?p ?o } LIMIT 1", "ASK { ?s"):
             ask(client, query)
         ask(client, "SELECT (COUNT(*) AS ?n) { ?a ?b ?c . ?d ?e ?f . ?g ?h ?i }", timeout="0.3")
-        found = counted(client)
+        found, sent = counted(client), answered(client)
+        now = {sample.labels["what"]: sample.value for sample in samples(client, "itukg_store")}
         assert client.get("/metrics").headers["content-type"].startswith("text/plain; version=")
-    assert found["any", "not modified"] == 1
-    assert found["any", "sent"] == 4
+    assert sent == {"304": 1, "200": 4}
     assert 1 <= found["SELECT", "evaluated"] <= 2
     assert found["ASK", "evaluated"] == 1
     assert found["DESCRIBE", "evaluated"] == found["CONSTRUCT", "evaluated"] == 1
     assert found["SELECT", "time-limit"] == 1
     assert found["ASK", "syntax-problem"] == 1
+    assert now["waiting for the quick lane"] == now["waiting for the slow lane"] == 0
+    assert 1 <= now["workers"] <= Settings().workers
 
 
 # --- DESCRIBE ---

@@ -10,13 +10,14 @@ import struct
 import subprocess
 import sys
 from collections import deque
+from importlib import metadata
 from math import inf
 from time import clock_gettime, monotonic
 from typing import ClassVar, cast
 
 from itukg.errors import DataError, MemoryLimit, TimeLimit
 from itukg.processes.fair import FairQueue
-from itukg.processes.worker import DATA, END, ERROR, FORK, HEAD, KILL, READY, unpack_error
+from itukg.processes.worker import DATA, DONE, END, ERROR, FORK, HEAD, KILL, READY, unpack_error
 
 HELD = 16_000_000
 """Bytes of an answer that are collected before it is sent; a larger one is streamed."""
@@ -40,7 +41,7 @@ class Pool:
         """Start the process that forks workers; where that was not done, the first worker waits for it."""
         ours, theirs = socket.socketpair()
         with theirs:
-            environment = os.environ | {"MALLOC_ARENA_MAX": "1"}
+            environment = os.environ | _allocator()
             command = [sys.executable, "-m", self._module, self._what, str(theirs.fileno())]
             self._zygote = subprocess.Popen(command, env=environment, pass_fds=[theirs.fileno()])  # noqa: S603
         self._control = ours
@@ -109,11 +110,26 @@ def _nothing() -> None:
     """Do nothing."""
 
 
+def _allocator() -> dict[str, str]:
+    """Return the environment of a process whose memory is managed by mimalloc, where that is installed.
+
+    Queries allocate much and little at a time: with it they take about a sixth less time than with glibc's.
+    """
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        for file in metadata.files("cmeel-mimalloc") or ():
+            if file.name == "libmimalloc.so":
+                # What it reserves at once, a worker may use beyond its limit.
+                return {"LD_PRELOAD": str(file.locate()), "MIMALLOC_ARENA_RESERVE": "64MiB"}
+    return {"MALLOC_ARENA_MAX": "1"}
+
+
 class Worker(asyncio.Protocol):
     """The server's end of a worker: frames come in, in order."""
 
     def __init__(self) -> None:
         self.pid = self.thread = 0
+        self.before = 0.0
+        """Seconds of processor time that it had used when it was done with the last question."""
         self._frames: deque[tuple[bytes, bytes]] = deque()
         self._buffer = bytearray()
         self._waiter: asyncio.Future[None] | None = None
@@ -247,19 +263,20 @@ class Run:
             self._size += len(content)
             return None
         if kind == END:
-            self.end(killed=False)
-            return float(json.loads(content)[0])
+            seconds, used = DONE.unpack(content)
+            self.end(used)
+            return float(seconds)
         if kind == ERROR:
-            self.end(killed=False)
+            self.end(self._worker.used() if self._worker else None)
             raise unpack_error(content)
-        self.end(killed=True)
+        self.end()
         raise MemoryLimit(self.ENDED.format(memory=self._pool.memory // 1_000_000))
 
     def _out_of_time(self) -> TimeLimit:
         return TimeLimit(self.LATE.format(seconds=self._deadline - self._started))
 
-    def end(self, *, killed: bool) -> None:  # noqa: ARG002  (who keeps its workers asks)
-        """Give back the worker and the place in the lane."""
+    def end(self, used: float | None = None) -> None:  # noqa: ARG002  (who keeps its workers asks)
+        """Give back the worker, which has `used` so much processor time so far, or has not ended well; and the place."""
         self._ended = True
         worker, self._worker = self._worker, None
         if worker is not None:  # its priority cannot be raised again
@@ -283,7 +300,7 @@ class Run:
             frame = await self._worker.frame(self._deadline)
             self._left_off = monotonic()
             if frame is None:
-                self.end(killed=True)
+                self.end()
                 raise self._out_of_time()
             self._take(*frame)
             if self._worker is not None:
@@ -293,4 +310,4 @@ class Run:
     async def aclose(self) -> None:
         """Stop the work, if it still runs."""
         if not self._ended:
-            self.end(killed=True)
+            self.end()

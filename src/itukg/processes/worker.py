@@ -21,13 +21,15 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import NoReturn
 
 from itukg import errors
-from itukg.errors import DataError, ItukgError, SyntaxProblem
+from itukg.errors import DataError, ItukgError, MemoryLimit
 
 HEAD = struct.Struct("!cI")
+DONE = struct.Struct("!dd")
+"""What END holds: the seconds that the answer took, and the seconds of processor time that the worker has used so far."""
 READY, DATA, END, ERROR = b"R", b"D", b"E", b"X"
 FORK, KILL = b"F", b"K"
 PIECE = 128 * 1024
@@ -43,12 +45,17 @@ def pack(content: bytes) -> bytes:
     return HEAD.pack(DATA, len(content)) + content
 
 
+def pack_error(error: ItukgError) -> bytes:
+    """Return what ERROR holds."""
+    return json.dumps([type(error).__name__, str(error), error.extras()]).encode()
+
+
 def unpack_error(content: bytes) -> ItukgError:
     """Return the error that a worker tells of."""
-    kind, message, line, column = json.loads(content)
-    found = getattr(errors, kind)
-    assert issubclass(found, ItukgError)
-    return SyntaxProblem(message, line, column) if found is SyntaxProblem else found(message)
+    kind, message, extras = json.loads(content)
+    error = getattr(errors, kind)(message, **extras)
+    assert isinstance(error, ItukgError)
+    return error
 
 
 class Output:
@@ -167,36 +174,25 @@ def _run(work: Work, server: socket.socket, memory: int, *, network: bool) -> No
 def _serve(work: Work, server: socket.socket) -> None:
     for question in _questions(server):
         started = perf_counter()
-        content: list[object]
         output = Output(server)
         try:
             work(question, output)
-            output.flush()
-            kind, content = END, [perf_counter() - started]
+            kind, content = END, DONE.pack(perf_counter() - started, process_time())
         except ItukgError as error:
-            place = (error.line, error.column) if isinstance(error, SyntaxProblem) else (None, None)
-            kind, content = ERROR, [type(error).__name__, str(error), *place]
+            kind, content = ERROR, pack_error(error)
         except (MemoryError, RecursionError):
-            kind, content = (
-                ERROR,
-                ["MemoryLimit", "The answer needs more memory, or stack, than it may take.", None, None],
-            )
+            words = "The answer needs more memory, or stack, than it may take."
+            kind, content = ERROR, pack_error(MemoryLimit(words))
         except OSError:
             raise  # the server has closed its end
         except Exception:  # noqa: BLE001  (the worker goes on, and the log tells)
             traceback.print_exc()
-            kind, content = ERROR, ["ItukgError", "The fault is ours; it is in the log.", None, None]
-        packed = json.dumps(content).encode()
-        output.send(HEAD.pack(kind, len(packed)) + packed)
+            kind, content = ERROR, pack_error(ItukgError("The fault is ours; it is in the log."))
+        output.send(HEAD.pack(kind, len(content)) + content)
 
 
 def _questions(server: socket.socket) -> Iterator[bytes]:
     """Yield each question as it comes, until the server closes its end. It asks one at a time."""
-    while piece := server.recv(PIECE):
-        question = bytearray(piece)
-        size = HEAD.unpack_from(question)[1] + HEAD.size
-        while len(question) < size:
-            if not (piece := server.recv(size - len(question))):
-                return
-            question += piece
-        yield bytes(question[HEAD.size :])
+    with server.makefile("rb", buffering=PIECE) as asked:
+        while head := asked.read(HEAD.size):
+            yield asked.read(HEAD.unpack(head)[1])

@@ -72,7 +72,8 @@ class EmbeddedStore:
 
     def size(self) -> dict[str, int]:
         """Return how many workers there are, and how many queries wait for the quick and the slow lane."""
-        return {"workers": len(self.pool.alive), "quick": self.quick.waiting(), "slow": self.slow.waiting()}
+        waiting = {"waiting for the quick lane": self.quick.waiting(), "waiting for the slow lane": self.slow.waiting()}
+        return {"workers": len(self.pool.alive), **waiting}
 
     # --- workers ---
 
@@ -135,12 +136,12 @@ class _Run(Run):
 
     async def _patiently(self, worker: Worker) -> float | None:
         """Collect until the worker has used PATIENCE of processor time: on a busy machine that takes longer."""
-        used, longest = worker.used(), min(monotonic() + 5 * PATIENCE, self._deadline)
+        longest = min(monotonic() + 5 * PATIENCE, self._deadline)
         left = PATIENCE
         while left > PATIENCE / 10 and self._size <= HELD and monotonic() < longest:
             if (seconds := await self._collect(min(monotonic() + left, longest))) is not None:
                 return seconds
-            left = PATIENCE - (worker.used() - used)
+            left = PATIENCE - (worker.used() - worker.before)
         return None
 
     async def _anew(self) -> float:
@@ -148,12 +149,13 @@ class _Run(Run):
         self._size = 0
         return await self.slowly()
 
-    def end(self, *, killed: bool) -> None:
+    def end(self, used: float | None = None) -> None:
         """Give back the worker, which stays in the quick lane if it is well, and the place in the slow one."""
         if self._worker is not None and not self._has_place:
-            if killed:
+            if used is None:
                 self._store.replace()
             else:
+                self._worker.before = used
                 self._store.quick.put(self._worker)
                 self._worker = None
-        super().end(killed=killed)
+        super().end(used)

@@ -1,17 +1,19 @@
 """How answers leave: in full with a strong ETag and held ready, as 304, or as a problem (RFC 9110, RFC 9457)."""
 
+import asyncio
 import gzip
-import hashlib
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from email.utils import formatdate, parsedate_to_datetime
-from functools import lru_cache
+from datetime import UTC, datetime
+from email.utils import format_datetime, parsedate_to_datetime
+from functools import lru_cache, partial
 
 from cachetools import LRUCache
 from fastapi import Response
-from starlette.types import Send
+from starlette.types import Receive, Scope, Send
 from werkzeug.datastructures import Accept
 from werkzeug.http import parse_accept_header
+from xxhash import xxh3_128_hexdigest
 
 from itukg import names
 from itukg.errors import ItukgError, NotAllowed
@@ -19,6 +21,20 @@ from itukg.formats import write_json
 
 PROBLEM = "application/problem+json"
 Header = tuple[bytes, bytes]
+
+VARY = b"Accept, Accept-Encoding"
+REVALIDATE = b"no-cache"
+"""Cache-Control of what the next release may change: held elsewhere, but asked for anew."""
+IMMUTABLE = b"public, max-age=31536000, immutable"
+"""Cache-Control of what stands under a release's own name."""
+HELD_MESSAGE = "itukg.held"
+"""Type of the message by which a route hands a `held` answer to the frame, which holds it and sends it."""
+
+_DISTINGUISHED = frozenset((b"accept", b"accept-encoding", b"host"))
+_PACKED = ("application/gzip", "application/pdf", "application/vnd.openxmlformats-officedocument", "image/png")
+"""Beginnings of media types that are compressed already."""
+_QUICK = 200_000
+"""Bytes that are hashed and compressed at once; more of them in a thread."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +46,15 @@ class Held:
     body: bytes
 
     @classmethod
-    def of(cls, body: bytes, media_type: str, headers: Iterable[Header], *, zipped: bool) -> "Held":
+    async def of(cls, body: bytes, media_type: str, headers: Iterable[Header], *, zipped: bool) -> "Held":
         """Return `body` with its headers and a strong ETag; a zipped one is another representation (RFC 9110, 8.8.3.3)."""
+        make = partial(cls._of, body, media_type, headers, zipped=zipped and not media_type.startswith(_PACKED))
+        return await asyncio.to_thread(make) if len(body) > _QUICK else make()
+
+    @classmethod
+    def _of(cls, body: bytes, media_type: str, headers: Iterable[Header], *, zipped: bool) -> "Held":
         content = gzip.compress(body, 6, mtime=0) if zipped else body
-        etag = b'"%s%s"' % (hashlib.sha256(body).hexdigest()[:32].encode(), b"-gzip" if zipped else b"")
+        etag = b'"%s%s"' % (xxh3_128_hexdigest(body).encode(), b"-gzip" if zipped else b"")
         own = [
             (b"content-type", media_type_header(media_type)),
             (b"content-length", str(len(content)).encode()),
@@ -46,29 +67,68 @@ class Held:
         """Return about how many bytes this takes."""
         return len(self.body) + 1000
 
-    async def send(self, headers: Sequence[Header], send: Send) -> int:
-        """Answer a request with these headers, and return the status: 200, or 304 to a client that has it already."""
-        if any(name in _CONDITIONS for name, _ in headers) and self._is_known(dict(headers)):
+    async def send(self, scope: Scope, framed: Sequence[Header], send: Send) -> int:
+        """Answer a request, and return the status: 200, or 304 to a client that has it already.
+
+        `framed` are the headers that every answer of the release has, its Last-Modified among them.
+        """
+        headers = scope["headers"]
+        if any(name in _CONDITIONS for name, _ in headers) and self._is_known(dict(headers), dict(framed)):
             kept = [header for header in self.headers if header[0] not in _OF_THE_BODY]
-            await send({"type": "http.response.start", "status": 304, "headers": kept})
+            await send({"type": "http.response.start", "status": 304, "headers": [*kept, *framed]})
             await send({"type": "http.response.body"})
             return 304
-        await send({"type": "http.response.start", "status": 200, "headers": self.headers})
-        await send({"type": "http.response.body", "body": self.body})
+        await send({"type": "http.response.start", "status": 200, "headers": [*self.headers, *framed]})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else self.body})
         return 200
 
-    def _is_known(self, headers: dict[bytes, bytes]) -> bool:
+    def _is_known(self, headers: Mapping[bytes, bytes], framed: Mapping[bytes, bytes]) -> bool:
         # RFC 9110, 13.2.2: If-Modified-Since counts only where there is no If-None-Match.
         if (tags := headers.get(b"if-none-match")) is not None:
             return any(tag.strip().removeprefix(b"W/") in (self.etag, b"*") for tag in tags.split(b","))
-        modified = dict(self.headers).get(b"last-modified")
-        if modified is None:
+        if (modified := framed.get(b"last-modified")) is None:
             return False
         try:
             since, at = (parsedate_to_datetime(d.decode()) for d in (headers[b"if-modified-since"], modified))
         except (ValueError, TypeError):
             return False
-        return at <= since
+        return at.replace(tzinfo=UTC) <= since.replace(tzinfo=UTC)  # HTTP knows no other; "-0000" gives none
+
+
+class Kept(Response):
+    """An answer of the release, which never changes: sent with an ETag, zipped for whoever likes that, and held ready.
+
+    It must depend on nothing but method, scheme, host, path, query string, Accept and Accept-Encoding. One that
+    is `immutable` stands under a release's own name.
+    """
+
+    def __init__(
+        self, content: bytes, media_type: str, headers: Mapping[str, str] | None = None, *, immutable: bool = False
+    ) -> None:
+        super().__init__(content, headers=headers, media_type=media_type)
+        self._cached = IMMUTABLE if immutable else REVALIDATE
+
+    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        """Hand the answer to the frame."""
+        own = [header for header in self.raw_headers if header[0] not in _OF_THE_BODY]
+        headers = [(b"vary", VARY), (b"cache-control", self._cached), *own]
+        assert isinstance(self.body, bytes) and self.media_type
+        held = await Held.of(
+            self.body, self.media_type, headers, zipped=takes_gzip(accepted(scope, b"accept-encoding"))
+        )
+        await send({"type": HELD_MESSAGE, "held": held, "keys": ()})
+
+
+def distinguished(scope: Scope) -> Hashable:
+    """Return what two requests have in common that get the same answer, as a cache knows them (RFC 9111, section 2)."""
+    headers = scope["headers"]
+    return scope["path"], scope["query_string"], scope["scheme"], *[h for h in headers if h[0] in _DISTINGUISHED]
+
+
+def accepted(scope: Scope, name: bytes = b"accept") -> str:
+    """Return the Accept header, or another one, whose several lines are one list."""
+    # Of the raw headers: to make all of them into a mapping costs more than the rest of the request's reading.
+    return b", ".join(value for key, value in scope["headers"] if key == name).decode("latin-1")
 
 
 _CHEAP = 0.005
@@ -84,7 +144,7 @@ class Cache:
 
     def __init__(self, size: int) -> None:
         self._held: LRUCache[Hashable, Held] = LRUCache(size, getsizeof=len)
-        self._seen: LRUCache[int, bool] = LRUCache(_SEEN)
+        self._seen: dict[int, bool] = {}  # in the order in which they came
         self.get = self._held.get
         """Return the answer held under a key, or None."""
 
@@ -99,6 +159,8 @@ class Cache:
         first = hash(keys[0])
         if seconds < _CHEAP and first not in self._seen:
             self._seen[first] = True
+            if len(self._seen) > _SEEN:
+                del self._seen[next(iter(self._seen))]
             return
         for key in keys:
             self._held[key] = held
@@ -120,9 +182,9 @@ def media_type_header(media_type: str) -> bytes:
     return media_type.encode() + (b"; charset=utf-8" if media_type.startswith("text/") else b"")
 
 
-def http_date(seconds: float) -> bytes:
-    """Return seconds since 1970 as a date of HTTP."""
-    return formatdate(seconds, usegmt=True).encode()
+def http_date(moment: str) -> bytes:
+    """Return a time of ISO 8601, in UTC, as a date of HTTP."""
+    return format_datetime(datetime.fromisoformat(moment), usegmt=True).encode()
 
 
 def problem(status: int, kind: str, title: str, detail: str, **extras: object) -> Response:

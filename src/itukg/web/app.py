@@ -4,6 +4,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
+from time import monotonic
 from typing import Any
 
 import anyio
@@ -17,10 +18,13 @@ from itukg.errors import ItukgError
 from itukg.release import Release
 from itukg.settings import Settings
 from itukg.web import description, pages, reports, resources, sparql, uploads
-from itukg.web.answers import problem, problem_of
+from itukg.web.answers import HELD_MESSAGE, Held, distinguished, http_date, problem, problem_of
 from itukg.web.service import Service
 
 log = logging.getLogger("itukg")
+
+SAME = "itukg.same"
+"""Where the scope of a request that reads has what it is held under."""
 
 FRAME = (
     (b"access-control-allow-origin", b"*"),
@@ -48,30 +52,46 @@ def create_app(settings: Settings, release: Release) -> FastAPI:
         await service.close()
 
     app = Application(
+        service,
         title="itukg",
         version=__version__,
         summary="The ITU results knowledge graph: SPARQL, JSON-LD and SHACL reports.",
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        openapi_url=None,  # a route of ours answers, as for all else
         docs_url=None,  # FastAPI's page loads its scripts from a CDN
         redoc_url=None,
         lifespan=lifespan,
     )
-    app.state.service = service
     routers = (pages.router, description.router, resources.router, reports.router, uploads.router)
     app.state.routes = [*app.routes, *(route for router in routers for route in router.routes)]
     for router in routers:
         app.include_router(router)
     app.add_exception_handler(ItukgError, _answer_error)
     app.add_exception_handler(HTTPException, _answer_http_error)
+    app.add_middleware(Frame, answers=app.answers, routes=app.state.routes)
     endpoint = sparql.Endpoint(service, description.endpoint)
-    app.add_middleware(
-        Frame, endpoints={sparql.PATH: endpoint}, routes=app.state.routes, headers=[*FRAME, _cited(release)]
-    )
+    app.endpoints[sparql.PATH] = Frame(endpoint, app.answers, app.state.routes)
     return app
 
 
 class Application(FastAPI):
-    """FastAPI, whose description of itself includes the endpoint that it does not route."""
+    """FastAPI, before which stands the cache, and whose description of itself includes the endpoint that it does not route."""
+
+    def __init__(self, service: Service, **given: Any) -> None:
+        """Serve what `service` holds; `given` is FastAPI's."""
+        super().__init__(**given)
+        self.state.service = service
+        self.answers = Answers(service)
+        self.endpoints: dict[str, ASGIApp] = {}
+        """Plain ASGI applications by path, for which neither router nor middleware is asked."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send what is held; pass all else on."""
+        if scope["type"] != "http":
+            await super().__call__(scope, receive, send)
+        elif not await self.answers.sent(scope, send):
+            scope["app"] = self
+            await self.endpoints.get(scope["path"], super().__call__)(scope, receive, send)
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI description."""
@@ -80,30 +100,61 @@ class Application(FastAPI):
         return super().openapi()
 
 
-class Frame:
-    """What holds for every answer: the same `headers`, HEAD is GET without its body, OPTIONS, and a failure is a problem.
+class Answers:
+    """The answers of the release that are held, and the headers that each has."""
 
-    `endpoints` are plain ASGI applications by path, for which the router is not asked.
+    def __init__(self, service: Service) -> None:
+        self.headers = [*FRAME, _cited(service.release)]
+        """Headers of every answer, errors included."""
+        self._framed = [*self.headers, (b"last-modified", http_date(service.release.built))]
+        self._cache, self._counts = service.cache, service.counts
+
+    async def sent(self, scope: Scope, send: Send) -> bool:
+        """Answer a request if its answer is held; tell whether it is."""
+        if scope["method"] not in ("GET", "HEAD"):
+            return False
+        scope[SAME] = same = distinguished(scope)
+        held = self._cache.get(same)
+        if held is None:
+            return False
+        self._counts.answered(await held.send(scope, self._framed, send))
+        return True
+
+    async def hold_and_send(self, message: Message, seconds: float, scope: Scope, send: Send) -> None:
+        """Answer a request with the answer that a route handed over after `seconds`, and hold it for the next."""
+        held: Held = message["held"]
+        keys = [*message["keys"], *([scope[SAME]] if SAME in scope else [])]
+        self._cache.keep(held, seconds, *keys)
+        self._counts.answered(await held.send(scope, self._framed, send))
+
+
+class Frame:
+    """What holds for every answer: the same headers, HEAD is GET without its body, OPTIONS, and a failure is a problem.
+
+    An answer of the release that a route hands over is held, so that it is there the next time.
     """
 
-    def __init__(
-        self, app: ASGIApp, endpoints: dict[str, ASGIApp], routes: list[BaseRoute], headers: list[tuple[bytes, bytes]]
-    ) -> None:
-        self.app, self.endpoints, self.routes, self.headers = app, endpoints, routes, headers
+    def __init__(self, app: ASGIApp, answers: Answers, routes: list[BaseRoute]) -> None:
+        self.app, self.answers, self.routes = app, answers, routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, and the answer back."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        arrived = monotonic()
         head = scope["method"] == "HEAD"
         started = False
 
         async def send_framed(message: Message) -> None:
             nonlocal started
+            if message["type"] == HELD_MESSAGE:
+                started = True
+                await self.answers.hold_and_send(message, monotonic() - arrived, scope, send)
+                return
             if message["type"] == "http.response.start":
                 started = True
-                message["headers"] = [*message["headers"], *self.headers]
+                message["headers"] = [*message["headers"], *self.answers.headers]
             elif head:
                 message = {**message, "body": b""}
             await send(message)
@@ -111,10 +162,9 @@ class Frame:
         if scope["method"] == "OPTIONS":
             await self._options(scope)(scope, receive, send_framed)
             return
-        if head:
-            scope = {**scope, "method": "GET", "head": True}
+        asked = {**scope, "method": "GET", "head": True} if head else scope
         try:
-            await self.endpoints.get(scope["path"], self.app)(scope, receive, send_framed)
+            await self.app(asked, receive, send_framed)
         except Exception:
             log.exception("%s %s", scope["method"], scope["path"])
             if started:

@@ -7,7 +7,6 @@ from pathlib import Path
 import pyoxigraph as ox
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import PlainTextResponse
 
 from itukg import names
 from itukg.corpus import Corpus
@@ -15,11 +14,12 @@ from itukg.errors import BadRequest, NotFound
 from itukg.formats import GRAPH_FORMATS, HTML, TABLE_FORMATS, XLSX, Format, write_graph
 from itukg.html import render
 from itukg.void import service_description
+from itukg.web.answers import Kept
 from itukg.web.service import service_of, wanted
 
 router = APIRouter()
 
-ROBOTS = "User-agent: *\nDisallow: /sparql?\nDisallow: /matrix?\nDisallow: /conformance?\n"
+ROBOTS = b"User-agent: *\nDisallow: /sparql?\nDisallow: /matrix?\nDisallow: /conformance?\n"
 
 _HERE = names.BASE + "here"
 """Stands for the endpoint's address in a cached description; the address is put in as the answer leaves."""
@@ -45,10 +45,10 @@ async def examples(request: Request, suffix: str = "") -> Response:
     return _answer(content, syntax)
 
 
-@router.get("/robots.txt", response_class=PlainTextResponse)
-async def robots() -> str:
+@router.get("/robots.txt", response_class=Response)
+async def robots() -> Response:
     """Keep crawlers out of addresses without end."""
-    return ROBOTS
+    return Kept(ROBOTS, "text/plain")
 
 
 async def endpoint(request: Request) -> Response:
@@ -59,7 +59,7 @@ async def endpoint(request: Request) -> Response:
     queries = await run_in_threadpool(Corpus(settings.corpus).queries)
     formats = [f.name for f in (*TABLE_FORMATS, *GRAPH_FORMATS) if f.labels is False or f is XLSX]
     page = render("sparql.html", queries=queries, formats=formats, seconds=f"{settings.timeout:g}")
-    return Response(page, media_type=HTML.media_type, headers={"Vary": "Accept"})
+    return Kept(page, HTML.media_type)
 
 
 async def service_description_answer(request: Request, suffix: str | None = None) -> Response:
@@ -102,4 +102,4 @@ def _known(suffix: str, path: str) -> str | None:
 
 
 def _answer(content: bytes, syntax: Format) -> Response:
-    return Response(content, media_type=syntax.media_type, headers={"Vary": "Accept"})
+    return Kept(content, syntax.media_type)

@@ -6,8 +6,10 @@ from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 from itukg import names
 from itukg.errors import NotReady
+from itukg.formats import JSON, write_json
 from itukg.html import render
 from itukg.store import Store, rows
+from itukg.web.answers import Kept
 from itukg.web.service import service_of
 
 router = APIRouter()
@@ -26,7 +28,13 @@ async def home(request: Request) -> Response:
         release=service.release.name,
         triples=service.release.manifest["merged"],
     )
-    return Response(page, media_type="text/html")
+    return Kept(page, "text/html")
+
+
+@router.get("/openapi.json", response_class=Response, include_in_schema=False)
+async def openapi(request: Request) -> Response:
+    """Return the OpenAPI description of the routes."""
+    return Kept(write_json(request.app.openapi()), JSON.media_type)
 
 
 @router.get("/metrics", response_class=Response)

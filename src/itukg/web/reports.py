@@ -10,6 +10,7 @@ from itukg.conformance import HISTORY_FORMATS, REPORT_FORMATS, Report, Selection
 from itukg.errors import NotFound
 from itukg.formats import CSV, Format, split_suffix
 from itukg.release import history as releases
+from itukg.web.answers import Kept
 from itukg.web.service import service_of, wanted
 
 router = APIRouter()
@@ -23,7 +24,7 @@ async def data(request: Request, release: str, name: str) -> Response:
     if release not in ("latest", served.name) or name not in exports:
         raise NotFound(f"No /data/{release}/{name}; to be had: /data/{served.name}/ with {', '.join(exports)}.")
     content = await run_in_threadpool(exports[name].read_bytes)
-    return Response(content, media_type=CSV.media_type)
+    return Kept(content, CSV.media_type, immutable=release == served.name)
 
 
 @router.get("/conformance", response_class=Response)
@@ -40,7 +41,7 @@ async def history(request: Request, suffix: str = "") -> Response:
     """Return the verdict and the counts of each release kept here, and what changed since the one before."""
     syntax = wanted(request, HISTORY_FORMATS, _suffix("/conformance/history", suffix, HISTORY_FORMATS))
     found = await run_in_threadpool(releases, service_of(request).release.home)
-    return Response(write_history(found, syntax), media_type=syntax.media_type, headers={"Vary": "Accept"})
+    return Kept(write_history(found, syntax), syntax.media_type)
 
 
 @router.get("/conformance/{profile}", response_class=Response)
@@ -63,7 +64,7 @@ async def _report(request: Request, syntax: Format, profile: str | None = None) 
     content = await anyio.to_thread.run_sync(
         partial(_written, report, selection, syntax), limiter=service_of(request).writing
     )
-    return Response(content, media_type=syntax.media_type, headers={"Vary": "Accept"})
+    return Kept(content, syntax.media_type)
 
 
 @lru_cache(maxsize=64)

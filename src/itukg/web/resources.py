@@ -23,6 +23,7 @@ from itukg.formats import (
 )
 from itukg.html import local_link, render
 from itukg.store import Row, Store, rows, triples
+from itukg.web.answers import Kept
 from itukg.web.service import service_of, wanted
 
 router = APIRouter()
@@ -60,14 +61,14 @@ async def shapes(request: Request, suffix: str = "") -> Response:
 @router.get("/context/v1.jsonld", response_class=Response)
 async def json_ld_context() -> Response:
     """Return the JSON-LD context. Before release 1.0 it may still grow."""
-    return Response(write_json(context()), media_type=JSONLD.media_type, headers={"Cache-Control": "no-cache"})
+    return Kept(write_json(context()), JSONLD.media_type)
 
 
 async def _thing(request: Request, namespace: str, path: str) -> Response:
     path, suffix = split_suffix(path, THING_FORMATS)
     syntax = wanted(request, THING_FORMATS, suffix)
     content = await describe(service_of(request).store, namespace + path, syntax)
-    return Response(content, media_type=syntax.media_type, headers={"Vary": "Accept"})
+    return Kept(content, syntax.media_type)
 
 
 async def _graph(request: Request, name: str, suffix: str) -> Response:
@@ -76,7 +77,7 @@ async def _graph(request: Request, name: str, suffix: str) -> Response:
     syntax = wanted(request, GRAPH_FORMATS, suffix.removeprefix(".") or None)
     query = f"CONSTRUCT {{ ?s ?p ?o }} WHERE {{ GRAPH <{names.graph(name)}> {{ ?s ?p ?o }} }}"
     found = await triples(service_of(request).store, query)
-    return Response(write_graph(found, syntax), media_type=syntax.media_type, headers={"Vary": "Accept"})
+    return Kept(write_graph(found, syntax), syntax.media_type)
 
 
 async def describe(store: Store, iri: str, syntax: Format) -> bytes:

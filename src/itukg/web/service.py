@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from time import time
@@ -11,15 +12,16 @@ from fastapi import Request
 from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
+from prometheus_client.core import GaugeMetricFamily
 
-from itukg.errors import ItukgError, MemoryLimit, NotReady, Quota, StoreUnavailable, TimeLimit
+from itukg.errors import DataError, ItukgError, MemoryLimit, NotReady, Quota, StoreUnavailable, TimeLimit
 from itukg.formats import Format, choose, labels_wanted
 from itukg.release import Release
 from itukg.settings import Settings
 from itukg.store import Store, open_store
 from itukg.upload.validator import Validator
-from itukg.web.answers import Cache
+from itukg.web.answers import Cache, accepted
 
 AGAIN = 2.0
 """Seconds between two looks whether a server elsewhere holds the release."""
@@ -68,6 +70,12 @@ class Counts:
             "itukg_queries", "Queries by form and outcome.", ["form", "outcome"], registry=self.registry
         )
         self.checks = Counter("itukg_checks", "Uploads by outcome.", ["outcome"], registry=self.registry)
+        self.answers = Counter(
+            "itukg_answers",
+            "Answers of the release by status, most of them from the cache: 200, or 304 to who has it already.",
+            ["status"],
+            registry=self.registry,
+        )
         self.seconds = Histogram(
             "itukg_query_seconds",
             "Seconds from the arrival of a query to its answer, by form; answers from the cache do not count.",
@@ -84,6 +92,14 @@ class Counts:
     def _timer(self, form: str) -> Histogram:
         return self.seconds.labels(form)
 
+    @cache  # noqa: B019
+    def _answered(self, status: int) -> Counter:
+        return self.answers.labels(str(status))
+
+    def answered(self, status: int) -> None:
+        """Count an answer of the release."""
+        self._answered(status).inc()
+
     def count(self, form: str, outcome: str) -> None:
         """Count a query."""
         self._counter(form, outcome).inc()
@@ -97,7 +113,7 @@ class Counts:
         self._timer(form).observe(seconds)
 
 
-@dataclass
+@dataclass(eq=False)
 class Service:
     """One server: ready once the release is loaded."""
 
@@ -120,16 +136,22 @@ class Service:
         Gauge("itukg_cache_bytes", "Bytes of answers held.", registry=self.counts.registry).set_function(
             self.cache.size
         )
+        self.counts.registry.register(self)
 
     @property
     def store(self) -> Store:
         """The store; raises NotReady until the release is loaded."""
         if self._store is None:
-            reason = f" {self._missing}" if self._missing else ""
-            raise NotReady(
-                f"The release is still being loaded. Try again in a few seconds; /readyz tells when.{reason}"
-            )
+            reason = self._missing or "The release is still being loaded. Try again in a few seconds."
+            raise NotReady(f"{reason} /readyz tells when queries are answered.")
         return self._store
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield, for /metrics, what the store tells of itself."""
+        found = GaugeMetricFamily("itukg_store", "Workers, and queries that wait, as they are now.", labels=["what"])
+        for what, number in self._store.size().items() if self._store else ():
+            found.add_metric([what], number)
+        yield found
 
     async def load(self) -> None:
         """Load the release into a store, beside the event loop; wait for a server elsewhere until it holds it."""
@@ -137,10 +159,14 @@ class Service:
             try:
                 self._store = await open_store(self.release.dataset, self.settings)
             except StoreUnavailable as error:
-                if str(error) != self._missing:
+                if str(error) not in self._missing:
                     log.warning("%s", error)
-                self._missing = str(error)
+                self._missing = f"The server of the release gives no answer: {error}"
                 await asyncio.sleep(AGAIN)
+            except DataError as error:  # which no second try mends
+                log.error("The release cannot be loaded: %s", error)  # noqa: TRY400
+                self._missing = "The release cannot be loaded; the log of the server says why."
+                return
 
     async def close(self) -> None:
         """Let go of the store, and of what validates."""
@@ -160,10 +186,4 @@ def service_of(request: Request) -> Service:
 def wanted(request: Request, offers: tuple[Format, ...], suffix: str | None = None) -> Format:
     """Return the syntax a request asks for: by suffix, by `?format=`, or by its Accept header; `?labels=` narrows it."""
     asked = request.query_params
-    return choose(offers, accepted(request), suffix or asked.get("format"), labels_wanted(asked.get("labels")))
-
-
-def accepted(request: Request, name: bytes = b"accept") -> str:
-    """Return the Accept header, or another one, whose several lines are one list."""
-    # Of the raw headers: to make all of them into a mapping costs more than the rest of the request's reading.
-    return b", ".join(value for key, value in request.scope["headers"] if key == name).decode("latin-1")
+    return choose(offers, accepted(request.scope), suffix or asked.get("format"), labels_wanted(asked.get("labels")))

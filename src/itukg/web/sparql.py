@@ -1,17 +1,15 @@
 """For researchers: the SPARQL endpoint (SPARQL 1.1 Protocol, query operation; the QUERY method of RFC 10008).
 
-A plain ASGI application: an answer that is held already leaves after one look into the cache.
+A plain ASGI application, for which no router is asked.
 """
 
 import asyncio
 import hashlib
 import logging
 from collections.abc import Awaitable, Callable, Hashable
-from dataclasses import dataclass
-from functools import partial
 from http import HTTPStatus
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 from fastapi import Request, Response
@@ -30,9 +28,19 @@ from itukg.processes.pool import HELD
 from itukg.settings import Settings
 from itukg.store import Answer, Body, Dataset, Query, offers_for, read_query
 from itukg.store.describe import ask
-from itukg.web.answers import Header, Held, media_type_header, problem_of, takes_gzip
+from itukg.web.answers import (
+    HELD_MESSAGE,
+    REVALIDATE,
+    VARY,
+    Header,
+    Held,
+    accepted,
+    media_type_header,
+    problem_of,
+    takes_gzip,
+)
 from itukg.web.requests import BrokenOff, Watch, body_of, client_of, text_of
-from itukg.web.service import Service, accepted
+from itukg.web.service import Service
 
 log = logging.getLogger("itukg")
 
@@ -43,9 +51,6 @@ REQUEST_TYPES = (FORM, SPARQL_QUERY)
 """Media types of the body of POST and QUERY."""
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "QUERY")
 
-_NEGOTIATED = (b"accept", b"accept-encoding")
-_QUICK = 200_000
-"""Bytes that are hashed and compressed at once; more of them in a thread."""
 
 _PARAMETERS = {
     "query": "The SPARQL query.",
@@ -94,8 +99,7 @@ def openapi() -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True)
-class Question:
+class Question(NamedTuple):
     """All that an answer depends on, and how long it may take."""
 
     query: Query
@@ -117,17 +121,9 @@ class Endpoint:
         self._service, self._describe_service = service, describe_service
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request: from the cache where the same was asked before, else from the store."""
-        headers: list[Header] = scope["headers"]
-        same: Hashable = None
-        if scope["method"] == "GET":
-            same = (scope["query_string"], *(pair for pair in headers if pair[0] in _NEGOTIATED))
-            held = self._service.cache.get(same)
-            if held is not None:
-                await self._send(held, headers, send)
-                return
+        """Answer a request: from the cache where the same was asked in other words, else from the store."""
         try:
-            await self._answer(Request(scope, receive, send), same, send)
+            await self._answer(Request(scope, receive, send), send)
         except ItukgError as error:
             if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                 log.warning("%s %s: %s", scope["method"], PATH, error)
@@ -136,7 +132,7 @@ class Endpoint:
             # Without a last chunk, which the server then never sends: nobody takes a part for the whole.
             log.info("answer broken off: %s", error)
 
-    async def _answer(self, request: Request, same: Hashable, send: Send) -> None:
+    async def _answer(self, request: Request, send: Send) -> None:
         arrived = monotonic()
         if request.method == "GET" and not request.scope["query_string"]:
             response = await self._describe_service(request)
@@ -148,14 +144,10 @@ class Endpoint:
             held = await self._evaluate(request, question, arrived, send)
             if held is None:  # it is sent already, piece by piece
                 return
-        if not question.query.volatile:
-            seconds = monotonic() - arrived
-            self._service.cache.keep(held, seconds, question.key, *([same] if same else []))
-        await self._send(held, request.scope["headers"], send)
-
-    async def _send(self, held: Held, headers: list[Header], send: Send) -> None:
-        status = await held.send(headers, send)
-        self._service.counts.count("any", "sent" if status == HTTPStatus.OK else "not modified")
+        if question.query.volatile:
+            await held.send(request.scope, (), send)
+        else:
+            await send({"type": HELD_MESSAGE, "held": held, "keys": (question.key,)})
 
     async def _evaluate(self, request: Request, question: Question, arrived: float, send: Send) -> Held | None:
         """Return the answer of the store; one that is too large to be held is sent as it comes, and None returned."""
@@ -192,8 +184,7 @@ class Endpoint:
             if answer is not None:
                 await answer.body.aclose()
             self._record(question.query, outcome, monotonic() - arrived)
-        make = partial(Held.of, content, answer.media_type, headers, zipped=question.zipped)
-        return await asyncio.to_thread(make) if len(content) > _QUICK else make()
+        return await Held.of(content, answer.media_type, headers, zipped=question.zipped)
 
     async def _stream(self, begin: bytes, answer: Answer, headers: list[Header], scope: Scope, send: Send) -> None:
         """Send an answer as it comes. What cannot be finished is broken off: its last chunk never comes."""
@@ -218,9 +209,9 @@ class Endpoint:
             log.warning("slow query %s: %s, %s, %.2f s", digest, query.form, outcome, seconds)
 
     def _headers(self, question: Question, seconds: float) -> list[Header]:
-        keep = b"no-store" if question.query.volatile else b"no-cache"  # held elsewhere, but asked for anew
+        keep = b"no-store" if question.query.volatile else REVALIDATE
         timing = b"engine;dur=%.1f" % (seconds * 1000)
-        return [(b"vary", b"Accept, Accept-Encoding"), (b"cache-control", keep), (b"server-timing", timing)]
+        return [(b"vary", VARY), (b"cache-control", keep), (b"server-timing", timing)]
 
 
 async def _read(request: Request, settings: Settings) -> Question:
@@ -246,12 +237,12 @@ async def _read(request: Request, settings: Settings) -> Question:
         Dataset(_all(parameters, "default-graph-uri"), _all(parameters, "named-graph-uri")),
         choose(
             offers_for(query.form),
-            accepted(request),
+            accepted(request.scope),
             _first(parameters, "format"),
             labels_wanted(_first(parameters, "labels")),
         ),
         _seconds(parameters, settings.timeout),
-        takes_gzip(accepted(request, b"accept-encoding")),
+        takes_gzip(accepted(request.scope, b"accept-encoding")),
     )
 
 

@@ -12,6 +12,7 @@ from itukg.errors import ItukgError, TooLarge, UnsupportedMediaType
 from itukg.formats import GRAPH_FORMATS, HTML
 from itukg.html import render
 from itukg.upload.reading import BODY_TYPES, FORM, METHODS, RDF_TYPES
+from itukg.web.answers import Kept
 from itukg.web.requests import BrokenOff, Watch, body_of, client_of
 from itukg.web.service import service_of, wanted
 
@@ -102,7 +103,7 @@ async def form(request: Request) -> Response:
         size=service.settings.upload_size // 1_000_000,
         seconds=f"{service.settings.check_timeout:g}",
     )
-    return Response(page, media_type=HTML.media_type)
+    return Kept(page, HTML.media_type)
 
 
 @router.post("/validate", response_class=Response, responses=_ANSWERS, openapi_extra=_OPENAPI)

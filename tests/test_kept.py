@@ -1,0 +1,148 @@
+"""Every answer of the release: a strong ETag, its date, 304, gzip, HEAD, and bytes from memory the second time."""
+
+import gzip
+from email.utils import parsedate_to_datetime
+
+import httpx2
+import pytest
+from fastapi.testclient import TestClient
+from test_protocol import answered, cached, routes, samples
+
+from itukg.release import Release
+
+CHANGING = {"/healthz", "/readyz", "/metrics"}
+"""Routes that tell of the server, not of the release."""
+
+
+@pytest.fixture(scope="module")
+def paths(client: TestClient) -> list[str]:
+    """A path for each route whose answers are of the release."""
+    found = [path for path in routes(client) if path not in CHANGING]
+    assert len(found) >= 13
+    return [*found, "/sparql?query=ASK%7B%7D"]
+
+
+def raw(client: httpx2.Client, path: str, **headers: str) -> tuple[int, httpx2.Headers, bytes]:
+    """Status, headers and bytes as they come."""
+    sent = {"accept-encoding": "identity"} | {name.replace("_", "-"): value for name, value in headers.items()}
+    with client.stream("GET", path, headers=sent) as reply:
+        return reply.status_code, reply.headers, b"".join(reply.iter_raw())
+
+
+def test_an_answer_of_the_release_has_its_etag_its_date_and_says_how_it_may_be_kept(
+    client: TestClient, release: Release, paths: list[str]
+) -> None:
+    for path in paths:
+        status, headers, content = raw(client, path)
+        assert (path, status) == (path, 200)
+        assert headers["etag"].startswith('"'), path
+        assert headers["vary"] == "Accept, Accept-Encoding"
+        assert headers["cache-control"] == "no-cache"
+        assert parsedate_to_datetime(headers["last-modified"]).strftime("%Y-%m-%dT%H:%M:%SZ") == release.built
+        assert int(headers["content-length"]) == len(content) > 0
+        assert (
+            headers["x-content-type-options"] == "nosniff"
+            and "default-src 'none'" in headers["content-security-policy"]
+        )
+
+
+def test_who_has_an_answer_already_gets_304_without_it(client: TestClient, paths: list[str]) -> None:
+    for path in paths:
+        full = raw(client, path)[1]
+        for condition in ({"if_none_match": full["etag"]}, {"if_modified_since": full["last-modified"]}):
+            status, headers, content = raw(client, path, **condition)
+            assert (path, status, content) == (path, 304, b"")
+            assert not {"content-length", "content-type", "content-encoding"} & headers.keys()
+            assert {**full, **headers} == full
+        assert raw(client, path, if_none_match='"x"', if_modified_since=full["last-modified"])[0] == 200
+        assert raw(client, path, if_modified_since="Mon, 01 Jan 2001 00:00:00 GMT")[0] == 200
+        assert raw(client, path, if_modified_since="Mon, 01 Jan 2001 00:00:00 -0000")[0] == 200
+
+
+def test_an_answer_is_zipped_for_whoever_likes_it_under_an_etag_of_its_own(
+    client: TestClient, paths: list[str]
+) -> None:
+    for path in paths:
+        (_, plain, content), (_, zipped, packed) = raw(client, path), raw(client, path, accept_encoding="gzip")
+        assert zipped["content-encoding"] == "gzip", path
+        assert gzip.decompress(packed) == content
+        assert plain["etag"] != zipped["etag"]
+        assert raw(client, path, accept_encoding="gzip")[2] == packed
+        assert raw(client, path, accept_encoding="gzip", if_none_match=plain["etag"])[0] == 200
+
+
+def test_what_is_packed_already_is_not_zipped_again(client: TestClient) -> None:
+    for path in ("/conformance/structure.pdf", "/conformance/structure.xlsx"):
+        assert "content-encoding" not in raw(client, path, accept_encoding="gzip")[1]
+
+
+def test_head_has_the_headers_of_get_and_no_body(client: TestClient, paths: list[str]) -> None:
+    for path in [*paths, *sorted(CHANGING), "/none"]:
+        get, head = (client.request(method, path) for method in ("GET", "HEAD"))
+        assert (path, head.status_code, head.content) == (path, get.status_code, b"")
+        varying = {"server-timing": "", **({"content-length": ""} if path == "/metrics" else {})}
+        assert {**get.headers, **varying} == {**head.headers, **varying}
+
+
+@pytest.fixture
+def unread(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While this holds, no router and no endpoint answers."""
+
+    async def fails(*_: object) -> None:
+        raise AssertionError("the request went on to the router")
+
+    assert client.get("/readyz").status_code == 200  # the stack is built
+    monkeypatch.setattr(client.app.middleware_stack, "app", fails)  # type: ignore[attr-defined]
+
+
+def test_the_third_time_no_router_is_asked(
+    client: TestClient, paths: list[str], request: pytest.FixtureRequest
+) -> None:
+    expected = {path: [raw(client, path) for _ in range(2)][1] for path in paths}
+    before = answered(client)["200"]
+    request.getfixturevalue("unread")
+    for path, (_, headers, content) in expected.items():
+        assert raw(client, path) == (200, headers, content)
+        head = client.head(path, headers={"accept-encoding": "identity"})
+        assert (head.headers, head.content) == (headers, b"")
+    request.getfixturevalue("monkeypatch").undo()
+    assert answered(client)["200"] == before + 2 * len(paths)
+
+
+def test_an_answer_held_for_one_is_not_given_to_who_asked_for_another(client: TestClient) -> None:
+    path = "/.well-known/void"
+    for _ in range(3):
+        here, there = (client.get(path, headers={"host": host}) for host in ("here.example", "there.example"))
+        assert "http://here.example/sparql" in here.text and "http://there.example/sparql" in there.text
+        assert (
+            client.get(path, headers={"accept": "application/n-triples"}).headers["content-type"]
+            != here.headers["content-type"]
+        )
+        assert client.get(path, params={"format": "jsonld"}).headers["content-type"] == "application/ld+json"
+
+
+def test_what_tells_of_the_server_and_what_fails_is_not_held(client: TestClient) -> None:
+    before = cached(client)
+    for path in [*CHANGING, "/none", "/id/none", "/conformance?severity=none", "/ontology?format=none"]:
+        for _ in range(3):
+            reply = client.get(path)
+            assert "etag" not in reply.headers and "last-modified" not in reply.headers, path
+            assert client.get(path, headers={"if-none-match": "*"}).status_code == reply.status_code
+    assert cached(client) == before
+
+
+def test_metrics_count_the_answers_by_status(client: TestClient) -> None:
+    before = answered(client)
+    tag = raw(client, "/robots.txt")[1]["etag"]
+    assert raw(client, "/robots.txt", if_none_match=tag)[0] == 304
+    after = answered(client)
+    assert after["200"] == before["200"] + 1
+    assert after["304"] == before.get("304", 0) + 1
+    assert {s.labels["status"] for s in samples(client, "itukg_answers_total")} == {"200", "304"}
+
+
+def test_what_stands_under_the_name_of_its_release_never_changes(client: TestClient, release: Release) -> None:
+    named, latest = (client.get(f"/data/{name}/links.csv") for name in (release.name, "latest"))
+    assert named.content == latest.content
+    assert named.headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert latest.headers["cache-control"] == "no-cache"
