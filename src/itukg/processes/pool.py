@@ -35,6 +35,7 @@ class Pool:
         self._module, self._what, self.memory = module, what, memory
         self._zygote: subprocess.Popen[bytes] | None = None
         self._control: socket.socket
+        self._closed = False
         self.alive: set[Worker] = set()
 
     def start(self) -> None:
@@ -47,13 +48,18 @@ class Pool:
         self._control = ours
 
     async def close(self) -> None:
-        """End the workers and the process that they came from."""
+        """End the workers and the process that they came from, for good."""
+        self._closed = True
         for worker in list(self.alive):
             worker.leave()
         if self._zygote is not None:
             self._control.close()  # it kills its children, and ends
-            await asyncio.to_thread(self._zygote.wait)
-            self._zygote = None
+            try:
+                await asyncio.to_thread(self._zygote.wait)
+            finally:  # nobody waits for one that still loads
+                self._zygote.kill()
+                self._zygote.wait()
+                self._zygote = None
 
     def _end(self) -> None:
         self._control.close()
@@ -67,9 +73,11 @@ class Pool:
 
     async def fork(self, *, network: bool = False, until: float = inf) -> "Worker":
         """Return a fresh worker. Raises DataError where none can be had, and TimeLimit where none is there by `until`."""
-        if self._zygote is None:
-            self.start()
         for _attempt in range(2):
+            if self._closed:  # whoever still waited for a worker starts nothing anew
+                break
+            if self._zygote is None:
+                self.start()
             ours, theirs = socket.socketpair()
             with theirs:
                 try:
