@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 from typing import Self, TypeVar
@@ -29,6 +30,8 @@ from itukg.web.app import create_app
 ROOT = Path(__file__).parents[1]
 PLAN = "buap-2018-2021"
 T = TypeVar("T")
+C1 = names.THINGS + "wsis/C1"
+ADDED = names.THINGS + "wsis/C99"
 
 
 @pytest.fixture(scope="session")
@@ -133,6 +136,35 @@ def careless(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     with TestClient(create_app(Settings(home=home), build(Corpus(root), home))) as client:
         wait_until_ready(client)
         yield client
+
+
+@dataclass
+class Pair:
+    """An older and a newer release, and the application that serves the newer."""
+
+    older: Release
+    newer: Release
+    client: TestClient
+
+
+@pytest.fixture(scope="session")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    """Two releases of one plan; the newer has one label reworded, one more thing and one less."""
+    root = small_corpus(tmp_path_factory.mktemp("pair"))
+    data = root / "data/schemes/wsis.ttl"
+    text = data.read_text()
+    gone = f'\n<{names.THINGS}wsis/gone> a <urn:test:Thing> ; <{names.PREFIXES["rdfs"]}label> "Gone"@en .\n'
+    data.write_text(text + gone)
+    older = build(Corpus(root), root / "home")
+    (older.path / "built").write_text("2026-01-01T00:00:00Z\n")  # not in the same second
+    older = Release(older.path)
+    [label] = re.findall(r'<wsis/C1> a itu:ActionLine ;[^.]*?rdfs:label "([^"]+)"@en', text)
+    new = f'\n<{ADDED}> a <urn:test:Thing> ; <{names.PREFIXES["rdfs"]}label> "New & <b>bold</b>"@en .\n'
+    data.write_text(text.replace(f'"{label}"', f'"{label}, reworded"', 1) + new)
+    newer = build(Corpus(root), root / "home")
+    with TestClient(create_app(Settings(home=root / "home"), newer)) as client:
+        wait_until_ready(client)
+        yield Pair(older, newer, client)
 
 
 def copy_of_corpus(root: Path) -> Path:

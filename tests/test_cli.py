@@ -1,6 +1,8 @@
 """The command line as it is run: each command's answer, its exit code, and what it says when something is wrong."""
 
 import csv
+import gzip
+import hashlib
 import io
 import json
 import os
@@ -86,7 +88,19 @@ def together(itukg: Run, *commands: tuple[str | Path, ...]) -> list[Done]:
 
 
 def test_every_command_explains_itself(itukg: Run) -> None:
-    assert COMMANDS == ["build", "check", "describe", "diff", "doctor", "evidence", "history", "load", "query", "serve"]
+    assert COMMANDS == [
+        "build",
+        "check",
+        "describe",
+        "diff",
+        "doctor",
+        "evidence",
+        "export",
+        "history",
+        "load",
+        "query",
+        "serve",
+    ]
     helps = together(itukg, *((command, "--help") for command in COMMANDS))
     for command, text in zip(COMMANDS, map(prints, helps), strict=True):
         assert f"Usage: python -m itukg {command}" in text
@@ -430,3 +444,19 @@ def test_a_setting_with_a_bad_value_is_named_with_the_value(itukg: Run, setting:
 
 def test_an_option_goes_over_its_environment_variable(itukg: Run) -> None:
     fails(itukg("serve", "--port", "70000", ITUKG_PORT="0"), 2, "Setting port: ", "70000")
+
+
+def test_a_file_of_the_release_is_written_as_it_is_served(itukg: Run, release: Release, tmp_path: Path) -> None:
+    assert prints(itukg("export", "links.csv")).splitlines()[0].startswith("plan,")
+    assert itukg("export", "itukg.nq.gz", "-o", str(tmp_path / "dump.gz")).returncode == 0
+    content = gzip.decompress((tmp_path / "dump.gz").read_bytes())
+    assert hashlib.sha256(content).hexdigest() == release.manifest["canonical_sha256"]
+    fails(itukg("export", "dataset.nq"), 2, "itukg.trig")
+
+
+def test_the_report_on_the_same_data_is_the_same_in_every_process(itukg: Run) -> None:
+    # Python hashes texts differently in each: what has no order of its own would come in another.
+    reports = [json.loads(itukg("check", "--format", "json", PYTHONHASHSEED=seed).stdout) for seed in ("1", "2")]
+    for report in reports:
+        assert report["header"].pop("date")
+    assert reports[0] == reports[1] and reports[0]["findings"]

@@ -8,6 +8,7 @@ import typer.main
 from typer.core import TyperGroup
 
 from itukg import formats
+from itukg.changes import CHANGES_FORMATS
 from itukg.cli import app as cli
 from itukg.conformance import HISTORY_FORMATS, REPORT_FORMATS
 from itukg.release import Release
@@ -22,8 +23,8 @@ REFERENCE = (ROOT / "docs" / "reference.md").read_text()
 
 # Lowest first: a module imports only from those before it.
 ORDER = (
-    "names", "errors", "settings", "formats", "html", "processes", "store", "corpus", "derive", "void", "evidence", "conformance",
-    "reasoner", "release", "publish", "upload", "web", "cli",
+    "names", "errors", "settings", "formats", "html", "processes", "store", "corpus", "derive", "facts", "void", "vocabulary", "dumps", "changes", "evidence", "conformance",
+    "reasoner", "release", "catalog", "publish", "upload", "web", "cli",
 )  # fmt: skip
 
 
@@ -54,7 +55,7 @@ def test_a_module_imports_only_from_those_beneath_it() -> None:
 
 
 def test_no_file_of_web_but_app_imports_another_audience() -> None:
-    audiences = {"description", "pages", "reports", "resources", "sparql", "uploads"}
+    audiences = {"description", "pages", "releases", "reports", "resources", "sparql", "uploads", "vocabulary"}
     shared = {"answers", "description", "requests", "service"}  # the bare endpoint describes itself
     for path in SOURCES:
         if path.parent.name == "web" and path.stem in audiences:
@@ -131,7 +132,10 @@ def test_every_route_and_media_type_stands_in_the_reference(release: Release) ->
     for path in routes:
         shown = path.replace("{path}", "…")
         assert f"`{shown}`" in REFERENCE, shown
-    tables = (formats.TABLE_FORMATS, formats.GRAPH_FORMATS, formats.THING_FORMATS, REPORT_FORMATS, HISTORY_FORMATS)
+    tables = (
+        formats.TABLE_FORMATS, formats.GRAPH_FORMATS, formats.THING_FORMATS, REPORT_FORMATS, HISTORY_FORMATS,
+        CHANGES_FORMATS,
+    )  # fmt: skip
     for syntax in {syntax for table in tables for syntax in table}:
         assert f"`{syntax.media_type}`" in REFERENCE
         assert f"`{syntax.suffix}`" in REFERENCE

@@ -1,4 +1,4 @@
-"""What docs/sparql.md says of the engine is what the engine does, and the commands of docs/auditing.md work."""
+"""What docs/sparql.md says of the engine is what the engine does, and the commands of auditing.md and releases.md work."""
 
 import csv
 import io
@@ -15,7 +15,8 @@ from fastapi.testclient import TestClient
 
 from itukg import names
 
-TEXT = (Path(__file__).parents[1] / "docs" / "sparql.md").read_text()
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "docs" / "sparql.md").read_text()
 DEPARTURES = re.findall(r"^\| `([^`]+)` \| (`[^`]+`|nothing) \| .+ \|$", TEXT, re.MULTILINE)
 
 
@@ -41,23 +42,28 @@ def test_the_query_of_the_documentation_finds_what_rules_derive(client: TestClie
     assert len(tsv(client, query[1]).text.splitlines()) > 1000
 
 
-AUDITING = (Path(__file__).parents[1] / "docs" / "auditing.md").read_text()
+AUDITING = (ROOT / "docs" / "auditing.md").read_text()
 
 
-def test_the_commands_for_auditors_do_what_is_said(tmp_path: Path, server: str) -> None:
-    blocks = re.findall(r"```(.+)\n(?s:(.*?))```", AUDITING)
+def run_of(document: str, folder: Path, server: str) -> list[str]:
+    """Run the commands of a page in `folder`, its files put there before, and return what each prints."""
     files = {"turtle": "my-data.ttl", "turtle shapes": "my-shapes.ttl", "toml": "waivers.toml"}
     printed: list[str] = []
-    for kind, text in blocks:
+    for kind, text in re.findall(r"```(.+)\n(?s:(.*?))```", document):
         if kind in files:
-            (tmp_path / files[kind]).write_text(text)
+            (folder / files[kind]).write_text(text)
         for line in text.splitlines() if kind == "sh" else ():
             command = line.replace("http://127.0.0.1:8000", server)
             command = re.sub("^itukg", f"{shlex.quote(sys.executable)} -m itukg", command)
-            done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
+            done = subprocess.run(["bash", "-c", command], cwd=folder, capture_output=True, text=True, check=False)
             said = re.search(r"# exit code (\d)", line)
             assert done.returncode == (int(said[1]) if said else 0), (line, done.stderr)
             printed.append(done.stdout)
+    return printed
+
+
+def test_the_commands_for_auditors_do_what_is_said(tmp_path: Path, server: str) -> None:
+    printed = run_of(AUDITING, tmp_path, server)
     assert len(printed) == 10
     assert len(printed[0].splitlines()) > 20
     assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF-")
@@ -68,3 +74,11 @@ def test_the_commands_for_auditors_do_what_is_said(tmp_path: Path, server: str) 
     assert [[f["value"] for f in found] for found in sent] == [["C13"], ["C13"]]
     assert [row["message"] for row in csv.DictReader(io.StringIO(printed[8]))] == ["Has no label: add rdfs:label."]
     assert "Violation (waived)" in printed[9]
+
+
+def test_the_commands_for_releases_do_what_is_said(tmp_path: Path, server: str) -> None:
+    printed = run_of((ROOT / "docs" / "releases.md").read_text(), tmp_path, server)
+    assert len(printed) == 9
+    assert printed[3].splitlines() == ["itukg.nq.gz: OK"]
+    assert '"thingsChanged": 0' in printed[5]
+    assert (tmp_path / "changes.rdfp").read_text().endswith("TC .\n")

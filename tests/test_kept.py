@@ -1,13 +1,17 @@
 """Every answer of the release: a strong ETag, its date, 304, gzip, HEAD, and bytes from memory the second time."""
 
+import asyncio
 import gzip
+import re
 from email.utils import parsedate_to_datetime
 
 import httpx2
 import pytest
 from fastapi.testclient import TestClient
+from starlette.types import Message, Scope, Send
 from test_protocol import answered, cached, routes, samples
 
+from itukg import names
 from itukg.release import Release
 
 CHANGING = {"/healthz", "/readyz", "/metrics"}
@@ -84,6 +88,35 @@ def test_head_has_the_headers_of_get_and_no_body(client: TestClient, paths: list
         assert {**get.headers, **varying} == {**head.headers, **varying}
 
 
+def test_head_sends_no_body_from_memory_or_file(client: TestClient) -> None:
+    """Asked without a client, which would drop it."""
+    for path in ("/robots.txt", "/data/latest/itukg.nq", "/data/latest/links.csv"):
+        client.get(path)
+        for _ in range(3):
+            sent: list[Message] = []
+
+            async def receive() -> Message:
+                return {"type": "http.disconnect"}
+
+            async def send(message: Message, sent: list[Message] = sent) -> None:
+                sent.append(message)
+
+            async def asked(scope: Scope, send: Send = send) -> None:
+                await client.app(scope, receive, send)
+
+            scope: Scope = {
+                "type": "http",
+                "method": "HEAD",
+                "path": path,
+                "scheme": "http",
+                "query_string": b"",
+                "headers": [],
+            }
+            asyncio.run(asked(scope))
+            assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
+            assert (sent[0]["status"], sent[1].get("body", b"")) == (200, b"")
+
+
 @pytest.fixture
 def unread(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """While this holds, no router and no endpoint answers."""
@@ -146,3 +179,16 @@ def test_what_stands_under_the_name_of_its_release_never_changes(client: TestCli
     assert named.content == latest.content
     assert named.headers["cache-control"] == "public, max-age=31536000, immutable"
     assert latest.headers["cache-control"] == "no-cache"
+
+
+def test_every_link_of_the_headers_answers(client: TestClient, paths: list[str]) -> None:
+    found = set()
+    for path in paths:
+        headers = client.get(path).headers
+        found |= set(re.findall(r"<([^>]+)>", headers["link"]))
+        if "content-location" in headers:
+            found.add(names.BASE.rstrip("/") + headers["content-location"])
+    ours = {link for link in found if link.startswith(names.BASE)}
+    assert len(ours) >= 3 and len(found - ours) == 1  # the licence
+    for link in ours:
+        assert client.get("/" + link.removeprefix(names.BASE)).status_code == 200, link

@@ -53,7 +53,14 @@ def test_a_body_of_another_media_type_is_415_and_names_those_that_are_read(
 
 def routes(client: TestClient) -> list[str]:
     """A path for each route that the service describes."""
-    things = {"{path}": "sdg/all", "{name}": "links.csv", "{release}": "latest", "{profile}": "structure"}
+    things = {
+        "{path}": "sdg/all",
+        "{name}": "links.csv",
+        "{release}": "latest",
+        "{profile}": "structure",
+        "{older}": "latest",
+        "{version}": "0.1.0",
+    }
     found = []
     for path in client.get("/openapi.json").json()["paths"]:
         for parameter, value in things.items():

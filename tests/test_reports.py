@@ -257,5 +257,5 @@ def test_every_link_is_a_row_of_links_csv_told_apart_by_its_basis(client: TestCl
 
 
 def test_a_table_or_release_that_is_not_there_is_404_in_words(client: TestClient) -> None:
-    for path in ("/data/latest/manifest.json", "/data/0/links.csv", "/data/latest/..%2Fcurrent"):
+    for path in ("/data/latest/none.csv", "/data/0/links.csv", "/data/latest/..%2Fcurrent"):
         problem_of(get(client, path), 404)

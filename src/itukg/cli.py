@@ -282,6 +282,24 @@ def evidence(
 
 
 @app.command()
+def export(
+    name: Annotated[str, typer.Argument(metavar="FILE", help="itukg.nq, itukg.trig.gz, links.csv, changes.json, …")],
+    output: Output = "-",
+) -> None:
+    """Write a file of the release of the files, as /data/latest serves it: a dump, a table, a report, what changed.
+
+    Example: itukg export itukg.trig -o itukg.trig
+    """
+    from itukg.errors import NotFound
+
+    settings = _settings()
+    files = _build(_corpus(settings), settings.home).files
+    if name not in files:
+        raise NotFound(f'No file "{name}" in the release; to be had: {", ".join(files)}.')
+    _write(files[name].read(), output)
+
+
+@app.command()
 def load(
     to: Annotated[
         str,

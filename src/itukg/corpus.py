@@ -16,6 +16,8 @@ from itukg import __version__, names
 from itukg.errors import BadRequest, DataError, NotFound, SyntaxProblem
 from itukg.formats import context
 
+LAYOUT = "2"
+"""Which files a release has; another one is another release."""
 NOT_MERGED = frozenset(names.graph(name) for name in ("derived", "shapes", "queries"))
 """Graphs that a query without GRAPH or FROM does not see."""
 
@@ -65,17 +67,21 @@ class Corpus:
         for path, graph in self.files().items():
             yield from read_rdf(path, names.graph(graph))
 
+    def query_files(self, pattern: str = "*.rq") -> list[Path]:
+        """Return the files of `queries/` that fit a pattern, sorted."""
+        return sorted((self.root / "queries").glob(pattern))
+
     def queries(self) -> list[SavedQuery]:
         """Return the saved queries, sorted by name."""
-        return [_read_query(path) for path in sorted((self.root / "queries").glob("*.rq"))]
+        return [_read_query(path) for path in self.query_files()]
 
     def rules(self) -> list[SavedQuery]:
         """Return the CONSTRUCT queries that derive links, sorted by name."""
-        return [_read_query(path) for path in sorted((self.root / "queries" / "rules").glob("*.rq"))]
+        return [_read_query(path) for path in self.query_files("rules/*.rq")]
 
     def exports(self) -> list[SavedQuery]:
         """Return the queries whose answers each release holds as CSV, sorted by name."""
-        return [_read_query(path) for path in sorted((self.root / "queries" / "exports").glob("*.rq"))]
+        return [_read_query(path) for path in self.query_files("exports/*.rq")]
 
     def query(self, name: str) -> SavedQuery:
         """Return the saved query `name`; raises NotFound, naming those there are."""
@@ -91,9 +97,9 @@ class Corpus:
 
     def fingerprint(self) -> str:
         """Return 16 hexadecimal digits that change whenever a file of ours, or the version, does."""
-        digest = hashlib.sha256(__version__.encode())
+        digest = hashlib.sha256(f"{__version__} {LAYOUT}".encode())
         waivers = [path] if (path := self.waivers()) else []
-        for path in [*self.files(), *sorted((self.root / "queries").glob("**/*.rq")), *waivers]:
+        for path in [*self.files(), *self.query_files("**/*.rq"), *waivers]:
             digest.update(f"\n{path.relative_to(self.root).as_posix()} {file_hash(path)}".encode())
         return digest.hexdigest()[:16]
 

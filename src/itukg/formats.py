@@ -58,6 +58,12 @@ JSON = Format("application/json", ".json")
 XLSX = Format("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", ".xlsx", labels=True)
 PDF = Format("application/pdf", ".pdf")
 SARIF = Format("application/sarif+json", ".sarif")
+TRIG = Format("application/trig", ".trig", ox.RdfFormat.TRIG)
+N_QUADS = Format("application/n-quads", ".nq", ox.RdfFormat.N_QUADS)
+PATCH = Format("application/rdf-patch", ".rdfp")
+GZIP = Format("application/gzip", ".gz")
+ATOM = Format("application/atom+xml", ".atom")
+TOML = Format("application/toml", ".toml")
 
 TABLE_FORMATS = (
     Format("application/sparql-results+json", ".srj", ox.QueryResultsFormat.JSON),
@@ -79,8 +85,8 @@ GRAPH_FORMATS = (
     N_TRIPLES,
     JSONLD,
     Format("application/rdf+xml", ".rdf", ox.RdfFormat.RDF_XML),
-    Format("application/trig", ".trig", ox.RdfFormat.TRIG),
-    Format("application/n-quads", ".nq", ox.RdfFormat.N_QUADS),
+    TRIG,
+    N_QUADS,
 )
 """Syntaxes of CONSTRUCT, DESCRIBE and whole graphs, best first. Those of datasets hold one graph, without a name."""
 
@@ -161,6 +167,22 @@ def write_graph(triples: Iterable[ox.Triple], syntax: Format) -> bytes:
             raise NotAcceptable(f"RDF/XML cannot write the property {odd}; ask for Turtle or N-Triples.")
     written = ox.serialize(triples, format=syntax.engine, prefixes=names.PREFIXES) or b""
     return _tidy_turtle(written) if syntax.engine in (ox.RdfFormat.TURTLE, ox.RdfFormat.TRIG) else written
+
+
+def write_dataset(quads: Sequence[ox.Quad], syntax: Format) -> bytes:
+    """Write quads as N-Quads, TriG, or expanded JSON-LD with a line for each thing, in the order in which they come."""
+    if syntax == N_QUADS:
+        return "".join(f"{quad} .\n" for quad in quads).encode()
+    if syntax == TRIG:
+        return _tidy_turtle(ox.serialize(quads, format=ox.RdfFormat.TRIG, prefixes=names.PREFIXES) or b"")
+    graphs: dict[str, list[ox.Triple]] = {}
+    for quad in quads:
+        graphs.setdefault(_identifier(quad.graph_name), []).append(quad.triple)
+    parts = []
+    for graph, triples in graphs.items():
+        nodes = ",\n".join(json.dumps(node, ensure_ascii=False) for node in expanded(triples))
+        parts.append(f'{{"@id": {json.dumps(graph)}, "@graph": [\n{nodes}\n]}}')
+    return f"[{','.join(parts)}]\n".encode()
 
 
 def _tidy_turtle(written: bytes) -> bytes:

@@ -15,8 +15,7 @@ def render(template: str, **values: object) -> bytes:
 def local_link(iri: str) -> str:
     """Return the path under which a deployment answers for `iri`, or the IRI itself where it is not ours."""
     if iri.startswith(names.BASE):
-        path = iri.removeprefix(names.BASE).split("#")[0]
-        return "/ontology" if path.startswith("ontology/") else f"/{path}"
+        return "/" + iri.removeprefix(names.BASE)
     if iri.startswith(names.SDG) and "#" not in iri:
         return "/sdg/" + iri.removeprefix(names.SDG)
     return iri if iri.startswith(("http://", "https://")) else ""

@@ -5,12 +5,15 @@ BASE = "https://w3id.org/itukg/"
 
 THINGS = BASE + "id/"
 GRAPHS = BASE + "graph/"
+DATA = BASE + "data/"
 RELEASES = BASE + "release/"
 ONTOLOGY = BASE + "ontology"
 SHAPES = BASE + "shapes"
 CONTEXT = BASE + "context/v1.jsonld"
 QUERIES = BASE + "queries"
 ENDPOINT = BASE + "sparql"
+CATALOG = BASE + "catalog"
+DATASET = BASE + "data"
 DESCRIPTION = BASE + ".well-known/void"
 LICENSE = "https://www.apache.org/licenses/LICENSE-2.0"
 """Of ontology, shapes and queries, and of the graph but for the wording that it quotes (NOTICE)."""
@@ -22,10 +25,15 @@ OWL = "http://www.w3.org/2002/07/owl#"
 SD = "http://www.w3.org/ns/sparql-service-description#"
 VOID = "http://rdfs.org/ns/void#"
 FORMATS = "http://www.w3.org/ns/formats/"
+MEDIA_TYPES = "https://www.iana.org/assignments/media-types/"
+ENGLISH = "http://publications.europa.eu/resource/authority/language/ENG"
+PROTOCOL = "https://www.w3.org/TR/sparql11-protocol/"
+OPENAPI = "https://spec.openapis.org/oas/v3.1.0"
 SARIF_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 RDF_TYPE = "http://www.w3.org/1999/02/22-rdf-syntax-ns#type"
 
 PREFIXES = {
+    "dcat": "http://www.w3.org/ns/dcat#",
     "dcterms": "http://purl.org/dc/terms/",
     "foaf": "http://xmlns.com/foaf/0.1/",
     "itu": ITU,
@@ -41,6 +49,7 @@ PREFIXES = {
     "sdgo": "http://metadata.un.org/sdg/ontology#",
     "sh": SH,
     "skos": "http://www.w3.org/2004/02/skos/core#",
+    "spdx": "http://spdx.org/rdf/terms#",
     "vann": "http://purl.org/vocab/vann/",
     "void": VOID,
     "xsd": "http://www.w3.org/2001/XMLSchema#",

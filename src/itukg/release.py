@@ -5,7 +5,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 import pyoxigraph as ox
 
 from itukg import __version__, names
+from itukg.changes import compare, write_changes
 from itukg.conformance import (
     HistoryRow,
     Own,
@@ -32,9 +33,10 @@ from itukg.conformance import (
 )
 from itukg.corpus import Corpus, canonical_hash, file_hash, merged
 from itukg.derive import derive, entail
+from itukg.dumps import STEM, File, files, write_dumps, write_sums
 from itukg.errors import DoesNotConform
-from itukg.formats import JSON, write_json
-from itukg.void import describe, examples
+from itukg.formats import JSON, N_QUADS, PATCH, write_json
+from itukg.void import describe, examples, provenance
 
 STEPS = ("Reading files", "Deriving", "Checking shapes", "Writing the release")
 """What `build` announces, in order."""
@@ -62,13 +64,26 @@ class Release:
         return self.path / "void.nt"
 
     @property
+    def provenance(self) -> Path:
+        """The N-Triples file that tells what each graph was made from (PROV)."""
+        return self.path / "provenance.nt"
+
+    @property
     def queries(self) -> Path:
         """The N-Triples file of the graph `queries`: the saved queries as examples."""
         return self.path / "queries.nt"
 
-    def exports(self) -> dict[str, Path]:
-        """Return the CSV files of the release by name."""
-        return {path.name: path for path in sorted(self.path.glob("*.csv"))}
+    @cached_property
+    def files(self) -> dict[str, File]:
+        """The files for download by name: dumps, tables, descriptions, the report, what changed, and the sums of all."""
+        return files(self.path)
+
+    @cached_property
+    def changes(self) -> dict[str, Any] | None:
+        """What changed in it since the release built before it: `older`, `counts`, `graphs` and `things`."""
+        noted = self.path / "changes.json"
+        found: dict[str, Any] | None = json.loads(noted.read_bytes()) if noted.is_file() else None
+        return found
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
@@ -166,12 +181,12 @@ def build(corpus: Corpus, home: Path, announce: Callable[[str], None] = lambda _
     name = corpus.fingerprint()
     release = find(home, name)
     if release is None:
-        release = _make(corpus, home, name, announce)
+        release = _make(corpus, home, name, current(home), announce)
     _replace(home / "current", name.encode())
     return release
 
 
-def _make(corpus: Corpus, home: Path, name: str, announce: Callable[[str], None]) -> Release:
+def _make(corpus: Corpus, home: Path, name: str, before: Release | None, announce: Callable[[str], None]) -> Release:
     releases = home / "releases"
     releases.mkdir(parents=True, exist_ok=True)  # where nothing can be written, there is no use in going on
     announce(STEPS[0])
@@ -191,7 +206,10 @@ def _make(corpus: Corpus, home: Path, name: str, announce: Callable[[str], None]
     announce(STEPS[3])
     draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=releases))
     try:
-        _write(draft, corpus, quads + entailed + derived + asked, merge, report, name=name)
+        dumps = _write(draft, corpus, quads + entailed + derived + asked, merge, report, name=name)
+        if before is not None and before.files:
+            _write_changes(draft, before, name)
+        write_sums(draft, dumps)
         draft.chmod(0o755)
         try:
             draft.rename(releases / name)
@@ -255,7 +273,8 @@ def check_quads(
 
 def _write(
     folder: Path, corpus: Corpus, quads: list[ox.Quad], merge: set[ox.Quad], report: Report, *, name: str
-) -> None:
+) -> dict[str, str]:
+    """Write the release but for what changed in it, and return the SHA-256 of each dump."""
     with (folder / "dataset.nq").open("wb") as file:
         ox.serialize([*quads, *merge], file, format=ox.RdfFormat.N_QUADS)
     sizes: dict[str, int] = {}
@@ -270,6 +289,7 @@ def _write(
         (folder / f"{export.name}.csv").write_bytes(answer.serialize(format=ox.QueryResultsFormat.CSV) or b"")
     # Counted as the store holds it: it makes "4.0" into "4".
     _write_triples(folder / "void.nt", describe(store, name))
+    _write_triples(folder / "provenance.nt", provenance(corpus, quads))
     asked = store.quads_for_pattern(None, None, None, ox.NamedNode(names.graph("queries")))
     _write_triples(folder / "queries.nt", [quad.triple for quad in asked])
     (folder / "conformance.json").write_bytes(write(report, JSON))
@@ -277,14 +297,22 @@ def _write(
     if path := corpus.waivers():
         shutil.copyfile(path, folder / "waivers.toml")
     (folder / "built").write_text(f"{now()}\n")  # apart, so that all else is the same each time
+    dumps = write_dumps(folder, quads)
     manifest = {
         "version": __version__,
-        "canonical_sha256": canonical_hash(quads),
+        "canonical_sha256": dumps[STEM + N_QUADS.suffix],
         "graphs": dict(sorted(sizes.items())),
         "merged": len(merge),
         "files": {p.relative_to(corpus.root).as_posix(): file_hash(p) for p in corpus.files()},
     }
     (folder / "manifest.json").write_bytes(write_json(manifest))
+    return dumps
+
+
+def _write_changes(folder: Path, before: Release, name: str) -> None:
+    changes = replace(compare(before.path, folder), newer=name)
+    for syntax in (JSON, PATCH):
+        (folder / f"changes{syntax.suffix}").write_bytes(write_changes(changes, syntax))
 
 
 def _write_triples(path: Path, triples: list[ox.Triple]) -> None:

@@ -78,6 +78,12 @@ class Settings(BaseSettings):
         default=0, ge=0, description="Queries of one client a minute that are evaluated, then 429; 0 is without limit."
     )
     cache: int = Field(default=64_000_000, ge=0, description="Bytes of answers that are kept for whoever asks again.")
+    older: int = Field(
+        default=2, ge=0, le=64, description="Older releases that are open at once for `?release=`; 0 answers from none."
+    )
+    older_idle: float = Field(
+        default=300.0, gt=0, description="Seconds after which an older release that nobody asks is closed."
+    )
     slow_log: float = Field(
         default=1.0, ge=0, description="Seconds after which a query is logged as slow, by its hash."
     )

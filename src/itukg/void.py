@@ -2,15 +2,16 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
 import pyoxigraph as ox
 
 from itukg import names
-from itukg.corpus import NOT_MERGED, SavedQuery
+from itukg.corpus import NOT_MERGED, Corpus, SavedQuery, file_hash
 from itukg.errors import BadRequest, DataError
+from itukg.facts import A, Facts, Value, literal, node, triples_of
 from itukg.formats import GRAPH_FORMATS, TABLE_FORMATS
 from itukg.store import read_query
 
@@ -19,8 +20,11 @@ RELEASE = names.DESCRIPTION + "#release"
 MERGED = names.DESCRIPTION + "#dataset"
 """The merged graph, which a query sees by default."""
 SERVICE = names.DESCRIPTION + "#service"
+PERIOD = names.CATALOG + "#period"
+"""The years that the plans cover."""
 
 TITLE = "The ITU results knowledge graph"
+PUBLISHER = "The itukg project"
 RIGHTS = (
     "Wording quoted from documents of the International Telecommunication Union remains that of the ITU. "
     "Identifiers and codes of the Sustainable Development Goals are those of the United Nations."
@@ -40,14 +44,14 @@ SPACES = (names.THINGS, names.ITU, names.SHAPES + "#", names.QUERIES, names.SDG)
 SHOWN = 3
 """How many things a dataset shows as examples, one of each of its largest classes."""
 
+_YEARS = (names.ITU + "startYear", names.ITU + "endYear")
+
 EXECUTABLES = {
     "SELECT": ("SPARQLSelectExecutable", "select"),
     "ASK": ("SPARQLAskExecutable", "ask"),
     "CONSTRUCT": ("SPARQLConstructExecutable", "construct"),
 }
 """Query form → SHACL's class of such queries and the property that holds their text."""
-
-_A = ox.NamedNode(names.RDF_TYPE)
 
 
 def describe(quads: Iterable[ox.Quad], release: str) -> list[ox.Triple]:
@@ -64,19 +68,19 @@ def describe(quads: Iterable[ox.Quad], release: str) -> list[ox.Triple]:
             key = (str(quad.subject), quad.predicate.value)
             known[key] = min(quad.object, known.get(key, quad.object), key=str)
     triples = [
-        *_about(names.DESCRIPTION, {"a": "void:DatasetDescription", "foaf:primaryTopic": MERGED}),
-        *_about(RELEASE, {"a": "sd:Dataset", "dcterms:identifier": _text(release), "sd:defaultGraph": MERGED}),
+        *triples_of(names.DESCRIPTION, {"a": "void:DatasetDescription", "foaf:primaryTopic": MERGED}),
+        *triples_of(RELEASE, {"a": "sd:Dataset", "dcterms:identifier": literal(release), "sd:defaultGraph": MERGED}),
     ]
     for graph, count in found.items():
         dataset = MERGED if graph == MERGED else _dataset(graph)
-        triples += _about(dataset, {"a": ("void:Dataset", "sd:Graph"), "dcterms:isPartOf": RELEASE})
-        triples += _about(dataset, _words(graph, known))
+        triples += triples_of(dataset, {"a": ("void:Dataset", "sd:Graph"), "dcterms:isPartOf": RELEASE})
+        triples += triples_of(dataset, _words(graph, known))
         triples += _counts(dataset, count)
         if graph != MERGED:
             # A graph is its own sd:NamedGraph, as editors that read such descriptions expect.
-            triples += _about(RELEASE, {"sd:namedGraph": graph})
-            triples += _about(graph, {"a": "sd:NamedGraph", "sd:name": graph, "sd:graph": dataset})
-            triples += _about(MERGED, {"void:subset": dataset if graph not in NOT_MERGED else ()})
+            triples += triples_of(RELEASE, {"sd:namedGraph": graph})
+            triples += triples_of(graph, {"a": "sd:NamedGraph", "sd:name": graph, "sd:graph": dataset})
+            triples += triples_of(MERGED, {"void:subset": dataset if graph not in NOT_MERGED else ()})
     return triples
 
 
@@ -87,7 +91,7 @@ def service_description(void: Iterable[ox.Triple], endpoint: str) -> list[ox.Tri
     no query is passed on, an empty graph is not kept, and a query need not name its dataset.
     """
     void = list(void)
-    datasets = {str(t.subject)[1:-1] for t in void if t.predicate == _A and t.object == _term("void:Dataset")}
+    datasets = {str(t.subject)[1:-1] for t in void if t.predicate == A and t.object == node("void:Dataset")}
     engines = [syntax.engine for syntax in (*TABLE_FORMATS, *GRAPH_FORMATS) if syntax.engine is not None]
     service: Facts = {
         "a": "sd:Service",
@@ -97,8 +101,10 @@ def service_description(void: Iterable[ox.Triple], endpoint: str) -> list[ox.Tri
         "sd:resultFormat": sorted({names.FORMATS + engine.iri.rsplit("/", 1)[1] for engine in engines}),
         "sd:defaultDataset": RELEASE,
     }
-    reached = (triple for dataset in sorted(datasets) for triple in _about(dataset, {"void:sparqlEndpoint": endpoint}))
-    return _in_order([*void, *_about(SERVICE, service), *reached])
+    reached = (
+        triple for dataset in sorted(datasets) for triple in triples_of(dataset, {"void:sparqlEndpoint": endpoint})
+    )
+    return _in_order([*void, *triples_of(SERVICE, service), *reached])
 
 
 def examples(queries: Iterable[SavedQuery]) -> list[ox.Quad]:
@@ -117,26 +123,91 @@ def examples(queries: Iterable[SavedQuery]) -> list[ox.Quad]:
         kind, holder = EXECUTABLES[form]
         iri = f"{names.QUERIES}/{query.name}"
         prefixes = dict(re.findall(r"^PREFIX ([\w-]+): <([^>]*)>$", query.text, re.MULTILINE))
-        triples += _about(
+        triples += triples_of(
             iri,
             {
                 "a": ("sh:SPARQLExecutable", f"sh:{kind}"),
-                "rdfs:label": _text(query.summary, "en"),
-                "rdfs:comment": _text(query.summary, "en"),
-                "dcterms:description": _text(query.description, "en"),
-                "schema:keywords": [_text(tag) for tag in query.tags],
+                "rdfs:label": literal(query.summary, "en"),
+                "rdfs:comment": literal(query.summary, "en"),
+                "dcterms:description": literal(query.description, "en"),
+                "schema:keywords": [literal(tag) for tag in query.tags],
                 "schema:target": names.ENDPOINT,
-                f"sh:{holder}": _text(query.text),
+                f"sh:{holder}": literal(query.text),
                 "sh:prefixes": f"{iri}#prefixes",
             },
         )
-        triples += _about(f"{iri}#prefixes", {"sh:declare": [f"{names.QUERIES}#{prefix}" for prefix in prefixes]})
+        triples += triples_of(f"{iri}#prefixes", {"sh:declare": [f"{names.QUERIES}#{prefix}" for prefix in prefixes]})
         for prefix, namespace in prefixes.items():
-            address = ox.Literal(namespace, datatype=_term("xsd:anyURI"))
-            declared: Facts = {"a": "sh:PrefixDeclaration", "sh:prefix": _text(prefix), "sh:namespace": address}
-            triples += _about(f"{names.QUERIES}#{prefix}", declared)
+            address = ox.Literal(namespace, datatype=node("xsd:anyURI"))
+            declared: Facts = {"a": "sh:PrefixDeclaration", "sh:prefix": literal(prefix), "sh:namespace": address}
+            triples += triples_of(f"{names.QUERIES}#{prefix}", declared)
     graph = ox.NamedNode(names.graph("queries"))
     return [ox.Quad(t.subject, t.predicate, t.object, graph) for t in dict.fromkeys(triples)]
+
+
+def provenance(corpus: Corpus, quads: Iterable[ox.Quad]) -> list[ox.Triple]:
+    """Return what each named graph was made from (PROV): files, rules and graphs, and the documents behind them.
+
+    A file and the text copy of a document have their SHA-256 (SPDX), so that it can be told which one it was.
+    """
+    copies: dict[str, str] = {}
+    cited: dict[str, set[str]] = defaultdict(set)
+    years = set()
+    for quad in quads:
+        if isinstance(quad.graph_name, ox.NamedNode) and isinstance(quad.subject, ox.NamedNode):
+            if quad.predicate.value == names.ITU + "sha256" and isinstance(quad.object, ox.Literal):
+                copies[quad.subject.value] = quad.object.value
+            elif quad.predicate == node("dcterms:source") and isinstance(quad.object, ox.NamedNode):
+                cited[quad.graph_name.value].add(quad.object.value)
+            elif quad.predicate.value in _YEARS and isinstance(quad.object, ox.Literal):
+                years.add(quad.object.value)
+    triples: list[ox.Triple] = []
+    for document, digest in sorted(copies.items()):
+        triples += triples_of(document, {"a": "prov:Entity", "spdx:checksum": sum_iri(digest)})
+        triples += checksum(digest)
+    graphs = set(corpus.files().values())
+    made = [*corpus.files().items()]
+    made += [(path, "queries") for path in corpus.query_files()]
+    made += [(path, "derived") for path in corpus.query_files("rules/*.rq")]
+    for path, name in made:
+        graph, file = names.graph(name), f"{names.CATALOG}#file/{path.relative_to(corpus.root).as_posix()}"
+        triples += triples_of(graph, {"a": "prov:Entity", "prov:wasDerivedFrom": file})
+        digest = file_hash(path)
+        facts: Facts = {
+            "a": "prov:Entity",
+            "dcterms:title": literal(path.relative_to(corpus.root).as_posix()),
+            "prov:wasDerivedFrom": sorted(cited[graph]) if name in graphs else (),
+            "spdx:checksum": sum_iri(digest),
+        }
+        triples += [*triples_of(file, facts), *checksum(digest)]
+    merged = sorted(names.graph(name) for name in graphs if names.graph(name) not in NOT_MERGED)
+    for name, further in (("entailed", []), ("derived", [names.graph("entailed")])):
+        triples += triples_of(names.graph(name), {"a": "prov:Entity", "prov:wasDerivedFrom": [*merged, *further]})
+    if years:
+        period: Facts = {
+            "a": "dcterms:PeriodOfTime",
+            "dcat:startDate": literal(min(years), datatype="xsd:gYear"),
+            "dcat:endDate": literal(max(years), datatype="xsd:gYear"),
+        }
+        triples += triples_of(PERIOD, period)
+    return list(dict.fromkeys(triples))
+
+
+def checksum(digest: str) -> Iterator[ox.Triple]:
+    """Return what is said of a SHA-256 (SPDX, as DCAT 3 has it); `sum_iri` names it."""
+    return triples_of(
+        sum_iri(digest),
+        {
+            "a": "spdx:Checksum",
+            "spdx:algorithm": "spdx:checksumAlgorithm_sha256",
+            "spdx:checksumValue": literal(digest, datatype="xsd:hexBinary"),
+        },
+    )
+
+
+def sum_iri(digest: str) -> str:
+    """Return the IRI of a SHA-256."""
+    return f"{names.CATALOG}#sha256/{digest}"
 
 
 @dataclass
@@ -190,7 +261,7 @@ _Known = dict[tuple[str, str], ox.NamedNode | ox.Literal]
 """Subject (as N-Triples has it) and property → value, for the properties that describe a dataset too."""
 
 
-def _words(graph: str, known: _Known) -> "Facts":
+def _words(graph: str, known: _Known) -> Facts:
     """Return title, description, licence, rights, source and dates, as far as they are known."""
     name = graph.removeprefix(names.GRAPHS)
     document = known.get((f"<{_DOCUMENTS}{name}>", names.expand("rdfs:label")))
@@ -201,11 +272,11 @@ def _words(graph: str, known: _Known) -> "Facts":
         text = "What the document states, each link with the words and the line that state it."
     else:
         title, text = TEXTS.get(name, (f"Reference scheme: {name}", "What plans point to: codes, names and links."))
-    words: Facts = {"dcterms:title": _text(title, "en"), "dcterms:description": _text(text, "en")}
+    words: dict[str, Value] = {"dcterms:title": literal(title, "en"), "dcterms:description": literal(text, "en")}
     if document is not None:
         words["dcterms:source"] = _DOCUMENTS + name
     if document is not None or graph == MERGED:
-        words["dcterms:rights"] = _text(RIGHTS, "en")
+        words["dcterms:rights"] = literal(RIGHTS, "en")
     copied = ("dcterms:license", *(_DATES if graph == names.graph("ontology") else ()))
     for term in copied:
         if (value := known.get((f"<{names.ONTOLOGY}>", names.expand(term)))) is not None:
@@ -218,7 +289,7 @@ def _counts(dataset: str, count: _Count) -> Iterator[ox.Triple]:
     objects = set[str]().union(*count.objects.values())
     entities = count.entities()
     spaces = [space for space in SPACES if any(iri.startswith(space) for iri in entities)]
-    yield from _about(
+    yield from triples_of(
         dataset,
         {
             "void:triples": ox.Literal(count.triples.total()),
@@ -232,14 +303,14 @@ def _counts(dataset: str, count: _Count) -> Iterator[ox.Triple]:
         },
     )
     if len(spaces) == 1:
-        yield from _about(dataset, {"void:uriSpace": _text(spaces[0])})
+        yield from triples_of(dataset, {"void:uriSpace": literal(spaces[0])})
     elif spaces:  # VoID has one void:uriSpace, a prefix that all entities share
         pattern = "|".join(re.escape(space) for space in spaces)
-        yield from _about(dataset, {"void:uriRegexPattern": _text(f"^({pattern})")})
+        yield from triples_of(dataset, {"void:uriRegexPattern": literal(f"^({pattern})")})
     for term, number in count.triples.items():
         part = f"{dataset}/property/{_local(term)}"
-        yield from _about(dataset, {"void:propertyPartition": part})
-        yield from _about(
+        yield from triples_of(dataset, {"void:propertyPartition": part})
+        yield from triples_of(
             part,
             {
                 "void:property": term,
@@ -252,38 +323,18 @@ def _counts(dataset: str, count: _Count) -> Iterator[ox.Triple]:
     uses = count.by_class() if dataset == MERGED else {}
     for kind, things in count.classes.items():
         part = f"{dataset}/class/{_local(kind)}"
-        yield from _about(dataset, {"void:classPartition": part})
-        yield from _about(part, {"void:class": kind, "void:entities": ox.Literal(len(things))})
+        yield from triples_of(dataset, {"void:classPartition": part})
+        yield from triples_of(part, {"void:class": kind, "void:entities": ox.Literal(len(things))})
         for term, number in uses.get(kind, Counter()).items():
             nested = f"{part}/property/{_local(term)}"
-            yield from _about(part, {"void:propertyPartition": nested})
-            yield from _about(nested, {"void:property": term, "void:triples": ox.Literal(number)})
+            yield from triples_of(part, {"void:propertyPartition": nested})
+            yield from triples_of(nested, {"void:property": term, "void:triples": ox.Literal(number)})
 
 
 def _in_order(triples: list[ox.Triple]) -> list[ox.Triple]:
     """Return the triples subject by subject, what has a class before the many partitions."""
-    typed = {triple.subject for triple in triples if triple.predicate == _A}
-    return sorted(triples, key=lambda t: (t.subject not in typed, str(t.subject), t.predicate != _A))
-
-
-Value = str | ox.NamedNode | ox.Literal
-Facts = dict[str, Value | Sequence[Value]]
-"""Prefixed property (or `a`) → its values; a text is an IRI or a prefixed name."""
-
-
-def _about(subject: str, facts: Mapping[str, Value | Sequence[Value]]) -> Iterator[ox.Triple]:
-    for name, values in facts.items():
-        predicate = _A if name == "a" else _term(name)
-        for value in [values] if isinstance(values, Value) else values:
-            yield ox.Triple(ox.NamedNode(subject), predicate, _term(value) if isinstance(value, str) else value)
-
-
-def _term(text: str) -> ox.NamedNode:
-    return ox.NamedNode(names.expand(text))
-
-
-def _text(text: str, language: str | None = None) -> ox.Literal:
-    return ox.Literal(text, language=language)
+    typed = {triple.subject for triple in triples if triple.predicate == A}
+    return sorted(triples, key=lambda t: (t.subject not in typed, str(t.subject), t.predicate != A))
 
 
 def _dataset(graph: str) -> str:

@@ -3,10 +3,11 @@
 import asyncio
 import gzip
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from functools import lru_cache, partial
+from pathlib import Path
 
 from cachetools import LRUCache
 from fastapi import Response
@@ -16,8 +17,10 @@ from werkzeug.http import parse_accept_header
 from xxhash import xxh3_128_hexdigest
 
 from itukg import names
+from itukg.dumps import File
 from itukg.errors import ItukgError, NotAllowed
 from itukg.formats import write_json
+from itukg.release import Release
 
 PROBLEM = "application/problem+json"
 Header = tuple[bytes, bytes]
@@ -28,22 +31,30 @@ REVALIDATE = b"no-cache"
 IMMUTABLE = b"public, max-age=31536000, immutable"
 """Cache-Control of what stands under a release's own name."""
 HELD_MESSAGE = "itukg.held"
-"""Type of the message by which a route hands a `held` answer to the frame, which holds it and sends it."""
+"""Type of the message by which a route hands a `held` answer to the frame, which holds it, under further `keys` too,
+and sends it; `release` names the one that it is of, where that is not the served one."""
 
 _DISTINGUISHED = frozenset((b"accept", b"accept-encoding", b"host"))
 _PACKED = ("application/gzip", "application/pdf", "application/vnd.openxmlformats-officedocument", "image/png")
 """Beginnings of media types that are compressed already."""
 _QUICK = 200_000
 """Bytes that are hashed and compressed at once; more of them in a thread."""
+_LARGE = 8_000_000
+"""Bytes from which on a file is not held, but read each time."""
+_PIECE = 1 << 18
 
 
-@dataclass(frozen=True)
+@dataclass
 class Held:
-    """An answer in full, as it is sent: the same bytes for whoever asks for the same."""
+    """An answer in full, as it is sent: the same bytes for whoever asks for the same.
+
+    `frame` are the headers that every answer of its release has, Last-Modified among them.
+    """
 
     etag: bytes
     headers: list[Header]
     body: bytes
+    frame: Sequence[Header] = field(default=(), kw_only=True)
 
     @classmethod
     async def of(cls, body: bytes, media_type: str, headers: Iterable[Header], *, zipped: bool) -> "Held":
@@ -55,38 +66,35 @@ class Held:
     def _of(cls, body: bytes, media_type: str, headers: Iterable[Header], *, zipped: bool) -> "Held":
         content = gzip.compress(body, 6, mtime=0) if zipped else body
         etag = b'"%s%s"' % (xxh3_128_hexdigest(body).encode(), b"-gzip" if zipped else b"")
-        own = [
-            (b"content-type", media_type_header(media_type)),
-            (b"content-length", str(len(content)).encode()),
-            (b"etag", etag),
-            *([(b"content-encoding", b"gzip")] if zipped else []),
-        ]
-        return cls(etag, [*own, *headers], content)
+        return cls(etag, [*_own(etag, media_type, len(content), zipped=zipped), *headers], content)
 
     def __len__(self) -> int:
         """Return about how many bytes this takes."""
         return len(self.body) + 1000
 
-    async def send(self, scope: Scope, framed: Sequence[Header], send: Send) -> int:
-        """Answer a request, and return the status: 200, or 304 to a client that has it already.
-
-        `framed` are the headers that every answer of the release has, its Last-Modified among them.
-        """
+    async def send(self, scope: Scope, send: Send) -> int:
+        """Answer a request, and return the status: 200, or 304 to a client that has it already."""
         headers = scope["headers"]
-        if any(name in _CONDITIONS for name, _ in headers) and self._is_known(dict(headers), dict(framed)):
+        if any(name in _CONDITIONS for name, _ in headers) and self._is_known(dict(headers)):
             kept = [header for header in self.headers if header[0] not in _OF_THE_BODY]
-            await send({"type": "http.response.start", "status": 304, "headers": [*kept, *framed]})
+            await send({"type": "http.response.start", "status": 304, "headers": [*kept, *self.frame]})
             await send({"type": "http.response.body"})
             return 304
-        await send({"type": "http.response.start", "status": 200, "headers": [*self.headers, *framed]})
-        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else self.body})
+        await send({"type": "http.response.start", "status": 200, "headers": [*self.headers, *self.frame]})
+        if scope["method"] == "HEAD":
+            await send({"type": "http.response.body"})
+        else:
+            await self._send_body(send)
         return 200
 
-    def _is_known(self, headers: Mapping[bytes, bytes], framed: Mapping[bytes, bytes]) -> bool:
+    async def _send_body(self, send: Send) -> None:
+        await send({"type": "http.response.body", "body": self.body})
+
+    def _is_known(self, headers: Mapping[bytes, bytes]) -> bool:
         # RFC 9110, 13.2.2: If-Modified-Since counts only where there is no If-None-Match.
         if (tags := headers.get(b"if-none-match")) is not None:
             return any(tag.strip().removeprefix(b"W/") in (self.etag, b"*") for tag in tags.split(b","))
-        if (modified := framed.get(b"last-modified")) is None:
+        if (modified := dict(self.frame).get(b"last-modified")) is None:
             return False
         try:
             since, at = (parsedate_to_datetime(d.decode()) for d in (headers[b"if-modified-since"], modified))
@@ -95,28 +103,82 @@ class Held:
         return at.replace(tzinfo=UTC) <= since.replace(tzinfo=UTC)  # HTTP knows no other; "-0000" gives none
 
 
+@dataclass
+class HeldFile(Held):
+    """An answer that stays in its file, and is read from there piece by piece."""
+
+    file: File
+    unpack: bool
+
+    @classmethod
+    def of_file(cls, file: File, headers: Iterable[Header], *, zipped: bool) -> "HeldFile":
+        """Return the answer that a file is: a packed one as it is for whoever likes that, else unpacked."""
+        encoded = file.packed and zipped
+        size = file.path.stat().st_size if encoded else file.size
+        etag = b'"%s%s"' % (file.sha256[:32].encode(), b"-gzip" if encoded else b"")
+        own = _own(etag, file.syntax.media_type, size, zipped=encoded)
+        return cls(etag, [*own, *headers], b"", file, file.packed and not encoded)
+
+    async def _send_body(self, send: Send) -> None:
+        opened = await asyncio.to_thread(gzip.open if self.unpack else Path.open, self.file.path, "rb")
+        with opened:
+            while piece := await asyncio.to_thread(opened.read, _PIECE):
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body"})
+
+
 class Kept(Response):
     """An answer of the release, which never changes: sent with an ETag, zipped for whoever likes that, and held ready.
 
     It must depend on nothing but method, scheme, host, path, query string, Accept and Accept-Encoding. One that
-    is `immutable` stands under a release's own name.
+    is `immutable` stands under a release's own name. `release` is given where it is of another than the served one.
     """
 
     def __init__(
-        self, content: bytes, media_type: str, headers: Mapping[str, str] | None = None, *, immutable: bool = False
+        self,
+        content: bytes,
+        media_type: str,
+        headers: Mapping[str, str] | None = None,
+        *,
+        immutable: bool = False,
+        release: Release | None = None,
     ) -> None:
         super().__init__(content, headers=headers, media_type=media_type)
         self._cached = IMMUTABLE if immutable else REVALIDATE
+        self._release = release
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
         """Hand the answer to the frame."""
         own = [header for header in self.raw_headers if header[0] not in _OF_THE_BODY]
         headers = [(b"vary", VARY), (b"cache-control", self._cached), *own]
+        held = await self._held(headers, zipped=takes_gzip(accepted(scope, b"accept-encoding")))
+        await send({"type": HELD_MESSAGE, "held": held, "keys": (), "release": self._release})
+
+    async def _held(self, headers: list[Header], *, zipped: bool) -> Held:
         assert isinstance(self.body, bytes) and self.media_type
-        held = await Held.of(
-            self.body, self.media_type, headers, zipped=takes_gzip(accepted(scope, b"accept-encoding"))
-        )
-        await send({"type": HELD_MESSAGE, "held": held, "keys": ()})
+        return await Held.of(self.body, self.media_type, headers, zipped=zipped)
+
+
+class KeptFile(Kept):
+    """A file of a release, of any size: a large or a zipped one is sent piece by piece."""
+
+    def __init__(self, file: File, release: Release, headers: Mapping[str, str], *, immutable: bool) -> None:
+        super().__init__(b"", file.syntax.media_type, headers, immutable=immutable, release=release)
+        self._file = file
+
+    async def _held(self, headers: list[Header], *, zipped: bool) -> Held:
+        if self._file.packed or self._file.size > _LARGE:
+            return HeldFile.of_file(self._file, headers, zipped=zipped)
+        return await Held.of(self._file.read(), self._file.syntax.media_type, headers, zipped=zipped)
+
+
+def _own(etag: bytes, media_type: str, size: int, *, zipped: bool) -> list[Header]:
+    return [
+        (b"content-type", media_type_header(media_type)),
+        (b"content-length", str(size).encode()),
+        (b"etag", etag),
+        *([(b"content-encoding", b"gzip")] if zipped else []),
+    ]
 
 
 def distinguished(scope: Scope) -> Hashable:

@@ -17,8 +17,9 @@ from itukg import __version__, names
 from itukg.errors import ItukgError
 from itukg.release import Release
 from itukg.settings import Settings
-from itukg.web import description, pages, reports, resources, sparql, uploads
-from itukg.web.answers import HELD_MESSAGE, Held, distinguished, http_date, problem, problem_of
+from itukg.web import description, pages, releases, reports, resources, sparql, uploads, vocabulary
+from itukg.web.answers import HELD_MESSAGE, Header, Held, distinguished, http_date, problem, problem_of
+from itukg.web.past import Past, asked_release
 from itukg.web.service import Service
 
 log = logging.getLogger("itukg")
@@ -42,15 +43,22 @@ FRAME = (
 def create_app(settings: Settings, release: Release) -> FastAPI:
     """Return the application that serves `release`. It answers 503 until the release is loaded."""
     service = Service(settings, release)
+    past = Past(service, _application)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(service.load)
+            tasks.start_soon(past.close_idle)
             yield
             tasks.cancel_scope.cancel()
+        await past.close()
         await service.close()
 
+    return _application(service, past, lifespan=lifespan)
+
+
+def _application(service: Service, past: Past | None = None, **given: Any) -> FastAPI:
     app = Application(
         service,
         title="itukg",
@@ -60,17 +68,19 @@ def create_app(settings: Settings, release: Release) -> FastAPI:
         openapi_url=None,  # a route of ours answers, as for all else
         docs_url=None,  # FastAPI's page loads its scripts from a CDN
         redoc_url=None,
-        lifespan=lifespan,
+        **given,
     )
-    routers = (pages.router, description.router, resources.router, reports.router, uploads.router)
+    routers = (
+        pages.router, description.router, resources.router, vocabulary.router, reports.router, releases.router, uploads.router,
+    )  # fmt: skip
     app.state.routes = [*app.routes, *(route for router in routers for route in router.routes)]
     for router in routers:
         app.include_router(router)
     app.add_exception_handler(ItukgError, _answer_error)
     app.add_exception_handler(HTTPException, _answer_http_error)
-    app.add_middleware(Frame, answers=app.answers, routes=app.state.routes)
+    app.add_middleware(Frame, answers=app.answers, routes=app.state.routes, past=past)
     endpoint = sparql.Endpoint(service, description.endpoint)
-    app.endpoints[sparql.PATH] = Frame(endpoint, app.answers, app.state.routes)
+    app.endpoints[sparql.PATH] = Frame(endpoint, app.answers, app.state.routes, past)
     return app
 
 
@@ -106,7 +116,7 @@ class Answers:
     def __init__(self, service: Service) -> None:
         self.headers = [*FRAME, _cited(service.release)]
         """Headers of every answer, errors included."""
-        self._framed = [*self.headers, (b"last-modified", http_date(service.release.built))]
+        self._frame = _frame(service.release)
         self._cache, self._counts = service.cache, service.counts
 
     async def sent(self, scope: Scope, send: Send) -> bool:
@@ -117,25 +127,27 @@ class Answers:
         held = self._cache.get(same)
         if held is None:
             return False
-        self._counts.answered(await held.send(scope, self._framed, send))
+        self._counts.answered(await held.send(scope, send))
         return True
 
     async def hold_and_send(self, message: Message, seconds: float, scope: Scope, send: Send) -> None:
         """Answer a request with the answer that a route handed over after `seconds`, and hold it for the next."""
         held: Held = message["held"]
+        held.frame = _frame(message["release"]) if message["release"] else self._frame
         keys = [*message["keys"], *([scope[SAME]] if SAME in scope else [])]
         self._cache.keep(held, seconds, *keys)
-        self._counts.answered(await held.send(scope, self._framed, send))
+        self._counts.answered(await held.send(scope, send))
 
 
 class Frame:
     """What holds for every answer: the same headers, HEAD is GET without its body, OPTIONS, and a failure is a problem.
 
     An answer of the release that a route hands over is held, so that it is there the next time.
+    `?release=` makes an application of `past` answer instead.
     """
 
-    def __init__(self, app: ASGIApp, answers: Answers, routes: list[BaseRoute]) -> None:
-        self.app, self.answers, self.routes = app, answers, routes
+    def __init__(self, app: ASGIApp, answers: Answers, routes: list[BaseRoute], past: Past | None) -> None:
+        self.app, self.answers, self.routes, self.past = app, answers, routes, past
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, and the answer back."""
@@ -146,31 +158,43 @@ class Frame:
         head = scope["method"] == "HEAD"
         started = False
 
-        async def send_framed(message: Message) -> None:
+        async def send_on(message: Message) -> None:
             nonlocal started
+            started = True
+            await send(message)
+
+        async def send_framed(message: Message) -> None:
             if message["type"] == HELD_MESSAGE:
-                started = True
-                await self.answers.hold_and_send(message, monotonic() - arrived, scope, send)
+                await self.answers.hold_and_send(message, monotonic() - arrived, scope, send_on)
                 return
             if message["type"] == "http.response.start":
-                started = True
                 message["headers"] = [*message["headers"], *self.answers.headers]
             elif head:
                 message = {**message, "body": b""}
-            await send(message)
+            await send_on(message)
 
         if scope["method"] == "OPTIONS":
             await self._options(scope)(scope, receive, send_framed)
             return
-        asked = {**scope, "method": "GET", "head": True} if head else scope
         try:
-            await self.app(asked, receive, send_framed)
-        except Exception:
-            log.exception("%s %s", scope["method"], scope["path"])
+            await self._answer(scope, receive, send_framed, send_on)
+        except Exception as error:
+            failure = _failure(scope, error)
             if started:
                 raise
-            failure = problem(500, "about:blank", "Internal Server Error", "The fault is ours; it is in the log.")
             await failure(scope, receive, send_framed)
+
+    async def _answer(self, scope: Scope, receive: Receive, send_framed: Send, send: Send) -> None:
+        name, query_string = asked_release(scope["query_string"])
+        if name is not None and self.past is not None:
+            scope = {**scope, "query_string": query_string}
+            async with self.past.application(name) as older:
+                if older is not None:
+                    await older(scope, receive, send)  # has a frame of its own
+                    return
+        if scope["method"] == "HEAD":
+            scope = {**scope, "method": "GET", "head": True}
+        await self.app(scope, receive, send_framed)
 
     def _options(self, scope: Scope) -> Response:
         """Answer OPTIONS, and the question that a browser asks before a request to another origin."""
@@ -199,14 +223,26 @@ def methods_of(routes: list[BaseRoute], scope: Scope) -> list[str]:
     return sorted(found | {"HEAD", "OPTIONS"}) if found else []
 
 
-def _cited(release: Release) -> tuple[bytes, bytes]:
+def _frame(release: Release) -> tuple[Header, ...]:
+    """Return the headers of every answer of a release."""
+    return (*FRAME, _cited(release), (b"last-modified", http_date(release.built)))
+
+
+def _cited(release: Release) -> Header:
     """Return the header that tells how to cite an answer (RFC 8288): its licence, its release, and what that holds."""
     links = (
         (names.LICENSE, "license"),
-        (f"{names.BASE}data/{release.name}", names.PREFIXES["dcterms"] + "isPartOf"),
+        (names.DATA + release.name, names.PREFIXES["dcterms"] + "isPartOf"),
         (names.DESCRIPTION, "describedby"),
     )
     return b"link", ", ".join(f'<{target}>; rel="{relation}"' for target, relation in links).encode()
+
+
+def _failure(scope: Scope, error: Exception) -> Response:
+    if isinstance(error, ItukgError):
+        return problem_of(error)
+    log.error("%s %s", scope["method"], scope["path"], exc_info=error)
+    return problem(500, "about:blank", "Internal Server Error", "The fault is ours; it is in the log.")
 
 
 async def _answer_error(request: Request, error: Exception) -> Response:

@@ -1,6 +1,5 @@
 """For machines: what this service and its data are, which queries to start from, and where crawlers stay out."""
 
-import re
 from functools import lru_cache
 from pathlib import Path
 
@@ -10,28 +9,25 @@ from fastapi.concurrency import run_in_threadpool
 
 from itukg import names
 from itukg.corpus import Corpus
-from itukg.errors import BadRequest, NotFound
 from itukg.formats import GRAPH_FORMATS, HTML, TABLE_FORMATS, XLSX, Format, write_graph
 from itukg.html import render
 from itukg.void import service_description
 from itukg.web.answers import Kept
-from itukg.web.service import service_of, wanted
+from itukg.web.service import address, known_suffix, service_of, wanted
 
 router = APIRouter()
 
-ROBOTS = b"User-agent: *\nDisallow: /sparql?\nDisallow: /matrix?\nDisallow: /conformance?\n"
+ROBOTS = b"User-agent: *\nDisallow: /sparql?\nDisallow: /matrix?\nDisallow: /conformance?\nDisallow: /data/*/diff/\nDisallow: /*?release=\n"
 
 _HERE = names.BASE + "here"
 """Stands for the endpoint's address in a cached description; the address is put in as the answer leaves."""
-_HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
-"""Names and numbers of hosts that stand in an IRI, and in each syntax of it, as they are."""
 
 
 @router.get("/.well-known/void", response_class=Response)
 @router.get("/.well-known/void{suffix}", response_class=Response, include_in_schema=False)
 async def void(request: Request, suffix: str = "") -> Response:
     """Describe the release (VoID) and the SPARQL service, as RDF."""
-    return await service_description_answer(request, _known(suffix, "/.well-known/void"))
+    return await service_description_answer(request, known_suffix("/.well-known/void", suffix, GRAPH_FORMATS))
 
 
 @router.get("/.well-known/sparql-examples", response_class=Response)
@@ -40,7 +36,7 @@ async def void(request: Request, suffix: str = "") -> Response:
 @router.get("/sparql/.well-known/sparql-examples{suffix}", response_class=Response, include_in_schema=False)
 async def examples(request: Request, suffix: str = "") -> Response:
     """Return the saved queries as RDF (`sh:SPARQLExecutable`), where editors look for them."""
-    syntax = wanted(request, GRAPH_FORMATS, _known(suffix, "/.well-known/sparql-examples"))
+    syntax = wanted(request, GRAPH_FORMATS, known_suffix("/.well-known/sparql-examples", suffix, GRAPH_FORMATS))
     content = await run_in_threadpool(_written, service_of(request).release.queries, syntax)
     return _answer(content, syntax)
 
@@ -68,16 +64,9 @@ async def service_description_answer(request: Request, suffix: str | None = None
     Raises NotAcceptable, and BadRequest where the Host header gives no address.
     """
     syntax = wanted(request, GRAPH_FORMATS, suffix)
-    endpoint = _endpoint(request)
+    endpoint = address(request) + "/sparql"
     content = await run_in_threadpool(_described, service_of(request).release.void, syntax)
     return _answer(content.replace(_HERE.encode(), endpoint.encode()), syntax)
-
-
-def _endpoint(request: Request) -> str:
-    host = request.headers.get("host", "")
-    if not _HOST.fullmatch(host):
-        raise BadRequest("The Host header names no host; send the name and port that the service is reached by.")
-    return f"{request.scope['scheme']}://{host}{request.scope.get('root_path', '')}/sparql"
 
 
 # Kept per file and syntax, never per host: the Host header comes from outside, and would fill the cache.
@@ -93,12 +82,6 @@ def _written(file: Path, syntax: Format) -> bytes:
 
 def _triples(file: Path) -> list[ox.Triple]:
     return [quad.triple for quad in ox.parse(file.read_bytes(), format=ox.RdfFormat.N_TRIPLES)]
-
-
-def _known(suffix: str, path: str) -> str | None:
-    if suffix and suffix not in [f.suffix for f in GRAPH_FORMATS]:
-        raise NotFound(f"No {path}{suffix}; known suffixes: {', '.join(f.suffix for f in GRAPH_FORMATS)}.")
-    return suffix.removeprefix(".") or None
 
 
 def _answer(content: bytes, syntax: Format) -> Response:

@@ -1,16 +1,17 @@
-"""For people and operators: the front page, health and readiness."""
+"""For people and operators: the front page, the interface described, health and readiness."""
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 from itukg import names
+from itukg.catalog import for_search_engines
 from itukg.errors import NotReady
-from itukg.formats import JSON, write_json
+from itukg.formats import HTML, JSON, write_json
 from itukg.html import render
 from itukg.store import Store, rows
 from itukg.web.answers import Kept
-from itukg.web.service import service_of
+from itukg.web.service import address, service_of
 
 router = APIRouter()
 
@@ -27,14 +28,21 @@ async def home(request: Request) -> Response:
         example=example,
         release=service.release.name,
         triples=service.release.manifest["merged"],
+        dataset=for_search_engines(service.release, address(request)),
     )
-    return Kept(page, "text/html")
+    return Kept(page, HTML.media_type)
 
 
 @router.get("/openapi.json", response_class=Response, include_in_schema=False)
 async def openapi(request: Request) -> Response:
     """Return the OpenAPI description of the routes."""
     return Kept(write_json(request.app.openapi()), JSON.media_type)
+
+
+@router.get("/docs", response_class=Response)
+async def docs(request: Request) -> Response:
+    """Show the OpenAPI description to people."""
+    return Kept(render("docs.html", api=request.app.openapi()), HTML.media_type)
 
 
 @router.get("/metrics", response_class=Response)

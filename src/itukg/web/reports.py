@@ -1,4 +1,4 @@
-"""For auditors: the conformance report on the served release, its history, and its tables."""
+"""For auditors: the conformance report on the served release, and its history."""
 
 from functools import lru_cache, partial
 
@@ -7,31 +7,19 @@ from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from itukg.conformance import HISTORY_FORMATS, REPORT_FORMATS, Report, Selection, write, write_history
-from itukg.errors import NotFound
-from itukg.formats import CSV, Format, split_suffix
+from itukg.formats import Format, split_suffix
 from itukg.release import history as releases
 from itukg.web.answers import Kept
-from itukg.web.service import service_of, wanted
+from itukg.web.service import known_suffix, service_of, wanted
 
 router = APIRouter()
-
-
-@router.get("/data/{release}/{name}", response_class=Response)
-async def data(request: Request, release: str, name: str) -> Response:
-    """Return a table of the served release, such as `links.csv`: one row per link. `latest` is its name too."""
-    served = service_of(request).release
-    exports = served.exports()
-    if release not in ("latest", served.name) or name not in exports:
-        raise NotFound(f"No /data/{release}/{name}; to be had: /data/{served.name}/ with {', '.join(exports)}.")
-    content = await run_in_threadpool(exports[name].read_bytes)
-    return Kept(content, CSV.media_type, immutable=release == served.name)
 
 
 @router.get("/conformance", response_class=Response)
 @router.get("/conformance{suffix}", response_class=Response, include_in_schema=False)
 async def conformance(request: Request, suffix: str = "") -> Response:
     """Return the conformance report, or what `profile`, `plan`, `shape`, `focus`, `severity`, `actor`, `status` and `q` choose of it."""
-    syntax = wanted(request, REPORT_FORMATS, _suffix("/conformance", suffix, REPORT_FORMATS))
+    syntax = wanted(request, REPORT_FORMATS, known_suffix("/conformance", suffix, REPORT_FORMATS))
     return await _report(request, syntax)
 
 
@@ -39,7 +27,7 @@ async def conformance(request: Request, suffix: str = "") -> Response:
 @router.get("/conformance/history{suffix}", response_class=Response, include_in_schema=False)
 async def history(request: Request, suffix: str = "") -> Response:
     """Return the verdict and the counts of each release kept here, and what changed since the one before."""
-    syntax = wanted(request, HISTORY_FORMATS, _suffix("/conformance/history", suffix, HISTORY_FORMATS))
+    syntax = wanted(request, HISTORY_FORMATS, known_suffix("/conformance/history", suffix, HISTORY_FORMATS))
     found = await run_in_threadpool(releases, service_of(request).release.home)
     return Kept(write_history(found, syntax), syntax.media_type)
 
@@ -49,12 +37,6 @@ async def of_profile(request: Request, profile: str) -> Response:
     """Return the part of the conformance report that one profile makes, such as `completeness`."""
     profile, suffix = split_suffix(profile, REPORT_FORMATS)
     return await _report(request, wanted(request, REPORT_FORMATS, suffix), profile)
-
-
-def _suffix(path: str, suffix: str, offers: tuple[Format, ...]) -> str | None:
-    if suffix and suffix not in [f.suffix for f in offers]:
-        raise NotFound(f"No {path}{suffix}; known suffixes: {', '.join(f.suffix for f in offers)}.")
-    return suffix.removeprefix(".") or None
 
 
 async def _report(request: Request, syntax: Format, profile: str | None = None) -> Response:

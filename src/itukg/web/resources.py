@@ -1,4 +1,4 @@
-"""For partners: every thing under its own IRI, the ontology and the context."""
+"""For partners: every thing under its own IRI, and the context."""
 
 import re
 from typing import Any
@@ -9,7 +9,6 @@ from fastapi import APIRouter, Request, Response
 from itukg import names
 from itukg.errors import NotFound
 from itukg.formats import (
-    GRAPH_FORMATS,
     HTML,
     JSONLD,
     THING_FORMATS,
@@ -44,20 +43,6 @@ async def sdg_thing(request: Request, path: str) -> Response:
     return await _thing(request, names.SDG, path)
 
 
-@router.get("/ontology", response_class=Response)
-@router.get("/ontology{suffix}", response_class=Response, include_in_schema=False)
-async def ontology(request: Request, suffix: str = "") -> Response:
-    """Return the ontology with its alignment."""
-    return await _graph(request, "ontology", suffix)
-
-
-@router.get("/shapes", response_class=Response)
-@router.get("/shapes{suffix}", response_class=Response, include_in_schema=False)
-async def shapes(request: Request, suffix: str = "") -> Response:
-    """Return the SHACL shapes."""
-    return await _graph(request, "shapes", suffix)
-
-
 @router.get("/context/v1.jsonld", response_class=Response)
 async def json_ld_context() -> Response:
     """Return the JSON-LD context. Before release 1.0 it may still grow."""
@@ -69,15 +54,6 @@ async def _thing(request: Request, namespace: str, path: str) -> Response:
     syntax = wanted(request, THING_FORMATS, suffix)
     content = await describe(service_of(request).store, namespace + path, syntax)
     return Kept(content, syntax.media_type)
-
-
-async def _graph(request: Request, name: str, suffix: str) -> Response:
-    if suffix and suffix not in [f.suffix for f in GRAPH_FORMATS]:
-        raise NotFound(f"No /{name}{suffix}; known suffixes: {', '.join(f.suffix for f in GRAPH_FORMATS)}.")
-    syntax = wanted(request, GRAPH_FORMATS, suffix.removeprefix(".") or None)
-    query = f"CONSTRUCT {{ ?s ?p ?o }} WHERE {{ GRAPH <{names.graph(name)}> {{ ?s ?p ?o }} }}"
-    found = await triples(service_of(request).store, query)
-    return Kept(write_graph(found, syntax), syntax.media_type)
 
 
 async def describe(store: Store, iri: str, syntax: Format) -> bytes:

@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from time import time
 
-from anyio import CapacityLimiter
+from anyio import CancelScope, CapacityLimiter
 from fastapi import Request
 from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage
@@ -15,14 +16,28 @@ from limits.strategies import FixedWindowRateLimiter
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
 from prometheus_client.core import GaugeMetricFamily
 
-from itukg.errors import DataError, ItukgError, MemoryLimit, NotReady, Quota, StoreUnavailable, TimeLimit
+from itukg.errors import (
+    BadRequest,
+    DataError,
+    ItukgError,
+    MemoryLimit,
+    NotFound,
+    NotReady,
+    Quota,
+    StoreUnavailable,
+    TimeLimit,
+)
 from itukg.formats import Format, choose, labels_wanted
-from itukg.release import Release
+from itukg.release import Release, known
 from itukg.settings import Settings
 from itukg.store import Store, open_store
 from itukg.upload.validator import Validator
 from itukg.web.answers import Cache, accepted
 
+LATEST = "latest"
+"""What the served release goes by, besides its own name."""
+_HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
+"""Names and numbers of hosts that stand in an IRI, and in each syntax of it, as they are."""
 AGAIN = 2.0
 """Seconds between two looks whether a server elsewhere holds the release."""
 
@@ -121,6 +136,8 @@ class Service:
     release: Release
     _store: Store | None = None
     _missing: str = ""
+    releases: list[Release] = field(init=False)
+    """The releases that stood there at the start, in the order in which they were built."""
     cache: Cache = field(init=False)
     validator: Validator = field(init=False)
     quotas: Quotas = field(init=False)
@@ -130,6 +147,8 @@ class Service:
 
     def __post_init__(self) -> None:
         """Make what the settings describe."""
+        kept = {release.name: release for release in known(self.release.home)}
+        self.releases = list((kept | {self.release.name: self.release}).values())
         self.cache = Cache(self.settings.cache)
         self.quotas = Quotas(self.settings)
         self.validator = Validator(self.release.path, self.settings)
@@ -146,6 +165,22 @@ class Service:
             raise NotReady(f"{reason} /readyz tells when queries are answered.")
         return self._store
 
+    def named(self, name: str) -> Release:
+        """Return the release of this name; `latest` is the served one. Raises NotFound, naming those there are."""
+        for release in self.releases:
+            if name == release.name or (name == LATEST and release is self.release):
+                return release
+        raise NotFound(
+            f'No release "{name}"; known: {", ".join((LATEST, *(r.name for r in reversed(self.releases))))}.'
+        )
+
+    def of(self, release: Release) -> "Service":
+        """Return the service of another release: with fewer processes and a smaller cache, under the same quotas."""
+        smaller = {"workers": 1, "slow": 1, "checks": 1, "cache": self.settings.cache // 8}
+        service = Service(self.settings.model_copy(update=smaller), release)
+        service.releases, service.quotas, service.counts = self.releases, self.quotas, self.counts
+        return service
+
     def collect(self) -> Iterator[Metric]:
         """Yield, for /metrics, what the store tells of itself."""
         found = GaugeMetricFamily("itukg_store", "Workers, and queries that wait, as they are now.", labels=["what"])
@@ -157,7 +192,8 @@ class Service:
         """Load the release into a store, beside the event loop; wait for a server elsewhere until it holds it."""
         while self._store is None:
             try:
-                self._store = await open_store(self.release.dataset, self.settings)
+                with CancelScope(shield=True):  # what is half open could not be closed
+                    self._store = await open_store(self.release.dataset, self.settings)
             except StoreUnavailable as error:
                 if str(error) not in self._missing:
                     log.warning("%s", error)
@@ -187,3 +223,18 @@ def wanted(request: Request, offers: tuple[Format, ...], suffix: str | None = No
     """Return the syntax a request asks for: by suffix, by `?format=`, or by its Accept header; `?labels=` narrows it."""
     asked = request.query_params
     return choose(offers, accepted(request.scope), suffix or asked.get("format"), labels_wanted(asked.get("labels")))
+
+
+def address(request: Request) -> str:
+    """Return where the service is reached, by what the client asked for. Raises BadRequest where Host names no host."""
+    host = request.headers.get("host", "")
+    if not _HOST.fullmatch(host):
+        raise BadRequest("The Host header names no host; send the name and port that the service is reached by.")
+    return f"{request.scope['scheme']}://{host}{request.scope.get('root_path', '')}"
+
+
+def known_suffix(path: str, suffix: str, offers: tuple[Format, ...]) -> str | None:
+    """Return the name of the syntax that a suffix asks for, if any. Raises NotFound, naming those there are."""
+    if suffix and suffix not in [offer.suffix for offer in offers]:
+        raise NotFound(f"No {path}{suffix}; known suffixes: {', '.join(offer.suffix for offer in offers)}.")
+    return suffix.removeprefix(".") or None

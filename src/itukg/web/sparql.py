@@ -145,9 +145,9 @@ class Endpoint:
             if held is None:  # it is sent already, piece by piece
                 return
         if question.query.volatile:
-            await held.send(request.scope, (), send)
+            await held.send(request.scope, send)
         else:
-            await send({"type": HELD_MESSAGE, "held": held, "keys": (question.key,)})
+            await send({"type": HELD_MESSAGE, "held": held, "keys": (question.key,), "release": None})
 
     async def _evaluate(self, request: Request, question: Question, arrived: float, send: Send) -> Held | None:
         """Return the answer of the store; one that is too large to be held is sent as it comes, and None returned."""
