@@ -311,6 +311,7 @@ def test_metrics_tell_of_queries_by_form_and_outcome(release: Release) -> None:
             ask(client, query)
         ask(client, "SELECT (COUNT(*) AS ?n) { ?a ?b ?c . ?d ?e ?f . ?g ?h ?i }", timeout="0.3")
         found, sent = counted(client), answered(client)
+        now = {sample.labels["what"]: sample.value for sample in samples(client, "itukg_store")}
         assert client.get("/metrics").headers["content-type"].startswith("text/plain; version=")
     assert sent == {"304": 1, "200": 4}
     assert 1 <= found["SELECT", "evaluated"] <= 2
@@ -318,6 +319,8 @@ def test_metrics_tell_of_queries_by_form_and_outcome(release: Release) -> None:
     assert found["DESCRIBE", "evaluated"] == found["CONSTRUCT", "evaluated"] == 1
     assert found["SELECT", "time-limit"] == 1
     assert found["ASK", "syntax-problem"] == 1
+    assert now["waiting for the quick lane"] == now["waiting for the slow lane"] == 0
+    assert 1 <= now["workers"] <= Settings().workers
 
 
 # --- DESCRIBE ---

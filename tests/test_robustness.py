@@ -1,11 +1,13 @@
 """What a hostile or careless client sends ends no server, loses no text and is answered in words."""
 
 import json
+import shutil
 from importlib.resources import files
 from pathlib import Path
 
 import httpx2
 import pytest
+from conftest import eventually
 from fastapi.testclient import TestClient
 from test_cli import FAILING, Run, fails, itukg  # noqa: F401
 from test_reports import findings, rows  # noqa: F401
@@ -14,7 +16,9 @@ from test_sparql import ask, graph_of, post, problem_of
 
 from itukg.corpus import Corpus
 from itukg.formats import GRAPH_FORMATS
-from itukg.release import build
+from itukg.release import Release, build
+from itukg.settings import Settings
+from itukg.web.app import create_app
 
 Q = "application/sparql-query"
 CRASHERS = {
@@ -159,3 +163,14 @@ def test_a_taken_port_exits_with_2(itukg: Run, server: str) -> None:  # noqa: F8
 
 def test_the_package_says_that_it_is_typed() -> None:
     assert (files("itukg") / "py.typed").is_file()
+
+
+def test_a_release_that_cannot_be_loaded_leaves_a_server_that_says_so(release: Release, tmp_path: Path) -> None:
+    broken = tmp_path / "releases" / release.name
+    shutil.copytree(release.path, broken)
+    (broken / "dataset.nq").write_text("<a> <b> .")
+    with TestClient(create_app(Settings(home=tmp_path), Release(broken))) as client:
+        words = "The release cannot be loaded; the log of the server says why."
+        eventually(lambda: words in client.get("/readyz").json()["detail"], "it says nothing of it")
+        assert client.get("/readyz").status_code == client.get("/sparql", params={"query": "ASK {}"}).status_code == 503
+        assert client.get("/healthz").status_code == 200

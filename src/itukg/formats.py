@@ -22,7 +22,7 @@ from itukg.errors import BadRequest, NotAcceptable
 from itukg.jsonld import Json
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # each is itself alone: to compare and hash them by what they hold takes longer
 class Format:
     """One syntax: its media type, the suffix and `format=` name that choose it, and the engine's name for it.
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import pyoxigraph as ox
 
@@ -21,8 +21,7 @@ Form = Literal["SELECT", "ASK", "CONSTRUCT", "DESCRIBE"]
 Row = Mapping[str, ox.NamedNode | ox.BlankNode | ox.Literal]
 
 
-@dataclass(frozen=True)
-class Dataset:
+class Dataset(NamedTuple):
     """The graphs a query sees (SPARQL 1.1 Protocol, section 2.1.4); empty: the merged graph and all named ones."""
 
     default: tuple[str, ...] = ()
@@ -32,8 +31,7 @@ class Dataset:
         return bool(self.default or self.named)
 
 
-@dataclass(frozen=True)
-class Query:
+class Query(NamedTuple):
     """A query that may be run: its text, what it yields, and what must be known of it beforehand."""
 
     text: str
@@ -79,6 +77,10 @@ class Store(Protocol):
         the engine does not run, TimeLimit and MemoryLimit for what it does not manage, and Overloaded where too
         many wait. A body that cannot be finished raises while it is read, so that nobody takes a part for the whole.
         """
+        ...
+
+    def size(self) -> Mapping[str, int]:
+        """Return, for the operator, how many workers there are and how many queries wait, by name; none where unknown."""
         ...
 
     async def close(self) -> None:
@@ -198,9 +200,12 @@ def _service_named(text: str, bare: str, at: int) -> str | None:
     return named[0][1:-1] if len(named) == 1 else None
 
 
+_OFFERS = {"SELECT": TABLE_FORMATS, "ASK": BOOLEAN_FORMATS}
+
+
 def offers_for(form: Form) -> tuple[Format, ...]:
     """Return the syntaxes in which a query of this form can be answered, best first."""
-    return {"SELECT": TABLE_FORMATS, "ASK": BOOLEAN_FORMATS}.get(form, GRAPH_FORMATS)
+    return _OFFERS.get(form, GRAPH_FORMATS)
 
 
 async def open_store(release: Path, settings: Settings) -> Store:

@@ -17,6 +17,7 @@ import subprocess
 import sys
 from collections import deque
 from functools import partial
+from importlib import metadata
 from math import inf
 from pathlib import Path
 from time import clock_gettime, monotonic
@@ -27,7 +28,7 @@ from itukg.formats import Format
 from itukg.settings import Settings
 from itukg.store import HELD, Answer, Dataset, Query
 from itukg.store.fair import FairQueue
-from itukg.store.worker import DATA, END, ERROR, FORK, HEAD, KILL, READY, pack_question, unpack_error
+from itukg.store.worker import DATA, DONE, END, ERROR, FORK, HEAD, KILL, READY, pack_question, unpack_error
 
 PATIENCE = 0.15
 """Seconds of processor time that a query may take in the quick lane."""
@@ -90,15 +91,16 @@ class EmbeddedStore:
 
     def size(self) -> dict[str, int]:
         """Return how many workers there are, and how many queries wait for the quick and the slow lane."""
-        return {"workers": len(self._alive), "quick": self.quick.waiting(), "slow": self.slow.waiting()}
+        waiting = {"waiting for the quick lane": self.quick.waiting(), "waiting for the slow lane": self.slow.waiting()}
+        return {"workers": len(self._alive), **waiting}
 
     # --- workers ---
 
     def _start(self) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
-            environment = os.environ | {"MALLOC_ARENA_MAX": "1"}
             command = [sys.executable, "-m", "itukg.store.worker", str(self._release), str(theirs.fileno())]
+            environment = os.environ | _allocator()
             self._zygote = subprocess.Popen(command, env=environment, pass_fds=[theirs.fileno()])  # noqa: S603
         self._control = ours
 
@@ -166,6 +168,19 @@ class EmbeddedStore:
                 self._order(KILL, worker.pid, [])
 
 
+def _allocator() -> dict[str, str]:
+    """Return the environment of a process whose memory is managed by mimalloc, where that is installed.
+
+    Queries allocate much and little at a time: with it they take about a sixth less time than with glibc's.
+    """
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        for file in metadata.files("cmeel-mimalloc") or ():
+            if file.name == "libmimalloc.so":
+                # What it reserves at once, a worker may use beyond its limit.
+                return {"LD_PRELOAD": str(file.locate()), "MIMALLOC_ARENA_RESERVE": "64MiB"}
+    return {"MALLOC_ARENA_MAX": "1"}
+
+
 def _nothing() -> None:
     """Do nothing."""
 
@@ -175,6 +190,8 @@ class _Worker(asyncio.Protocol):
 
     def __init__(self) -> None:
         self.pid = self.thread = 0
+        self.before = 0.0
+        """Seconds of processor time that it had used when it was done with the last query."""
         self._frames: deque[tuple[bytes, bytes]] = deque()
         self._buffer = bytearray()
         self._waiter: asyncio.Future[None] | None = None
@@ -286,12 +303,12 @@ class _Run:
 
     async def _patiently(self, worker: _Worker) -> float | None:
         """Collect until the worker has used PATIENCE of processor time: on a busy machine that takes longer."""
-        used, longest = worker.used(), min(monotonic() + 5 * PATIENCE, self._deadline)
+        longest = min(monotonic() + 5 * PATIENCE, self._deadline)
         left = PATIENCE
         while left > PATIENCE / 10 and self._size <= HELD and monotonic() < longest:
             if (seconds := await self._collect(min(monotonic() + left, longest))) is not None:
                 return seconds
-            left = PATIENCE - (worker.used() - used)
+            left = PATIENCE - (worker.used() - worker.before)
         return None
 
     async def _anew(self) -> float:
@@ -333,12 +350,13 @@ class _Run:
             self._size += len(content)
             return None
         if kind == END:
-            self.end(killed=False)
-            return float(json.loads(content)[0])
+            seconds, used = DONE.unpack(content)
+            self.end(used)
+            return float(seconds)
         if kind == ERROR:
-            self.end(killed=False)
+            self.end(self._worker.used() if self._worker else None)
             raise unpack_error(content)
-        self.end(killed=True)
+        self.end()
         raise MemoryLimit(
             f"The query ended its process: it needs more than {self._store.settings.memory // 1_000_000} MB of "
             "memory, or more stack than there is. Ask for less, or in parts."
@@ -348,11 +366,12 @@ class _Run:
         seconds = self._deadline - self._started
         return TimeLimit(f"No answer within {seconds:.2g} s. Ask for less, or bind more of the pattern.")
 
-    def end(self, *, killed: bool) -> None:
-        """Give back the worker and the place in the lane."""
+    def end(self, used: float | None = None) -> None:
+        """Give back the worker, which has `used` so much processor time so far, or kill it; and the place in the lane."""
         self._ended = True
         worker, self._worker = self._worker, None
-        if worker is not None and not killed and not self._slow:
+        if worker is not None and used is not None and not self._slow:
+            worker.before = used
             self._store.quick.put(worker)
         elif worker is not None:  # the priority of a slow one cannot be raised again
             self._store.dismiss(worker)
@@ -377,7 +396,7 @@ class _Run:
             frame = await self._worker.frame(self._deadline)
             self._left_off = monotonic()
             if frame is None:
-                self.end(killed=True)
+                self.end()
                 raise self._out_of_time()
             self._take(*frame)
             if self._worker is not None:
@@ -387,4 +406,4 @@ class _Run:
     async def aclose(self) -> None:
         """Stop the query, if it still runs."""
         if not self._ended:
-            self.end(killed=True)
+            self.end()

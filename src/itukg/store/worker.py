@@ -23,7 +23,7 @@ import traceback
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any, NoReturn
 
 import pyoxigraph as ox
@@ -34,6 +34,8 @@ from itukg.formats import GRAPH_FORMATS, PROFILE_FORMATS, TABLE_FORMATS, Format,
 from itukg.store import after_prologue, blank_out
 
 HEAD = struct.Struct("!cI")
+DONE = struct.Struct("!dd")
+"""What END holds: the seconds that the answer took, and the seconds of processor time that the worker has used so far."""
 READY, DATA, END, ERROR = b"R", b"D", b"E", b"X"
 FORK, KILL = b"F", b"K"
 PIECE = 128 * 1024
@@ -43,7 +45,9 @@ STACK = 256 * 1024 * 1024
 
 _PR_SET_PDEATHSIG = 1
 _SYNTAXES = {syntax.media_type: syntax for syntax in (*TABLE_FORMATS, *GRAPH_FORMATS, *PROFILE_FORMATS)}
-_ERRORS = {error.__name__: error for error in (BadRequest, ItukgError, MemoryLimit, NotAcceptable, QueryRefused)}
+_ERRORS: dict[str, Callable[..., ItukgError]] = {
+    error.__name__: error for error in (BadRequest, ItukgError, MemoryLimit, NotAcceptable, QueryRefused, SyntaxProblem)
+}
 
 
 def pack_question(query: str, default: Collection[str], named: Collection[str], syntax: Format) -> bytes:
@@ -52,10 +56,15 @@ def pack_question(query: str, default: Collection[str], named: Collection[str], 
     return HEAD.pack(DATA, len(content)) + content
 
 
+def pack_error(error: ItukgError) -> bytes:
+    """Return what ERROR holds."""
+    return json.dumps([type(error).__name__, str(error), error.extras()]).encode()
+
+
 def unpack_error(content: bytes) -> ItukgError:
     """Return the error that a worker tells of."""
-    kind, message, line, column = json.loads(content)
-    return SyntaxProblem(message, line, column) if kind == "SyntaxProblem" else _ERRORS[kind](message)
+    kind, message, extras = json.loads(content)
+    return _ERRORS[kind](message, **extras)
 
 
 # --- the zygote ---
@@ -71,10 +80,8 @@ def main() -> None:
         engine.bulk_load(path=dataset, format=ox.RdfFormat.N_QUADS)
     except (OSError, SyntaxError) as error:
         sys.exit(f"{dataset}: {error}")
-    for syntax in (
-        *GRAPH_FORMATS,
-        *PROFILE_FORMATS,
-    ):  # what is read when first needed is read now: a worker can open no file
+    # What is read when first needed is read now: a worker can open no file.
+    for syntax in (*GRAPH_FORMATS, *PROFILE_FORMATS):
         write_graph(
             [ox.Triple(ox.BlankNode(), ox.NamedNode(names.ITU + "note"), ox.Literal("é", language="en"))], syntax
         )
@@ -146,33 +153,27 @@ def _work(engine: ox.Store, server: socket.socket, memory: int, *, network: bool
 def _serve(engine: ox.Store, server: socket.socket) -> None:
     for question in _questions(server):
         started = perf_counter()
-        content: list[object]
+        output = _Output(server)
         try:
-            output = _Output(server)
             answer(engine, *json.loads(question), output=output)
-            output.flush()
-            kind, content = END, [perf_counter() - started]
+            kind, content = END, DONE.pack(perf_counter() - started, process_time())
         except ItukgError as error:
-            place = (error.line, error.column) if isinstance(error, SyntaxProblem) else (None, None)
-            kind, content = ERROR, [type(error).__name__, str(error), *place]
+            kind, content = ERROR, pack_error(error)
         except MemoryError:
-            kind, content = ERROR, ["MemoryLimit", "The answer needs more memory than a query may take.", None, None]
+            kind, content = ERROR, pack_error(MemoryLimit("The answer needs more memory than a query may take."))
         except OSError:
             raise  # the server has closed its end
         except Exception:  # noqa: BLE001  (the worker goes on, and the log tells)
             traceback.print_exc()
-            kind, content = ERROR, ["ItukgError", "The fault is ours; it is in the log.", None, None]
-        packed = json.dumps(content).encode()
-        output.send(HEAD.pack(kind, len(packed)) + packed)
+            kind, content = ERROR, pack_error(ItukgError("The fault is ours; it is in the log."))
+        output.send(HEAD.pack(kind, len(content)) + content)
 
 
 def _questions(server: socket.socket) -> Iterator[bytes]:
     """Yield each question as it comes, until the server closes its end. It asks one at a time."""
-    while piece := server.recv(PIECE):
-        size = HEAD.unpack_from(piece)[1] + HEAD.size
-        while len(piece) < size:
-            piece += server.recv(size - len(piece))
-        yield piece[HEAD.size :]
+    with server.makefile("rb", buffering=PIECE) as asked:
+        while head := asked.read(HEAD.size):
+            yield asked.read(HEAD.unpack(head)[1])
 
 
 class _Output:

@@ -2,7 +2,6 @@
 
 import asyncio
 import gzip
-import hashlib
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ from fastapi import Response
 from starlette.types import Receive, Scope, Send
 from werkzeug.datastructures import Accept
 from werkzeug.http import parse_accept_header
+from xxhash import xxh3_128_hexdigest
 
 from itukg import names
 from itukg.dumps import File
@@ -44,7 +44,7 @@ _LARGE = 8_000_000
 _PIECE = 1 << 18
 
 
-@dataclass(frozen=True)
+@dataclass
 class Held:
     """An answer in full, as it is sent: the same bytes for whoever asks for the same.
 
@@ -65,7 +65,7 @@ class Held:
     @classmethod
     def _of(cls, body: bytes, media_type: str, headers: Iterable[Header], *, zipped: bool) -> "Held":
         content = gzip.compress(body, 6, mtime=0) if zipped else body
-        etag = b'"%s%s"' % (hashlib.sha256(body).hexdigest()[:32].encode(), b"-gzip" if zipped else b"")
+        etag = b'"%s%s"' % (xxh3_128_hexdigest(body).encode(), b"-gzip" if zipped else b"")
         return cls(etag, [*_own(etag, media_type, len(content), zipped=zipped), *headers], content)
 
     def __len__(self) -> int:
@@ -103,7 +103,7 @@ class Held:
         return at.replace(tzinfo=UTC) <= since.replace(tzinfo=UTC)  # HTTP knows no other; "-0000" gives none
 
 
-@dataclass(frozen=True)
+@dataclass
 class HeldFile(Held):
     """An answer that stays in its file, and is read from there piece by piece."""
 
@@ -206,7 +206,7 @@ class Cache:
 
     def __init__(self, size: int) -> None:
         self._held: LRUCache[Hashable, Held] = LRUCache(size, getsizeof=len)
-        self._seen: LRUCache[int, bool] = LRUCache(_SEEN)
+        self._seen: dict[int, bool] = {}  # in the order in which they came
         self.get = self._held.get
         """Return the answer held under a key, or None."""
 
@@ -221,6 +221,8 @@ class Cache:
         first = hash(keys[0])
         if seconds < _CHEAP and first not in self._seen:
             self._seen[first] = True
+            if len(self._seen) > _SEEN:
+                del self._seen[next(iter(self._seen))]
             return
         for key in keys:
             self._held[key] = held

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from http import HTTPStatus
 from time import monotonic
 from typing import Any
@@ -85,10 +84,9 @@ def _application(service: Service, past: Past | None = None, **given: Any) -> Fa
         app.include_router(router)
     app.add_exception_handler(ItukgError, _answer_error)
     app.add_exception_handler(HTTPException, _answer_http_error)
+    app.add_middleware(Frame, answers=app.answers, routes=app.state.routes, past=past)
     endpoint = sparql.Endpoint(service, description.endpoint)
-    app.add_middleware(
-        Frame, answers=app.answers, endpoints={sparql.PATH: endpoint}, routes=app.state.routes, past=past
-    )
+    app.endpoints[sparql.PATH] = Frame(endpoint, app.answers, app.state.routes, past)
     return app
 
 
@@ -100,11 +98,16 @@ class Application(FastAPI):
         super().__init__(**given)
         self.state.service = service
         self.answers = Answers(service)
+        self.endpoints: dict[str, ASGIApp] = {}
+        """Plain ASGI applications by path, for which neither router nor middleware is asked."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send what is held; pass all else on."""
-        if scope["type"] != "http" or not await self.answers.sent(scope, send):
+        if scope["type"] != "http":
             await super().__call__(scope, receive, send)
+        elif not await self.answers.sent(scope, send):
+            scope["app"] = self
+            await self.endpoints.get(scope["path"], super().__call__)(scope, receive, send)
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI description."""
@@ -135,8 +138,8 @@ class Answers:
 
     async def hold_and_send(self, message: Message, seconds: float, scope: Scope, send: Send) -> None:
         """Answer a request with the answer that a route handed over after `seconds`, and hold it for the next."""
-        release = message["release"]
-        held: Held = replace(message["held"], frame=_frame(release) if release else self._frame)
+        held: Held = message["held"]
+        held.frame = _frame(message["release"]) if message["release"] else self._frame
         keys = [*message["keys"], *([scope[SAME]] if SAME in scope else [])]
         self._cache.keep(held, seconds, *keys)
         self._counts.answered(await held.send(scope, send))
@@ -145,19 +148,12 @@ class Answers:
 class Frame:
     """What holds for every answer: the same headers, HEAD is GET without its body, OPTIONS, and a failure is a problem.
 
-    `endpoints` are plain ASGI applications by path, for which the router is not asked. An answer of the release
-    that a route hands over is held, so that it is there the next time.
+    An answer of the release that a route hands over is held, so that it is there the next time.
+    `?release=` makes an application of `past` answer instead.
     """
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        answers: Answers,
-        endpoints: dict[str, ASGIApp],
-        routes: list[BaseRoute],
-        past: Past | None,
-    ) -> None:
-        self.app, self.answers, self.endpoints, self.routes, self.past = app, answers, endpoints, routes, past
+    def __init__(self, app: ASGIApp, answers: Answers, routes: list[BaseRoute], past: Past | None) -> None:
+        self.app, self.answers, self.routes, self.past = app, answers, routes, past
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, and the answer back."""
@@ -196,15 +192,15 @@ class Frame:
 
     async def _answer(self, scope: Scope, receive: Receive, send_framed: Send, send: Send) -> None:
         name, query_string = asked_release(scope["query_string"])
-        scope = {**scope, "query_string": query_string}
         if name is not None and self.past is not None:
+            scope = {**scope, "query_string": query_string}
             async with self.past.application(name) as older:
                 if older is not None:
                     await older(scope, receive, send)  # has a frame of its own
                     return
         if scope["method"] == "HEAD":
-            scope |= {"method": "GET", "head": True}
-        await self.endpoints.get(scope["path"], self.app)(scope, receive, send_framed)
+            scope = {**scope, "method": "GET", "head": True}
+        await self.app(scope, receive, send_framed)
 
     def _options(self, scope: Scope) -> Response:
         """Answer OPTIONS, and the question that a browser asks before a request to another origin."""

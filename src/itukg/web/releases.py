@@ -23,6 +23,8 @@ router = APIRouter()
 
 _FORMATS = (HTML, JSON, *GRAPH_FORMATS)
 _CATALOG_FORMATS = (HTML, *GRAPH_FORMATS)
+_ENTRIES = 50
+"""How many releases the feed tells of, newest first."""
 _LISTED = 100
 """How many changed things an entry of the feed lists."""
 
@@ -116,7 +118,7 @@ async def feed(request: Request) -> Response:
     page = partial(
         render,
         "feed.atom",
-        releases=service_of(request).releases[::-1],
+        releases=service_of(request).releases[::-1][:_ENTRIES],
         id=names.BASE + "feed.atom",
         data=names.DATA,
         title=TITLE,

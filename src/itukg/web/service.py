@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from time import time
@@ -14,9 +14,20 @@ from fastapi import Request
 from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
+from prometheus_client.core import GaugeMetricFamily
 
-from itukg.errors import BadRequest, ItukgError, MemoryLimit, NotFound, NotReady, Quota, StoreUnavailable, TimeLimit
+from itukg.errors import (
+    BadRequest,
+    DataError,
+    ItukgError,
+    MemoryLimit,
+    NotFound,
+    NotReady,
+    Quota,
+    StoreUnavailable,
+    TimeLimit,
+)
 from itukg.formats import JSONLD, PROFILES, Format, choose, in_profile, labels_wanted
 from itukg.jsonld import frames
 from itukg.release import Release, known
@@ -113,7 +124,7 @@ class Counts:
         self._timer(form).observe(seconds)
 
 
-@dataclass
+@dataclass(eq=False)
 class Service:
     """One server: ready once the release is loaded."""
 
@@ -138,15 +149,14 @@ class Service:
         Gauge("itukg_cache_bytes", "Bytes of answers held.", registry=self.counts.registry).set_function(
             self.cache.size
         )
+        self.counts.registry.register(self)
 
     @property
     def store(self) -> Store:
         """The store; raises NotReady until the release is loaded."""
         if self._store is None:
-            reason = f" {self._missing}" if self._missing else ""
-            raise NotReady(
-                f"The release is still being loaded. Try again in a few seconds; /readyz tells when.{reason}"
-            )
+            reason = self._missing or "The release is still being loaded. Try again in a few seconds."
+            raise NotReady(f"{reason} /readyz tells when queries are answered.")
         return self._store
 
     def named(self, name: str) -> Release:
@@ -165,6 +175,13 @@ class Service:
         service.releases, service.quotas, service.counts = self.releases, self.quotas, self.counts
         return service
 
+    def collect(self) -> Iterator[Metric]:
+        """Yield, for /metrics, what the store tells of itself."""
+        found = GaugeMetricFamily("itukg_store", "Workers, and queries that wait, as they are now.", labels=["what"])
+        for what, number in self._store.size().items() if self._store else ():
+            found.add_metric([what], number)
+        yield found
+
     async def load(self) -> None:
         """Load the release into a store, beside the event loop; wait for a server elsewhere until it holds it."""
         while self._store is None:
@@ -172,10 +189,14 @@ class Service:
                 with CancelScope(shield=True):  # what is half open could not be closed
                     self._store = await open_store(self.release.dataset, self.settings)
             except StoreUnavailable as error:
-                if str(error) != self._missing:
+                if str(error) not in self._missing:
                     log.warning("%s", error)
-                self._missing = str(error)
+                self._missing = f"The server of the release gives no answer: {error}"
                 await asyncio.sleep(AGAIN)
+            except DataError as error:  # which no second try mends
+                log.error("The release cannot be loaded: %s", error)  # noqa: TRY400
+                self._missing = "The release cannot be loaded; the log of the server says why."
+                return
 
     async def close(self) -> None:
         """Let go of the store."""

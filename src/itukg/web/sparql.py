@@ -7,10 +7,9 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Awaitable, Callable, Hashable
-from dataclasses import dataclass
 from http import HTTPStatus
 from time import monotonic
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 from urllib.parse import parse_qsl
 
 from fastapi import Request, Response
@@ -105,8 +104,7 @@ def openapi() -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True)
-class Question:
+class Question(NamedTuple):
     """All that an answer depends on, and how long it may take."""
 
     query: Query

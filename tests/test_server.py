@@ -1,0 +1,63 @@
+"""The server's end of a connection, over a real socket: what arrives, and when."""
+
+import socket
+from urllib.parse import quote, urlsplit
+
+import pytest
+
+ASK = "/sparql?query=" + quote("ASK {}")
+
+
+def exchange(address: str, *parts: str) -> list[bytes]:
+    """Send the parts of a request on one connection; return what arrived first after each, as one reading gives it."""
+    where = urlsplit(address)
+    with socket.create_connection((str(where.hostname), int(where.port or 0)), timeout=10) as opened:
+        answers = []
+        for part in parts:
+            opened.sendall(part.replace("\n", "\r\n").encode())
+            answers.append(opened.recv(1 << 20))
+        return answers
+
+
+def test_the_head_of_an_answer_arrives_with_its_body(server: str) -> None:
+    # Sent apart, they arrive together now and then; not each of twenty times.
+    for _ in range(20):
+        [answer] = exchange(server, f"GET {ASK} HTTP/1.1\nHost: x\n\n")
+        assert answer.startswith(b"HTTP/1.1 200 OK\r\n") and b'"boolean":true' in answer
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (f"HEAD {ASK} HTTP/1.1\nHost: x\n\n", b"200"),
+        (f"GET {ASK} HTTP/1.1\nHost: x\nIf-None-Match: *\n\n", b"304"),
+        ("OPTIONS /sparql HTTP/1.1\nHost: x\n\n", b"204"),
+        (f"HEAD {ASK} HTTP/1.1\nHost: x\nConnection: close\n\n", b"200"),
+    ],
+)
+def test_an_answer_without_a_body_arrives_and_the_next_after_it(server: str, request_: str, status: bytes) -> None:
+    [answer] = exchange(server, request_)
+    assert answer.startswith(b"HTTP/1.1 " + status) and answer.endswith(b"\r\n\r\n")
+    if "close" not in request_:
+        first, second = exchange(server, request_, f"GET {ASK} HTTP/1.1\nHost: x\n\n")
+        assert first.startswith(b"HTTP/1.1 " + status)
+        assert second.startswith(b"HTTP/1.1 200") and b'"boolean":true' in second
+
+
+def test_a_client_that_waits_to_be_asked_for_its_body_is_asked(server: str) -> None:
+    head = "POST /sparql HTTP/1.1\nHost: x\nContent-Type: application/sparql-query\nContent-Length: 6\nExpect: 100-continue\n\n"
+    asked, answer = exchange(server, head, "ASK {}")
+    assert asked == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert answer.startswith(b"HTTP/1.1 200") and b'"boolean":true' in answer
+
+
+def test_requests_sent_at_once_are_answered_in_turn(server: str) -> None:
+    where = urlsplit(server)
+    with socket.create_connection((str(where.hostname), int(where.port or 0)), timeout=10) as opened:
+        opened.sendall(f"HEAD {ASK} HTTP/1.1\r\nHost: x\r\n\r\nGET {ASK} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        received = b""
+        while b'"boolean":true' not in received:
+            piece = opened.recv(1 << 20)
+            assert piece
+            received += piece
+    assert received.count(b"HTTP/1.1 200 OK") == 2
