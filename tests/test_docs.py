@@ -56,7 +56,7 @@ def run_of(document: str, folder: Path, server: str) -> list[str]:
             command = line.replace("http://127.0.0.1:8000", server)
             command = re.sub("^itukg", f"{shlex.quote(sys.executable)} -m itukg", command)
             done = subprocess.run(["bash", "-c", command], cwd=folder, capture_output=True, text=True, check=False)
-            said = re.search(r"# exit code (\d)", line)
+            said = re.search(r"# exit code (\d+)", line)
             assert done.returncode == (int(said[1]) if said else 0), (line, done.stderr)
             printed.append(done.stdout)
     return printed
@@ -82,3 +82,22 @@ def test_the_commands_for_releases_do_what_is_said(tmp_path: Path, server: str) 
     assert printed[3].splitlines() == ["itukg.nq.gz: OK"]
     assert '"thingsChanged": 0' in printed[5]
     assert (tmp_path / "changes.rdfp").read_text().endswith("TC .\n")
+
+
+LINKED_DATA = (ROOT / "docs" / "linked-data.md").read_text()
+
+
+def test_the_commands_for_linked_data_do_what_is_said(tmp_path: Path, server: str) -> None:
+    printed = run_of(LINKED_DATA, tmp_path, server)
+    assert len(printed) == 22
+    assert json.loads(printed[0])["notation"] == "2.1"
+    assert "@prefix itu:" in printed[1] and printed[2].startswith("<?xml")
+    framed = json.loads(printed[6])
+    assert framed["isTargetOf"]["label"]["en"]
+    assert json.loads(printed[11])["linkages"][0]["quote"]["en"]
+    assert json.loads(printed[14])["totalItems"] == 3
+    assert (tmp_path / "indicators.xlsx").read_bytes().startswith(b"PK")
+    assert "known: bap-2026-2029" in json.loads(printed[18])["detail"]
+    assert "<mark>" in json.loads(printed[19])["items"][0]["highlight"]
+    assert printed[20].splitlines()[1].startswith("http://metadata.un.org/sdg/9.c,")
+    assert json.loads(printed[21])["totalItems"] > 0

@@ -57,7 +57,7 @@ def test_who_has_an_answer_already_gets_304_without_it(client: TestClient, paths
             status, headers, content = raw(client, path, **condition)
             assert (path, status, content) == (path, 304, b"")
             assert not {"content-length", "content-type", "content-encoding"} & headers.keys()
-            assert {**full, **headers} == full
+            assert {key: full[key] for key in headers} == dict(headers)
         assert raw(client, path, if_none_match='"x"', if_modified_since=full["last-modified"])[0] == 200
         assert raw(client, path, if_modified_since="Mon, 01 Jan 2001 00:00:00 GMT")[0] == 200
         assert raw(client, path, if_modified_since="Mon, 01 Jan 2001 00:00:00 -0000")[0] == 200
@@ -185,7 +185,7 @@ def test_every_link_of_the_headers_answers(client: TestClient, paths: list[str])
     found = set()
     for path in paths:
         headers = client.get(path).headers
-        found |= set(re.findall(r"<([^>]+)>", headers["link"]))
+        found |= {link.replace("http://testserver/", names.BASE) for link in re.findall(r"<([^>]+)>", headers["link"])}
         if "content-location" in headers:
             found.add(names.BASE.rstrip("/") + headers["content-location"])
     ours = {link for link in found if link.startswith(names.BASE)}

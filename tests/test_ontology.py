@@ -13,7 +13,7 @@ from rdflib.namespace import DCTERMS, OWL, RDF, RDFS, SKOS
 from itukg import names
 from itukg.corpus import Corpus
 from itukg.errors import DoesNotConform
-from itukg.formats import compact, context
+from itukg.jsonld import context, frame
 from itukg.reasoner import unsatisfiable
 
 ROOT = Path(__file__).parents[1]
@@ -114,6 +114,7 @@ def test_it_stays_within_the_constructs_of_owl_2_rl(ontology: rdflib.Graph) -> N
         "Class",
         "ObjectProperty",
         "DatatypeProperty",
+        "FunctionalProperty",
         "AnnotationProperty",
         "TransitiveProperty",
         "AllDisjointClasses",
@@ -163,7 +164,7 @@ def test_the_context_has_a_name_for_each_term(ontology: rdflib.Graph) -> None:
 
 def test_no_context_but_ours_is_loaded() -> None:
     with pytest.raises(jsonld.JsonLdError):
-        compact([{"@context": "http://localhost/context.jsonld", "@id": "urn:x"}])
+        frame([{"@context": "http://localhost/context.jsonld", "@id": "urn:x"}])
 
 
 def test_the_context_is_written_a_line_a_term() -> None:

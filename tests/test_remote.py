@@ -408,3 +408,25 @@ def test_a_server_that_fails_is_502_over_http(release: Release, home: Path) -> N
         answer = client.get("/sparql", params={"query": "ASK {}"})
         assert answer.status_code == httpx2.codes.BAD_GATEWAY
         assert answer.json()["title"] == "The triple store gives no answer"
+
+
+def test_things_lists_and_searches_are_the_same_from_a_store_elsewhere(
+    server: engines.Server, release: Release, home: Path, client: TestClient
+) -> None:
+    load(release, server.graph_store, server.settings())
+    paths = (
+        *(f"/id/buap-2018-2021/output/2.1{suffix}" for suffix in (".jsonld", ".ttl", ".html")),
+        "/sdg/9.c",
+        "/id/buap-2018-2021?frame=plan-tree",
+        "/id/op-2026?frame=budget",
+        "/id?class=Outcome&sdg=9&basis=derived",
+        "/id/buap-2018-2021/output.csv",
+        "/search?q=access&class=Output",
+    )
+    settings = settings_of(server).model_copy(update={"home": home})
+    with TestClient(create_app(settings, release)) as elsewhere:
+        wait_until_ready(elsewhere)
+        for path in paths:
+            here, there = client.get(path), elsewhere.get(path)
+            assert (here.status_code, there.status_code) == (200, 200), (path, there.text)
+            assert there.content == here.content, path

@@ -155,7 +155,7 @@ def describe(
     """Print what the graph says of a thing, with the evidence behind its links."""
     from itukg import names
     from itukg.formats import THING_FORMATS, choose
-    from itukg.web.resources import describe as described
+    from itukg.things import describe as described
 
     settings = _settings()
     syntax = choose(THING_FORMATS, None, format)

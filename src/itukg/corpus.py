@@ -14,7 +14,7 @@ import pyoxigraph as ox
 
 from itukg import __version__, names
 from itukg.errors import BadRequest, DataError, NotFound, SyntaxProblem
-from itukg.formats import context
+from itukg.jsonld import context
 
 LAYOUT = "2"
 """Which files a release has; another one is another release."""
@@ -73,15 +73,15 @@ class Corpus:
 
     def queries(self) -> list[SavedQuery]:
         """Return the saved queries, sorted by name."""
-        return [_read_query(path) for path in self.query_files()]
+        return [saved_query(path) for path in self.query_files()]
 
     def rules(self) -> list[SavedQuery]:
         """Return the CONSTRUCT queries that derive links, sorted by name."""
-        return [_read_query(path) for path in self.query_files("rules/*.rq")]
+        return [saved_query(path) for path in self.query_files("rules/*.rq")]
 
     def exports(self) -> list[SavedQuery]:
         """Return the queries whose answers each release holds as CSV, sorted by name."""
-        return [_read_query(path) for path in self.query_files("exports/*.rq")]
+        return [saved_query(path) for path in self.query_files("exports/*.rq")]
 
     def query(self, name: str) -> SavedQuery:
         """Return the saved query `name`; raises NotFound, naming those there are."""
@@ -217,7 +217,8 @@ def canonical_hash(quads: list[ox.Quad]) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def _read_query(path: Path) -> SavedQuery:
+def saved_query(path: Path) -> SavedQuery:
+    """Return the query in a file. Raises DataError where its header lacks a line."""
     text = path.read_text()
     header = dict(re.findall(r"^#\+ (\w+): (.*)$", text, re.MULTILINE))
     missing = {"summary", "description", "tags"} - header.keys()

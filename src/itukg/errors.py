@@ -88,6 +88,18 @@ class TooSlow(ItukgError):
     title = "The request did not arrive in time"
 
 
+class Gone(ItukgError):
+    """A thing that is retired. `successors` are the IRIs of what replaces it."""
+
+    status = 410
+    title = "The thing is retired"
+
+    def __init__(self, iri: str, successors: list[str]) -> None:
+        named = f": in its place is {', '.join(f'<{each}>' for each in successors)}" if successors else ""
+        super().__init__(f"<{iri}> is retired{named or '; nothing is named in its place'}.")
+        self.successors = successors
+
+
 class TooLarge(ItukgError):
     """A request over the size that is read."""
 

@@ -7,36 +7,34 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import cache, lru_cache
+from functools import lru_cache
 from io import BytesIO
-from typing import Any
 
 import pyoxigraph as ox
-from pyld import jsonld
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header, parse_options_header
 from xlsxwriter import Workbook
 from xlsxwriter.format import Format as CellFormat
 from xlsxwriter.worksheet import Worksheet
 
-from itukg import names
-from itukg.errors import BadRequest, NotAcceptable, NotSupported
-from itukg.settings import shipped
-
-Json = dict[str, Any]
+from itukg import jsonld, names
+from itukg.errors import BadRequest, NotAcceptable
+from itukg.jsonld import Json
 
 
 @dataclass(frozen=True, eq=False)  # each is itself alone: to compare and hash them by what they hold takes longer
 class Format:
     """One syntax: its media type, the suffix and `format=` name that choose it, and the engine's name for it.
 
-    With `labels`, a table says beside each IRI what the thing is called.
+    With `labels`, a table says beside each IRI what the thing is called. `profile` and `frame` are the form of JSON-LD.
     """
 
     media_type: str
     suffix: str
     engine: ox.RdfFormat | ox.QueryResultsFormat | None = None
     labels: bool = False
+    profile: str = ""
+    frame: str | None = None
 
     @property
     def name(self) -> str:
@@ -90,6 +88,22 @@ GRAPH_FORMATS = (
 )
 """Syntaxes of CONSTRUCT, DESCRIBE and whole graphs, best first. Those of datasets hold one graph, without a name."""
 
+PROFILES = ("compacted", "expanded", "flattened", "framed")
+
+
+def _in_profile(profile: str, frame: str | None = None) -> Format:
+    iris = f"{names.JSONLD_PROFILE}{profile}" + (f" {names.frame(frame)}" if frame else "")
+    media_type = f'{JSONLD.media_type};profile="{iris}"'
+    return Format(media_type, JSONLD.suffix, JSONLD.engine, profile=profile, frame=frame)
+
+
+PROFILE_FORMATS = (
+    JSONLD,
+    *(_in_profile(profile) for profile in PROFILES[1:]),
+    *(_in_profile("framed", name) for name in jsonld.frames()),
+)
+"""The forms of JSON-LD: compacted, expanded, flattened, framed, and framed by each frame that we host."""
+
 THING_FORMATS = (JSONLD, HTML, *(f for f in GRAPH_FORMATS if f.name in ("ttl", "nt", "rdf")))
 """Syntaxes of a thing under its own IRI: JSON-LD for whoever does not ask for another."""
 
@@ -136,6 +150,42 @@ def choose(
     return candidates[best]
 
 
+def in_profile(syntax: Format, accept: str, profile: str | None = None, frame: str | None = None) -> Format:
+    """Return JSON-LD in the form that a client asks for: by `?profile=` and `?frame=`, or by the profile in its Accept.
+
+    An unknown profile in an Accept header counts for nothing (RFC 6906, section 3.1). Raises BadRequest for an unknown
+    name, and where a form is asked of another syntax.
+    """
+    if syntax != JSONLD:
+        if profile or frame:
+            raise BadRequest(f"profile and frame are forms of JSON-LD; {syntax.media_type} has none.")
+        return syntax
+    if profile is None and frame is None:
+        for value, _quality in parse_accept_header(accept, MIMEAccept):
+            media_range, parameters = parse_options_header(value)
+            asked = parameters.get("profile", "").split() if media_range.lower() == JSONLD.media_type else []
+            profile = profile or next((p for p in PROFILES if names.JSONLD_PROFILE + p in asked), None)
+            frame = frame or next((name for name in jsonld.frames() if names.frame(name) in asked), None)
+    profile = (profile or ("framed" if frame else PROFILES[0])).removeprefix(names.JSONLD_PROFILE)
+    frame = frame.removeprefix(names.FRAMES).removesuffix(JSONLD.suffix) if frame else None
+    if profile not in PROFILES:
+        raise BadRequest(f'No profile "{profile}"; known: {", ".join(PROFILES)}.')
+    if frame is not None and frame not in jsonld.frames():
+        raise BadRequest(f'No frame "{frame}"; known: {", ".join(jsonld.frames())}.')
+    if frame is not None and profile != "framed":
+        raise BadRequest(f"A frame gives the framed form, not the {profile} one; leave out profile or frame.")
+    return next(f for f in PROFILE_FORMATS if (f.profile or PROFILES[0], f.frame) == (profile, frame))
+
+
+def in_form(nodes: list[Json], syntax: Format, root: str | None = None) -> object:
+    """Return expanded nodes as JSON-LD in the form of `syntax`; compacted and expanded, all hangs on `root` if given."""
+    if syntax.profile == "framed":
+        return jsonld.frame(nodes, syntax.frame, root)
+    if root is not None and syntax.profile != "flattened":
+        nodes = [jsonld.tree(root, nodes)]
+    return nodes if syntax.profile == "expanded" else jsonld.compact(nodes)
+
+
 def labels_wanted(value: str | None) -> bool | None:
     """Return what `?labels=` asks for; None where it is not given. Raises BadRequest for all but 0 and 1."""
     if value not in (None, "0", "1"):
@@ -156,8 +206,8 @@ def split_suffix(path: str, offers: Sequence[Format]) -> tuple[str, str | None]:
 
 def write_graph(triples: Iterable[ox.Triple], syntax: Format) -> bytes:
     """Write triples in `syntax`: with our prefixes, and for JSON-LD compacted by our context."""
-    if syntax == JSONLD:
-        return write_json(compact(expanded(triples)))
+    if syntax.engine == ox.RdfFormat.JSON_LD:
+        return write_json(in_form(jsonld.expanded(triples), syntax))
     assert isinstance(syntax.engine, ox.RdfFormat)
     if syntax.engine == ox.RdfFormat.RDF_XML:
         triples = list(triples)
@@ -177,10 +227,10 @@ def write_dataset(quads: Sequence[ox.Quad], syntax: Format) -> bytes:
         return _tidy_turtle(ox.serialize(quads, format=ox.RdfFormat.TRIG, prefixes=names.PREFIXES) or b"")
     graphs: dict[str, list[ox.Triple]] = {}
     for quad in quads:
-        graphs.setdefault(_identifier(quad.graph_name), []).append(quad.triple)
+        graphs.setdefault(jsonld.identifier(quad.graph_name), []).append(quad.triple)
     parts = []
     for graph, triples in graphs.items():
-        nodes = ",\n".join(json.dumps(node, ensure_ascii=False) for node in expanded(triples))
+        nodes = ",\n".join(json.dumps(node, ensure_ascii=False) for node in jsonld.expanded(triples))
         parts.append(f'{{"@id": {json.dumps(graph)}, "@graph": [\n{nodes}\n]}}')
     return f"[{','.join(parts)}]\n".encode()
 
@@ -333,85 +383,3 @@ def _is_exact(number: str) -> bool:
 def write_json(document: object) -> bytes:
     """Write JSON for people and machines: UTF-8, two spaces of indent, a line feed at the end."""
     return json.dumps(document, ensure_ascii=False, indent=2).encode() + b"\n"
-
-
-def expanded(triples: Iterable[ox.Triple]) -> list[Json]:
-    """Return triples as expanded, flat JSON-LD: one node object per subject, integers and booleans as JSON has them.
-
-    Written here, since the engine writes `rdf:type` and numbers the long way, and PyLD's reader of N-Quads
-    unescapes text twice. Raises NotAcceptable for triples about triples, which JSON-LD 1.1 cannot say.
-    """
-    nodes: dict[str, Json] = {}
-    for triple in triples:
-        node = nodes.setdefault(_identifier(triple.subject), {"@id": _identifier(triple.subject)})
-        if triple.predicate.value == names.RDF_TYPE and not isinstance(triple.object, ox.Literal):
-            node.setdefault("@type", []).append(_identifier(triple.object))
-        else:
-            node.setdefault(triple.predicate.value, []).append(_value(triple.object))
-    return list(nodes.values())
-
-
-def _identifier(term: object) -> str:
-    if isinstance(term, ox.NamedNode):
-        return term.value
-    if isinstance(term, ox.BlankNode):
-        return f"_:{term.value}"
-    raise NotAcceptable("JSON-LD 1.1 cannot write triples about triples; ask for Turtle or N-Triples.")
-
-
-def _value(term: object) -> Json:
-    if not isinstance(term, ox.Literal):
-        return {"@id": _identifier(term)}
-    if term.language:
-        direction = {"@direction": str(term.direction)} if term.direction else {}
-        return {"@value": term.value, "@language": term.language, **direction}
-    kind = term.datatype.value.removeprefix(names.PREFIXES["xsd"])
-    if kind == "string":
-        return {"@value": term.value}
-    if kind == "boolean" and term.value in ("true", "false"):
-        return {"@value": term.value == "true"}
-    if kind == "integer" and re.fullmatch(r"0|-?[1-9]\d{0,14}", term.value):
-        return {"@value": int(term.value)}
-    return {"@value": term.value, "@type": term.datatype.value}
-
-
-def compact(nodes: list[Json]) -> Json:
-    """Compact expanded JSON-LD by our context: keys in the context's own order, sets by number and letter."""
-    ordered: Json = _in_order(jsonld.compact(nodes, names.CONTEXT, {"documentLoader": _load_document}))
-    return ordered
-
-
-@cache
-def context() -> Json:
-    """Return our JSON-LD context document."""
-    document: Json = json.loads((shipped() / "ontology" / "context.jsonld").read_bytes())
-    return document
-
-
-@cache
-def _rank() -> dict[str, int]:
-    return {key: place for place, key in enumerate(("@context", *context()["@context"], "@graph"))}
-
-
-def _in_order(value: Any, *, is_list: bool = False) -> Any:
-    if isinstance(value, list):
-        items = [_in_order(item) for item in value]
-        return items if is_list else sorted(items, key=_natural)
-    if isinstance(value, dict):
-        last = len(_rank())
-        keys = sorted(value, key=lambda key: (_rank().get(key, last), key))
-        return {key: _in_order(value[key], is_list=key == "@list") for key in keys}
-    return value
-
-
-def _natural(item: Any) -> list[tuple[int, str]]:
-    """Return a key that puts 9.1 before 9.a and 16.10 after 16.6; an object counts as its id."""
-    text = str(item.get("id", item.get("@value", "")) if isinstance(item, dict) else item)
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", text)]
-
-
-def _load_document(url: str, _options: Json) -> Json:
-    # The only document that JSON-LD processing may "load" is the context we ship: nothing is ever fetched.
-    if url != names.CONTEXT:
-        raise NotSupported(f"No JSON-LD context is fetched; known: {names.CONTEXT}. Not loaded: {url}")
-    return {"contextUrl": None, "documentUrl": url, "document": context()}

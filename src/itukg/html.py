@@ -1,6 +1,7 @@
 """Pages: one Jinja environment over `templates/`, escaping everything, fetching nothing from elsewhere."""
 
 from functools import cache
+from urllib.parse import quote
 
 import jinja2
 
@@ -14,11 +15,23 @@ def render(template: str, **values: object) -> bytes:
 
 def local_link(iri: str) -> str:
     """Return the path under which a deployment answers for `iri`, or the IRI itself where it is not ours."""
-    if iri.startswith(names.BASE):
-        return "/" + iri.removeprefix(names.BASE)
     if iri.startswith(names.SDG) and "#" not in iri:
-        return "/sdg/" + iri.removeprefix(names.SDG)
+        return "/sdg/" + quote(iri.removeprefix(names.SDG), _PATH)
+    if iri.startswith((names.GRAPHS, names.RELEASES)):
+        return f"/resource?iri={quote(iri, '')}"
+    if iri.startswith(names.BASE):
+        return "/" + quote(iri.removeprefix(names.BASE), _PATH)
     return iri if iri.startswith(("http://", "https://")) else ""
+
+
+def address(iri: str) -> str:
+    """Return the path at which the description of `iri` stands, whoever's the IRI is."""
+    path = local_link(iri)
+    return path if path.startswith(("/id/", "/sdg/")) else f"/resource?iri={quote(iri, '')}"
+
+
+_PATH = "/#?=&%:@!$'()*+,;~"
+"""Characters of a path and its query that stand for themselves, besides those that always do."""
 
 
 @cache
@@ -30,5 +43,5 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(link=local_link, short=names.shorten)
+    environment.filters.update(address=address, link=local_link, short=names.shorten)
     return environment

@@ -10,6 +10,8 @@ RELEASES = BASE + "release/"
 ONTOLOGY = BASE + "ontology"
 SHAPES = BASE + "shapes"
 CONTEXT = BASE + "context/v1.jsonld"
+FRAMES = BASE + "frames/"
+SCHEMAS = BASE + "schemas/"
 QUERIES = BASE + "queries"
 ENDPOINT = BASE + "sparql"
 CATALOG = BASE + "catalog"
@@ -30,6 +32,9 @@ ENGLISH = "http://publications.europa.eu/resource/authority/language/ENG"
 PROTOCOL = "https://www.w3.org/TR/sparql11-protocol/"
 OPENAPI = "https://spec.openapis.org/oas/v3.1.0"
 SARIF_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+JSONLD_PROFILE = "http://www.w3.org/ns/json-ld#"
+"""Where the names of the forms of JSON-LD begin (JSON-LD 1.1, section 6)."""
+JSON_SCHEMA = "https://json-schema.org/draft/2020-12/schema"
 RDF_TYPE = "http://www.w3.org/1999/02/22-rdf-syntax-ns#type"
 
 PREFIXES = {
@@ -68,6 +73,11 @@ def graph(name: str) -> str:
 def release(name: str) -> str:
     """Return the IRI of the release `name`; on a shared server, a graph of it stands below, as `…/sdg`."""
     return RELEASES + name
+
+
+def frame(name: str) -> str:
+    """Return the IRI of the JSON-LD frame `name`."""
+    return f"{FRAMES}{name}.jsonld"
 
 
 def expand(text: str) -> str:

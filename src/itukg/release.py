@@ -36,6 +36,7 @@ from itukg.derive import derive, entail
 from itukg.dumps import STEM, File, files, write_dumps, write_sums
 from itukg.errors import DoesNotConform
 from itukg.formats import JSON, N_QUADS, PATCH, write_json
+from itukg.search import write_index
 from itukg.void import describe, examples, provenance
 
 STEPS = ("Reading files", "Deriving", "Checking shapes", "Writing the release")
@@ -62,6 +63,11 @@ class Release:
     def void(self) -> Path:
         """The N-Triples file that describes and counts the release (VoID)."""
         return self.path / "void.nt"
+
+    @property
+    def index(self) -> Path:
+        """The SQLite file in which the full text is searched."""
+        return self.path / "search.db"
 
     @property
     def provenance(self) -> Path:
@@ -287,6 +293,7 @@ def _write(
         answer = store.query(export.text)
         assert isinstance(answer, ox.QuerySolutions)
         (folder / f"{export.name}.csv").write_bytes(answer.serialize(format=ox.QueryResultsFormat.CSV) or b"")
+    write_index(store, folder / "search.db")
     # Counted as the store holds it: it makes "4.0" into "4".
     _write_triples(folder / "void.nt", describe(store, name))
     _write_triples(folder / "provenance.nt", provenance(corpus, quads))

@@ -25,13 +25,13 @@ from itukg.formats import (
     SARIF,
     XLSX,
     Format,
-    Json,
     Sheet,
     write_graph,
     write_json,
     write_workbook,
 )
 from itukg.html import render
+from itukg.jsonld import Json
 
 _KEYS = [f.name for f in fields(Finding)]
 _INTEGER = names.PREFIXES["xsd"] + "integer"

@@ -19,13 +19,22 @@ _GAP = r"(?:\s|#[^\n]*\n)*"
 _IRI = r"<[^<>\"{}|^`\\\s]*>|[^\s?$<>{}()#*\"']*:[^\s<>{}()\"']*"
 _NAMED = re.compile(rf"{_GAP}(?:(?P<all>\*)|(?P<variable>[?$]\w+)|(?P<iri>{_IRI}))")
 _FROM = re.compile(rf"{_GAP}FROM\b{_GAP}(?:NAMED\b{_GAP})?(?:{_IRI})", re.IGNORECASE)
-_LISTS = "|".join(
+NESTED = "|".join(
     f"<{iri}>"
     for iri in (
         *(names.PREFIXES["rdf"] + name for name in ("first", "rest")),
         *(names.OWL + name for name in ("members", "unionOf", "intersectionOf", "oneOf")),
+        *(
+            names.SH + name
+            for name in ("and", "or", "xone", "not", "property", "path", "inversePath", "alternativePath")
+        ),
+        *(
+            names.SH + name
+            for name in ("zeroOrMorePath", "oneOrMorePath", "qualifiedValueShape", "node", "sparql", "in")
+        ),
     )
 )
+"""A path over what leads from one blank node to the next: lists, class expressions, shapes."""
 
 
 async def ask(
@@ -74,5 +83,5 @@ WHERE {{
   {{ {values} ?thing ?p ?o BIND(?thing AS ?s) }}
   UNION {{ {values} ?s ?p ?thing BIND(?thing AS ?o) }}
   UNION {{ {values} ?s <{names.ITU}subject> ?thing ; ?p ?o }}
-  UNION {{ {values} ?thing ?leads ?list FILTER(isBlank(?list)) ?list ({_LISTS})* ?s FILTER(isBlank(?s)) ?s ?p ?o }}
+  UNION {{ {values} ?thing ?leads ?list FILTER(isBlank(?list)) ?list ({NESTED})* ?s FILTER(isBlank(?s)) ?s ?p ?o }}
 }}"""

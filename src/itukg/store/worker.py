@@ -13,11 +13,11 @@ import pyoxigraph as ox
 
 from itukg import names
 from itukg.errors import BadRequest, DataError, QueryRefused, SyntaxProblem
-from itukg.formats import GRAPH_FORMATS, TABLE_FORMATS, Format, best_labels, write_graph, write_table
+from itukg.formats import GRAPH_FORMATS, PROFILE_FORMATS, TABLE_FORMATS, Format, best_labels, write_graph, write_table
 from itukg.processes.worker import Output, Work, main, pack
 from itukg.store import after_prologue, blank_out
 
-_SYNTAXES = {syntax.media_type: syntax for syntax in (*TABLE_FORMATS, *GRAPH_FORMATS)}
+_SYNTAXES = {syntax.media_type: syntax for syntax in (*TABLE_FORMATS, *GRAPH_FORMATS, *PROFILE_FORMATS)}
 
 
 def pack_question(query: str, default: Collection[str], named: Collection[str], syntax: Format) -> bytes:
@@ -32,7 +32,8 @@ def load(dataset: str) -> Work:
         engine.bulk_load(path=dataset, format=ox.RdfFormat.N_QUADS)
     except (OSError, SyntaxError) as error:
         raise DataError(f"{dataset}: {error}") from None
-    for syntax in GRAPH_FORMATS:  # what is read when first needed is read now: a worker can open no file
+    # What is read when first needed is read now: a worker can open no file.
+    for syntax in (*GRAPH_FORMATS, *PROFILE_FORMATS):
         write_graph(
             [ox.Triple(ox.BlankNode(), ox.NamedNode(names.ITU + "note"), ox.Literal("é", language="en"))], syntax
         )

@@ -17,7 +17,7 @@ from itukg import __version__, names
 from itukg.errors import ItukgError
 from itukg.release import Release
 from itukg.settings import Settings
-from itukg.web import description, pages, releases, reports, resources, sparql, uploads, vocabulary
+from itukg.web import description, pages, releases, reports, resources, search, sparql, uploads, vocabulary
 from itukg.web.answers import HELD_MESSAGE, Header, Held, distinguished, http_date, problem, problem_of
 from itukg.web.past import Past, asked_release
 from itukg.web.service import Service
@@ -71,8 +71,15 @@ def _application(service: Service, past: Past | None = None, **given: Any) -> Fa
         **given,
     )
     routers = (
-        pages.router, description.router, resources.router, vocabulary.router, reports.router, releases.router, uploads.router,
-    )  # fmt: skip
+        pages.router,
+        description.router,
+        resources.router,
+        search.router,
+        vocabulary.router,
+        reports.router,
+        releases.router,
+        uploads.router,
+    )
     app.state.routes = [*app.routes, *(route for router in routers for route in router.routes)]
     for router in routers:
         app.include_router(router)

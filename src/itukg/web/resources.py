@@ -1,46 +1,69 @@
 """For partners: every thing under its own IRI, and the context."""
 
-import re
-from typing import Any
+from urllib.parse import quote
 
-import pyoxigraph as ox
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import RedirectResponse
 
 from itukg import names
-from itukg.errors import NotFound
-from itukg.formats import (
-    HTML,
-    JSONLD,
-    THING_FORMATS,
-    Format,
-    compact,
-    context,
-    expanded,
-    split_suffix,
-    write_graph,
-    write_json,
-)
-from itukg.html import local_link, render
-from itukg.store import Row, Store, rows, triples
+from itukg.errors import BadRequest, Gone, NotFound
+from itukg.formats import JSONLD, THING_FORMATS, split_suffix, write_json
+from itukg.html import address as address_of
+from itukg.jsonld import context, frames
+from itukg.lists import LIST_FORMATS, known, select, selection
+from itukg.schemas import SCHEMAS, schema
+from itukg.things import describe, is_told
+from itukg.web import listing
 from itukg.web.answers import Kept
-from itukg.web.service import service_of, wanted
+from itukg.web.service import FORMS, in_query, known_suffix, service_of, wanted, wanted_graph
 
 router = APIRouter()
 
-_LINKAGES = names.ITU + "subject"
-_HIDDEN = ", ".join(f"<{names.graph(name)}>" for name in ("shapes", "derived", "queries"))
+SCHEMA = "application/schema+json"
 
 
-@router.get("/id/{path:path}", response_class=Response)
+@router.get("/id", response_class=Response, openapi_extra=in_query(listing.PARAMETERS))
+@router.get("/id{suffix}", response_class=Response, include_in_schema=False)
+async def things(request: Request, suffix: str = "") -> Response:
+    """Return a list of things that fit the filters; without any, of the plans."""
+    return await _list(request, "", known_suffix("/id", suffix, LIST_FORMATS))
+
+
+@router.get("/id/{path:path}", response_class=Response, openapi_extra=in_query(FORMS | listing.PARAMETERS))
 async def thing(request: Request, path: str) -> Response:
-    """Return a thing with its linkages, as JSON-LD, HTML, Turtle, N-Triples or RDF/XML."""
-    return await _thing(request, names.THINGS, path)
+    """Return a thing with its links, both ways, and their evidence; of a path that is no thing, the list of those below it.
+
+    A thing comes as JSON-LD, HTML, Turtle, N-Triples or RDF/XML, a list as JSON-LD, HTML, CSV or XLSX.
+    """
+    store = service_of(request).store
+    folder, suffix = split_suffix(path, LIST_FORMATS)
+    folders = (await known(store)).folders
+    if folder in folders and not await is_told(store, names.THINGS + folder):
+        return await _list(request, folder, suffix)
+    try:
+        return await _thing(request, names.THINGS, path)
+    except NotFound as error:
+        above = path.rpartition("/")[0]
+        below = sorted(each.removeprefix(f"{above}/") for each in folders if each.rpartition("/")[0] == above)
+        if not above or not below:
+            raise
+        raise NotFound(f"{error} Lists below /id/{above}: {', '.join(below)}.") from None
 
 
-@router.get("/sdg/{path:path}", response_class=Response)
+@router.get("/sdg/{path:path}", response_class=Response, openapi_extra=in_query(FORMS))
 async def sdg_thing(request: Request, path: str) -> Response:
     """Return a Goal or target of the United Nations, as this graph knows it."""
     return await _thing(request, names.SDG, path)
+
+
+@router.get("/resource", response_class=Response, openapi_extra=in_query({"iri": "The IRI."} | FORMS, "iri"))
+async def resource(request: Request) -> Response:
+    """Return what the graph says of any IRI that it speaks of, by `?iri=`. Nothing is fetched."""
+    match request.query_params.getlist("iri"):
+        case [iri] if iri:
+            return await _described(request, iri, None)
+        case _:
+            raise BadRequest('Name one IRI: "/resource?iri=…", percent-encoded.')
 
 
 @router.get("/context/v1.jsonld", response_class=Response)
@@ -49,106 +72,59 @@ async def json_ld_context() -> Response:
     return Kept(write_json(context()), JSONLD.media_type)
 
 
+@router.get("/frames/{name}.jsonld", response_class=Response)
+async def frame(name: str) -> Response:
+    """Return a JSON-LD frame, which `?frame=` applies."""
+    if name not in frames():
+        raise NotFound(f'No frame "{name}"; known: {", ".join(frames())}.')
+    return Kept(write_json(frames()[name]), JSONLD.media_type)
+
+
+@router.get("/schemas/{name}.json", response_class=Response)
+async def json_schema(name: str) -> Response:
+    """Return the JSON Schema (2020-12) of a form of JSON that is served here."""
+    if name not in SCHEMAS:
+        raise NotFound(f'No schema "{name}"; known: {", ".join(SCHEMAS)}.')
+    return Kept(write_json(schema(name)), SCHEMA)
+
+
 async def _thing(request: Request, namespace: str, path: str) -> Response:
     path, suffix = split_suffix(path, THING_FORMATS)
-    syntax = wanted(request, THING_FORMATS, suffix)
-    content = await describe(service_of(request).store, namespace + path, syntax)
+    return await _described(request, namespace + path, suffix)
+
+
+async def _list(request: Request, folder: str, suffix: str | None) -> Response:
+    store = service_of(request).store
+    syntax = wanted(request, LIST_FORMATS, suffix)
+    given = listing.parameters(request, suffix)
+    chosen = await selection(store, given, folder)
+    title = f"Things below /id/{folder}" if folder else "Things"
+    if not chosen and not folder:
+        chosen, title = await selection(store, {**given, "class": names.ITU + "Plan"}), "Plans"
+    path = f"/id/{folder}" if folder else "/id"
+    items, about = await select(store, chosen), await known(store)
+    return listing.answer(request, items, syntax, about, title=title, path=path, given=given)
+
+
+async def _described(request: Request, iri: str, suffix: str | None) -> Response:
+    syntax = wanted_graph(request, THING_FORMATS, suffix)
+    try:
+        content = await describe(service_of(request).store, iri, syntax)
+    except Gone as gone:
+        match gone.successors:
+            case [successor]:
+                return _moved(request, successor, f".{suffix}" if suffix else "")
+            case _:
+                raise
     return Kept(content, syntax.media_type)
 
 
-async def describe(store: Store, iri: str, syntax: Format) -> bytes:
-    """Return what the graph says of `iri`: its triples with those of its linkages. Raises NotFound where nothing is said.
-
-    Entailed links are included, entailed types are not: a thing shows its most specific class.
-    """
-    found = await triples(store, _about(iri)) if _is_iri(iri) else []
-    if not found:
-        raise NotFound(f'Nothing is known of <{iri}>. Plans are listed at /; codes are as printed ("output/2.1").')
-    if syntax is JSONLD:
-        return write_json(compact([_tree(iri, found)]))
-    if syntax is HTML:
-        return await _page(store, iri)
-    return write_graph(found, syntax)
-
-
-def _is_iri(text: str) -> bool:
-    try:  # the parser is stricter than NamedNode
-        list(ox.parse(f"<{text}> a <{names.ONTOLOGY}> .".encode(), format=ox.RdfFormat.TURTLE))
-    except (SyntaxError, ValueError):
-        return False
-    return re.fullmatch(r"[^\x00-\x20<>\"{}|^`\\]*", text) is not None
-
-
-def _about(iri: str) -> str:
-    return f"""{names.PROLOGUE}
-CONSTRUCT {{ <{iri}> ?p ?o . ?linkage ?lp ?lo }} WHERE {{
-  {{ GRAPH ?g {{ <{iri}> ?p ?o }}
-    FILTER(?g NOT IN ({_HIDDEN})) FILTER(?g != <{names.graph("entailed")}> || ?p != rdf:type) }}
-  UNION
-  {{ GRAPH ?g {{ ?linkage itu:subject <{iri}> ; ?lp ?lo }} FILTER(?g NOT IN ({_HIDDEN})) }}
-}}"""
-
-
-def _tree(iri: str, about: list[ox.Triple]) -> dict[str, Any]:
-    """Return the node object of `iri` with its linkages hung on it by a reverse property."""
-    nodes = {node["@id"]: node for node in expanded(about)}
-    root = nodes.pop(iri)
-    linkages = []
-    for node in nodes.values():
-        node.pop(_LINKAGES)  # said by the reverse property
-        linkages.append(node)
-    linkages.sort(key=lambda node: str(node["@id"]))
-    return root | ({"@reverse": {_LINKAGES: linkages}} if linkages else {})
-
-
-async def _page(store: Store, iri: str) -> bytes:
-    outgoing = await _links(store, f"<{iri}>", "?o", "FILTER(?property != rdf:type)")
-    incoming = await _links(
-        store,
-        "?o",
-        f"<{iri}>",
-        "FILTER NOT EXISTS { ?o a itu:Linkage } FILTER NOT EXISTS { ?property owl:inverseOf|^owl:inverseOf ?inverse }",
-    )
-    types = await rows(
-        store,
-        f"""{names.PROLOGUE}
-SELECT DISTINCT ?type ?label WHERE {{ GRAPH ?g {{ <{iri}> a ?type }} FILTER(?g != <{names.graph("entailed")}>)
-  OPTIONAL {{ ?type rdfs:label ?label }} }} ORDER BY ?type""",
-    )
-    first = {str(row["property"]): row["label"] for row in reversed(outgoing)}
-    title = {
-        "iri": iri,
-        "label": first.get(names.PREFIXES["rdfs"] + "label", names.shorten(iri)),
-        "notation": first.get(names.PREFIXES["skos"] + "notation"),
-        "types": [row["label"].value if "label" in row else names.shorten(row["type"].value) for row in types],
-    }
-    return render("thing.html", thing=title, path=local_link(iri), outgoing=outgoing, incoming=incoming)
-
-
-async def _links(store: Store, subject: str, value: str, condition: str) -> list[dict[str, str | None]]:
-    """Return a cell for each link between `subject` and `value`, one of which is ?o, with its evidence."""
-    found = await rows(
-        store,
-        f"""{names.PROLOGUE}
-SELECT ?property (SAMPLE(?pl) AS ?property_label) ?o (SAMPLE(?ol) AS ?label) (SAMPLE(?on) AS ?notation)
-       (SAMPLE(?b) AS ?basis) (SAMPLE(?q) AS ?quote) (SAMPLE(?s) AS ?section) (SAMPLE(?l) AS ?line) WHERE {{
-  {subject} ?property {value} {condition}
-  OPTIONAL {{ ?property rdfs:label ?pl }} OPTIONAL {{ ?o rdfs:label ?ol }} OPTIONAL {{ ?o skos:notation ?on }}
-  OPTIONAL {{ ?linkage itu:subject {subject} ; itu:predicate ?property ; itu:object {value} ; itu:basis/rdfs:label ?b
-    OPTIONAL {{ ?linkage itu:quote ?q ; itu:section ?s ; itu:line ?l }} }}
-}} GROUP BY ?property ?o ORDER BY ?property STRLEN(?notation) ?notation ?o""",
-    )
-    return [_cell(row) for row in found]
-
-
-def _cell(row: Row) -> dict[str, str | None]:
-    texts = {key: term.value for key, term in row.items() if not isinstance(term, ox.BlankNode)}
-    value = row.get("o")
-    cell: dict[str, str | None] = dict.fromkeys(
-        ("property", "property_label", "label", "notation", "basis", "quote", "section", "line")
-    )
-    cell |= {key: text for key, text in texts.items() if key != "o"}
-    cell["iri"] = value.value if isinstance(value, ox.NamedNode) else None
-    if isinstance(value, ox.Literal):
-        cell["label"] = value.value
-    return cell
+def _moved(request: Request, successor: str, suffix: str) -> Response:
+    """Send a client on to what replaces a retired thing, in the same syntax and with the same query."""
+    address = address_of(successor)
+    query = "&".join(f"{key}={quote(value)}" for key, value in request.query_params.multi_items() if key != "iri")
+    if address.startswith("/resource?"):
+        query = "&".join(part for part in (query, suffix and f"format={suffix[1:]}") if part)
+        suffix = ""
+    joined = f"{'&' if '?' in address else '?'}{query}" if query else ""
+    return RedirectResponse(f"{address}{suffix}{joined}", 301)

@@ -3,10 +3,11 @@
 import asyncio
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from time import time
+from typing import Any
 
 from anyio import CancelScope, CapacityLimiter
 from fastapi import Request
@@ -27,7 +28,8 @@ from itukg.errors import (
     StoreUnavailable,
     TimeLimit,
 )
-from itukg.formats import Format, choose, labels_wanted
+from itukg.formats import JSONLD, PROFILES, Format, choose, in_profile, labels_wanted
+from itukg.jsonld import frames
 from itukg.release import Release, known
 from itukg.settings import Settings
 from itukg.store import Store, open_store
@@ -225,6 +227,14 @@ def wanted(request: Request, offers: tuple[Format, ...], suffix: str | None = No
     return choose(offers, accepted(request.scope), suffix or asked.get("format"), labels_wanted(asked.get("labels")))
 
 
+def wanted_graph(request: Request, offers: tuple[Format, ...], suffix: str | None = None) -> Format:
+    """Return the syntax of RDF that a request asks for, with the form of JSON-LD by `?profile=`, `?frame=` or Accept."""
+    profile, frame = (request.query_params.get(name) for name in ("profile", "frame"))
+    if profile or frame:
+        offers = (JSONLD,)
+    return in_profile(wanted(request, offers, suffix), accepted(request.scope), profile, frame)
+
+
 def address(request: Request) -> str:
     """Return where the service is reached, by what the client asked for. Raises BadRequest where Host names no host."""
     host = request.headers.get("host", "")
@@ -238,3 +248,20 @@ def known_suffix(path: str, suffix: str, offers: tuple[Format, ...]) -> str | No
     if suffix and suffix not in [offer.suffix for offer in offers]:
         raise NotFound(f"No {path}{suffix}; known suffixes: {', '.join(offer.suffix for offer in offers)}.")
     return suffix.removeprefix(".") or None
+
+
+FORMS = {
+    "format": "The syntax of the answer, by suffix or media type; overrides Accept.",
+    "profile": f"The form of JSON-LD: {', '.join(PROFILES)}.",
+    "frame": f"The frame by which JSON-LD is laid out: {', '.join(frames())}.",
+}
+"""The parameters of every address that has RDF."""
+
+
+def in_query(texts: Mapping[str, str], *required: str) -> dict[str, Any]:
+    """Return what the OpenAPI description says of query parameters, by name."""
+    described = [
+        {"name": name, "in": "query", "required": name in required, "description": text, "schema": {"type": "string"}}
+        for name, text in texts.items()
+    ]
+    return {"parameters": described}

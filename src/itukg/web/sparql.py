@@ -23,7 +23,7 @@ from itukg.errors import (
     TooLarge,
     UnsupportedMediaType,
 )
-from itukg.formats import Format, choose, labels_wanted
+from itukg.formats import JSONLD, Format, choose, in_profile, labels_wanted
 from itukg.processes.pool import HELD
 from itukg.settings import Settings
 from itukg.store import Answer, Body, Dataset, Query, offers_for, read_query
@@ -58,6 +58,8 @@ _PARAMETERS = {
     "named-graph-uri": "A graph that the query may name with GRAPH; may be repeated.",
     "timeout": "Seconds to wait, up to the server's own limit.",
     "format": "The syntax of the answer, by suffix or media type; overrides Accept.",
+    "profile": "The form of JSON-LD: compacted, expanded, flattened or framed.",
+    "frame": "The frame by which JSON-LD is laid out: one of /frames/.",
     "labels": "1: CSV, TSV or XLSX with a column of labels after each column of IRIs.",
 }
 _ANSWERS = {
@@ -235,15 +237,24 @@ async def _read(request: Request, settings: Settings) -> Question:
     return Question(
         query,
         Dataset(_all(parameters, "default-graph-uri"), _all(parameters, "named-graph-uri")),
-        choose(
-            offers_for(query.form),
-            accepted(request.scope),
-            _first(parameters, "format"),
-            labels_wanted(_first(parameters, "labels")),
-        ),
+        _syntax(query, accepted(request.scope), parameters),
         _seconds(parameters, settings.timeout),
         takes_gzip(accepted(request.scope, b"accept-encoding")),
     )
+
+
+def _syntax(query: Query, accept: str, parameters: list[tuple[str, str]]) -> Format:
+    """Return the syntax that is asked for; profile and frame are forms of JSON-LD, and of graphs."""
+    profile, frame = _first(parameters, "profile"), _first(parameters, "frame")
+    name, labels = _first(parameters, "format"), labels_wanted(_first(parameters, "labels"))
+    offers = offers_for(query.form)
+    if profile or frame:
+        if JSONLD not in offers:
+            raise BadRequest(
+                f"profile and frame are forms of JSON-LD, which a CONSTRUCT or DESCRIBE gives, no {query.form}."
+            )
+        offers = (JSONLD,)
+    return in_profile(choose(offers, accept, name, labels), accept, profile, frame)
 
 
 def _query(parameters: list[tuple[str, str]]) -> str:
