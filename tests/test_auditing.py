@@ -33,8 +33,9 @@ from itukg.conformance import (
 from itukg.corpus import Corpus, canonical_hash
 from itukg.errors import BadRequest, DataError, NotFound
 from itukg.formats import GRAPH_FORMATS, JSONLD, PDF, SARIF
-from itukg.release import Release, check_file, history, known
+from itukg.release import Release, history, known
 from itukg.settings import Settings
+from itukg.upload.surroundings import Surroundings, check_file
 from itukg.web.app import create_app
 
 ROOT = Path(__file__).parents[1]
@@ -117,7 +118,7 @@ def test_a_severity_of_ones_own_counts_as_a_violation() -> None:
 def test_what_a_file_says_of_blank_nodes_is_reported_the_same_each_time(corpus: Corpus, tmp_path: Path) -> None:
     file = tmp_path / "data.ttl"
     file.write_text(f"[] a <{names.ITU}ActionLine> . [] a <{names.ITU}Output> .")
-    first, second = (check_file(corpus, file).dated(DAY) for _ in range(2))
+    first, second = (check_file(Surroundings.of_corpus(corpus), file).dated(DAY) for _ in range(2))
     assert len(first.findings) > 5
     for syntax in REPORT_FORMATS:
         assert write(first, syntax) == write(second, syntax), syntax.name

@@ -22,7 +22,15 @@ QUERIES = (
     "q=%",
     f"q={'x' * 20_000}",
 )
-ENDS = ("/../../etc/passwd", "%2F..%2F..%2Fetc%2Fpasswd", "%00", "%0D%0ASet-Cookie:%20hostile=1", "%FF", "%zz", "x" * 20_000)
+ENDS = (
+    "/../../etc/passwd",
+    "%2F..%2F..%2Fetc%2Fpasswd",
+    "%00",
+    "%0D%0ASet-Cookie:%20hostile=1",
+    "%FF",
+    "%zz",
+    "x" * 20_000,
+)
 """What follows a path that answers, so that it names nothing."""
 
 

@@ -40,7 +40,7 @@ def test_a_syntax_error_names_file_line_and_reason(copy: Corpus) -> None:
     broken = path.read_text().replace('rdfs:label "Media"@en ;', 'rdfs:label "Media@en ;')
     line = broken[: broken.index('"Media@en')].count("\n") + 1
     path.write_text(broken)
-    with pytest.raises(DataError, match=rf"wsis\.ttl, line {line}: .+"):
+    with pytest.raises(DataError, match=rf"wsis\.ttl, line {line}, column 27: .+"):
         list(copy.quads())
 
 

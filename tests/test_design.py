@@ -13,6 +13,7 @@ from itukg.cli import app as cli
 from itukg.conformance import HISTORY_FORMATS, REPORT_FORMATS
 from itukg.release import Release
 from itukg.settings import Settings
+from itukg.upload.reading import BODY_TYPES
 from itukg.web.app import create_app
 from itukg.web.sparql import REQUEST_TYPES
 
@@ -22,8 +23,8 @@ REFERENCE = (ROOT / "docs" / "reference.md").read_text()
 
 # Lowest first: a module imports only from those before it.
 ORDER = (
-    "names", "errors", "settings", "jsonld", "schemas", "formats", "html", "store", "corpus", "things", "lists", "search", "derive", "facts",
-    "void", "vocabulary", "dumps", "changes", "evidence", "conformance", "reasoner", "release", "catalog", "publish", "web", "cli",
+    "names", "errors", "settings", "jsonld", "schemas", "formats", "html", "processes", "store", "corpus", "things", "lists", "search", "derive",
+    "facts", "void", "vocabulary", "dumps", "changes", "evidence", "conformance", "reasoner", "release", "catalog", "publish", "upload", "web", "cli",
 )  # fmt: skip
 
 
@@ -54,8 +55,18 @@ def test_a_module_imports_only_from_those_beneath_it() -> None:
 
 
 def test_no_file_of_web_but_app_imports_another_audience() -> None:
-    audiences = {"description", "pages", "releases", "reports", "resources", "search", "sparql", "vocabulary"}
-    shared = {"answers", "description", "listing", "interface", "service"}  # the bare endpoint describes itself
+    audiences = {
+        "description",
+        "pages",
+        "releases",
+        "reports",
+        "resources",
+        "search",
+        "sparql",
+        "uploads",
+        "vocabulary",
+    }
+    shared = {"answers", "description", "interface", "listing", "requests", "service"}  # the bare endpoint describes itself
     for path in SOURCES:
         if path.parent.name == "web" and path.stem in audiences:
             named = set(re.findall(r"from itukg\.web\.(\w+)", path.read_text()))
@@ -138,5 +149,5 @@ def test_every_route_and_media_type_stands_in_the_reference(release: Release) ->
     for syntax in {syntax for table in tables for syntax in table}:
         assert f"`{syntax.media_type}`" in REFERENCE
         assert f"`{syntax.suffix}`" in REFERENCE
-    for media_type in REQUEST_TYPES:
+    for media_type in (*REQUEST_TYPES, *BODY_TYPES):
         assert f"`{media_type}`" in REFERENCE

@@ -1,5 +1,7 @@
 """What docs/sparql.md says of the engine is what the engine does, and the commands of auditing.md and releases.md work."""
 
+import csv
+import io
 import json
 import re
 import shlex
@@ -45,9 +47,9 @@ AUDITING = (ROOT / "docs" / "auditing.md").read_text()
 
 def run_of(document: str, folder: Path, server: str) -> list[str]:
     """Run the commands of a page in `folder`, its files put there before, and return what each prints."""
-    files = {"turtle": "my-data.ttl", "toml": "waivers.toml"}
+    files = {"turtle": "my-data.ttl", "turtle shapes": "my-shapes.ttl", "toml": "waivers.toml"}
     printed: list[str] = []
-    for kind, text in re.findall(r"```(\w+)\n(.*?)```", document, re.DOTALL):
+    for kind, text in re.findall(r"```(.+)\n(?s:(.*?))```", document):
         if kind in files:
             (folder / files[kind]).write_text(text)
         for line in text.splitlines() if kind == "sh" else ():
@@ -62,13 +64,16 @@ def run_of(document: str, folder: Path, server: str) -> list[str]:
 
 def test_the_commands_for_auditors_do_what_is_said(tmp_path: Path, server: str) -> None:
     printed = run_of(AUDITING, tmp_path, server)
-    assert len(printed) == 7
+    assert len(printed) == 10
     assert len(printed[0].splitlines()) > 20
     assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF-")
     assert [f["value"] for f in json.loads((tmp_path / "old.json").read_text())["findings"]] == ["C12"]
     assert "1 new, 0 persisting, 1 fixed" in printed[4]
     assert [",fixed," in row for row in (tmp_path / "fixed.csv").read_text().splitlines()] == [False, True]
-    assert "Violation (waived)" in printed[6]
+    sent = [*csv.DictReader(io.StringIO(printed[6]))], json.loads(printed[7])["findings"]
+    assert [[f["value"] for f in found] for found in sent] == [["C13"], ["C13"]]
+    assert [row["message"] for row in csv.DictReader(io.StringIO(printed[8]))] == ["Has no label: add rdfs:label."]
+    assert "Violation (waived)" in printed[9]
 
 
 def test_the_commands_for_releases_do_what_is_said(tmp_path: Path, server: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from itukg.errors import Overloaded, TimeLimit
-from itukg.store.fair import FairQueue
+from itukg.processes.fair import FairQueue
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
@@ -76,7 +76,7 @@ def test_a_client_may_wait_so_often_and_others_still_may() -> None:
     async def work() -> None:
         queue, served = FairQueue[str](10, 2), list[str]()
         tasks = [await waits(queue, "a", served) for _ in range(2)]
-        with pytest.raises(Overloaded, match="2 queries of yours"):
+        with pytest.raises(Overloaded, match="2 requests of yours"):
             await queue.get("a", later())
         tasks.append(await waits(queue, "b", served))
         for _ in tasks:
@@ -91,7 +91,7 @@ def test_so_many_may_wait_in_all_and_the_next_is_told_when_to_come_back() -> Non
     async def work() -> None:
         queue, served = FairQueue[str](3, 10), list[str]()
         tasks = [await waits(queue, client, served) for client in "abc"]
-        with pytest.raises(Overloaded, match="3 queries are waiting") as caught:
+        with pytest.raises(Overloaded, match="3 requests are waiting") as caught:
             await queue.get("d", later())
         assert caught.value.wait
         assert queue.waiting() == 3

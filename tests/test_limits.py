@@ -24,9 +24,10 @@ from test_sparql import ORIGIN, ask, post, problem_of
 from itukg import names
 from itukg.errors import QueryRefused, SyntaxProblem
 from itukg.formats import CSV, N_TRIPLES, TABLE_FORMATS
+from itukg.processes.pool import HELD
 from itukg.release import Release
 from itukg.settings import Settings
-from itukg.store import HELD, Dataset, Query, read_query
+from itukg.store import Dataset, Query, read_query
 from itukg.store.embedded import EmbeddedStore
 from itukg.web.sparql import FORM, SPARQL_QUERY
 
@@ -376,11 +377,11 @@ def test_who_finds_the_queue_full_is_503_and_told_when_to_come_back(crowded: ser
         pool.submit(bomb("127.0.0.2"))
         time.sleep(0.5)
         own = bomb("127.0.0.2")()
-        assert "1 queries of yours are waiting" in problem_of(own, 503)["detail"]
+        assert "1 requests of yours are waiting" in problem_of(own, 503)["detail"]
         pool.submit(bomb("127.0.0.3"))
         time.sleep(0.5)
         full = bomb("127.0.0.4")()
-        assert "2 queries are waiting" in problem_of(full, 503)["detail"]
+        assert "2 requests are waiting" in problem_of(full, 503)["detail"]
         assert int(own.headers["retry-after"]) > 0 and int(full.headers["retry-after"]) > 0
         assert full.headers["access-control-allow-origin"] == "*"
         assert ask(stack.enter_context(client_of(crowded)), cheap()).status_code == 200
@@ -470,7 +471,7 @@ def test_a_worker_that_cannot_be_started_is_tried_again(release: Release) -> Non
         store = await EmbeddedStore.open(release.dataset, Settings(workers=1))
         limits = resource.getrlimit(resource.RLIMIT_NOFILE)
         try:
-            (worker,) = store._alive  # noqa: SLF001
+            (worker,) = store.pool.alive
             resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))  # no handle is left for another one
             os.kill(worker.pid, signal.SIGKILL)
             await asyncio.sleep(0.5)

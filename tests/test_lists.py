@@ -290,6 +290,14 @@ def test_whose_code_or_name_it_is_comes_first(client: TestClient, text: str, iri
     assert found(client, text)[0]["id"] == iri
 
 
+def test_a_printed_code_finds_a_thing_and_is_not_its_notation(client: TestClient, release: Release) -> None:
+    code, notation = f"<{names.ITU}printedCode>", f"<{names.PREFIXES['skos']}notation>"
+    printed = values(ask(client, f"SELECT ?s ?c ?n WHERE {{ ?s {code} ?c ; {notation} ?n }}"))
+    assert len(printed) > 50
+    for iri, text, wanted in printed:
+        assert [item.notation for item in search(release.index, text) if item.iri == iri] == [wanted]
+
+
 def test_quotes_and_definitions_are_found_after_names(client: TestClient) -> None:
     words = "will contribute to the achievement of the following UN SDGs"
     linkages = found(client, words)

@@ -650,6 +650,7 @@ def test_what_is_linked_too_often_leads_to_the_list(client: TestClient, merged: 
     parts = parse_qs(urlsplit(other).query)
     assert parts == {"to": [PLAN], "by": [names.ITU + "plan"]}
     assert len([t for t in merged.into[ox.NamedNode(PLAN)] if t.predicate.value == names.ITU + "plan"]) > NEAR
-    assert "incoming" not in document or "plan" not in document["incoming"]
+    assert "things" not in document  # of which the list is
+    assert {linkage["plan"] for linkage in document["linkages"]} == {PLAN}
     page = get(client, path_of(PLAN) + ".html").text
     assert re.search(r'href="/id\?to=[^"]+&amp;by=[^"]+plan"', page)

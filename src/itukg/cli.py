@@ -188,18 +188,27 @@ def check(
     actor: Annotated[list[str] | None, typer.Option(help="List what us, document or referenceData can mend.")] = None,
     status: Annotated[list[str] | None, typer.Option(help="List new, persisting, fixed or waived.")] = None,
     q: Annotated[list[str] | None, typer.Option("--q", "-q", help="List findings with these words.")] = None,
+    with_release: Annotated[
+        bool,
+        typer.Option("--with-release", help="Let the links of the file lead into all our data, not the schemes alone."),
+    ] = False,
     reasoner: Annotated[bool, typer.Option("--reasoner", help="Check the ontology with HermiT instead.")] = False,
 ) -> None:
     """Check data against the shapes, and say whether it conforms.
+
+    A file is checked beside the ontology and the schemes (SDGs, action lines, instruments, organisations), or with
+    --with-release beside all our data; findings are about what the file itself says.
 
     Profile, plan, shape and focus say what is checked, and the verdict is of that; severity, actor, status and
     q say what is listed. An option may be given again, for either. Exit code 0: conforms; 1: at least one
     violation that is not waived; 2: could not run; 3: not supported here.
     """
     from itukg.conformance import REPORT_FORMATS, Selection, now, read_baseline, read_waivers, waived, write, write_text
-    from itukg.errors import DoesNotConform
+    from itukg.errors import BadRequest, DoesNotConform
     from itukg.formats import choose
 
+    if with_release and file is None:
+        raise BadRequest("--with-release says what a FILE is checked beside: name one.")
     corpus = _corpus(_settings())
     if reasoner:
         from itukg.reasoner import unsatisfiable
@@ -217,7 +226,7 @@ def check(
     before = read_baseline(baseline) if baseline else None
     accepted = waivers or (corpus.waivers() if file is None else None)
     waived_by = read_waivers(accepted) if accepted else []
-    report = waived(_checked(corpus, file).dated(now()), waived_by, published=file is None)
+    report = waived(_checked(corpus, file, with_release=with_release).dated(now()), waived_by, published=file is None)
     report = (report.compared(before) if before else report).selected(selection)
     _write(write_text(report).encode() if syntax is None else write(report, syntax), output)
     if not report.conforms:
@@ -458,12 +467,13 @@ def _question(question: str, corpus: "Corpus") -> str:
     return question if re.match(r"\s*(?:#.*\n\s*)*(?:PREFIX|BASE)\b", question, re.IGNORECASE) else PROLOGUE + question
 
 
-def _checked(corpus: "Corpus", file: Path | None) -> "Report":
-    from itukg.release import check_corpus, check_file
+def _checked(corpus: "Corpus", file: Path | None, *, with_release: bool) -> "Report":
+    from itukg.release import check_corpus
+    from itukg.upload.surroundings import Surroundings, check_file
 
     if file is None:
         return check_corpus(corpus, list(corpus.quads()))
-    return check_file(corpus, file)
+    return check_file(Surroundings.of_corpus(corpus), file, with_release=with_release)
 
 
 def _write(content: bytes, output: str) -> None:

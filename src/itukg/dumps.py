@@ -21,8 +21,8 @@ PLAIN = Format("text/plain", "")
 
 FILE_FORMATS = (N_QUADS, TRIG, JSONLD, N_TRIPLES, CSV, JSON, TOML, PATCH, GZIP, PLAIN)
 """Syntaxes of files for download; the last one is of those without a suffix that tells more."""
-_OF_THE_STORE = ("dataset.nq", "built")
-"""Files of a release that are not for download: what the store loads, and when the release was built."""
+_OURS = ("dataset.nq", "search.db", "built")
+"""Files of a release that are not for download: what the store loads and the search reads, and when it was built."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def write_dumps(folder: Path, quads: list[ox.Quad]) -> dict[str, str]:
 
 def write_sums(folder: Path, dumps: dict[str, str]) -> None:
     """Write the SHA-256 of each file for download, as `sha256sum --check` reads them; `dumps` are those zipped."""
-    files = [path for path in folder.iterdir() if path.name not in _OF_THE_STORE]
+    files = [path for path in folder.iterdir() if path.name not in _OURS]
     sums = dumps | {path.name: file_hash(path) for path in files}
     (folder / SUMS).write_text("".join(f"{sums[name]}  {name}\n" for name in sorted(sums)))
 

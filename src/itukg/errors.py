@@ -31,9 +31,9 @@ class BadRequest(ItukgError):
 
 
 class SyntaxProblem(BadRequest):
-    """A query that is not SPARQL. `line` and `column` count from 1; None where the engine names no place."""
+    """A query that is not SPARQL, or data that is not RDF. `line` and `column` count from 1; None where no place is named."""
 
-    title = "The query has a syntax error"
+    title = "There is a syntax error"
 
     def __init__(self, message: str, line: int | None = None, column: int | None = None) -> None:
         super().__init__(message)
@@ -48,6 +48,12 @@ class QueryRefused(BadRequest):
     """A well-formed query, or an update, that this service does not run."""
 
     title = "This service does not run such queries"
+
+
+class ShapesRefused(BadRequest):
+    """Shapes that cannot be applied, or that this service does not apply."""
+
+    title = "These shapes are not applied"
 
 
 class NotFound(ItukgError):
@@ -109,9 +115,9 @@ class UnsupportedMediaType(ItukgError):
 
 
 class MemoryLimit(QueryRefused):
-    """A query that needs more memory than one may take."""
+    """A query or a check that needs more memory than one may take."""
 
-    title = "The query needs too much memory"
+    title = "This needs too much memory"
 
 
 class Quota(ItukgError):
@@ -126,7 +132,7 @@ class Quota(ItukgError):
 
 
 class Overloaded(ItukgError):
-    """More queries wait than the queue holds; trying again helps."""
+    """More requests wait than the queue holds; trying again helps."""
 
     status = 503
     title = "The service is busy"
@@ -149,10 +155,10 @@ class NotReady(ItukgError):
 
 
 class TimeLimit(ItukgError):
-    """A query that gave no answer in its time."""
+    """A query or a check that gave no answer in its time."""
 
     status = 504
-    title = "The query took too long"
+    title = "This took too long"
 
 
 class DataError(ItukgError):

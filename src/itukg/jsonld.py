@@ -66,17 +66,17 @@ def tree(root: str, nodes: list[Json]) -> Json:
     other = {node["@id"]: node for node in nodes}
     top: Json = other.pop(root, {"@id": root})
     reverse: dict[str, list[Json]] = {}
-    for identifier, node in list(other.items()):
-        for predicate in [key for key in node if key[0] != "@" and {"@id": root} in node[key]]:
-            whole = predicate == subject or (predicate == value and subject in node)
-            reverse.setdefault(predicate, []).append(node if whole else {"@id": identifier})
+    for name, node in list(other.items()):
+        linked = [key for key in node if key[0] != "@" and {"@id": root} in node[key]]
+        # A Linkage hangs on one of its ends, whole; whatever else it says of the root it says itself.
+        whole = subject in node and next((key for key in (subject, value) if key in linked), None)
+        for predicate in [whole] if whole else linked:
+            reverse.setdefault(predicate, []).append(node if whole else {"@id": name})
             node[predicate] = [each for each in node[predicate] if each != {"@id": root}]
             if not node[predicate]:
                 del node[predicate]
-            if whole:
-                other.pop(identifier, None)
-        if len(node) == 1:
-            other.pop(identifier, None)
+        if whole or len(node) == 1:
+            del other[name]
     return top | ({"@reverse": reverse} if reverse else {}) | ({"@included": list(other.values())} if other else {})
 
 

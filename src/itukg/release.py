@@ -17,7 +17,9 @@ from itukg import __version__, names
 from itukg.changes import compare, write_changes
 from itukg.conformance import (
     HistoryRow,
+    Own,
     Report,
+    everything,
     for_derived,
     header_of,
     moment,
@@ -29,7 +31,7 @@ from itukg.conformance import (
     write,
     write_text,
 )
-from itukg.corpus import Corpus, canonical, canonical_hash, file_hash, merged, read_rdf
+from itukg.corpus import Corpus, canonical_hash, file_hash, merged
 from itukg.derive import derive, entail
 from itukg.dumps import STEM, File, files, write_dumps, write_sums
 from itukg.errors import DoesNotConform
@@ -225,18 +227,6 @@ def _make(corpus: Corpus, home: Path, name: str, before: Release | None, announc
     return Release(releases / name)
 
 
-def check_file(corpus: Corpus, file: Path) -> Report:
-    """Validate an RDF file, with the ontology beside it, against the shapes of `corpus`. The suffix names its syntax.
-
-    Raises DataError with file, line and reason for a file that cannot be read.
-    """
-    kept = {names.graph("ontology"), names.graph("shapes")}
-    ours = [q for q in corpus.quads() if isinstance(q.graph_name, ox.NamedNode) and q.graph_name.value in kept]
-    graph = names.graph("checked")
-    # The parser names blank nodes anew each time; a finding must be known again.
-    return _check([*ours, *canonical(read_rdf(file, graph))], {graph: file.as_posix()}, file.name)
-
-
 def check_corpus(corpus: Corpus, quads: list[ox.Quad], derived: list[ox.Quad] | None = None) -> Report:
     """Validate the `quads` of the corpus, which hold nothing entailed, against the shapes among them.
 
@@ -244,19 +234,29 @@ def check_corpus(corpus: Corpus, quads: list[ox.Quad], derived: list[ox.Quad] | 
     """
     name = corpus.fingerprint()
     files = {names.graph(graph): path.relative_to(corpus.root).as_posix() for path, graph in corpus.files().items()}
-    report = _check(quads, files, name, name)
-    if not derived:
-        return report
-    ontology, shapes = (ox.NamedNode(names.graph(name)) for name in ("ontology", "shapes"))
-    terms = [quad for quad in quads if quad.graph_name == ontology]
-    rules = for_derived(to_rdflib(quad for quad in quads if quad.graph_name == shapes))
-    return report.joined(validate(to_rdflib([*terms, *derived]), rules))
-
-
-def _check(quads: list[ox.Quad], files: dict[str, str], subject: str, release: str | None = None) -> Report:
     shapes = ox.NamedNode(names.graph("shapes"))
     rules = [quad for quad in quads if quad.graph_name == shapes]
-    data = [quad for quad in quads if quad.graph_name != shapes]
+    report = check_quads([quad for quad in quads if quad.graph_name != shapes], rules, files, name, release=name)
+    if not derived:
+        return report
+    ontology = ox.NamedNode(names.graph("ontology"))
+    terms = [quad for quad in quads if quad.graph_name == ontology]
+    return report.joined(validate(to_rdflib([*terms, *derived]), for_derived(to_rdflib(rules))))
+
+
+def check_quads(
+    data: list[ox.Quad],
+    rules: list[ox.Quad],
+    files: dict[str, str],
+    subject: str,
+    *,
+    release: str | None = None,
+    own: Own = everything,
+) -> Report:
+    """Validate `data`, which holds the ontology too, against the shapes in `rules`; report of one's `own` things alone.
+
+    `files` has the path of the file behind a graph. Raises ShapesRefused for rules that cannot be applied.
+    """
     places = {
         str(quad.subject.value): files[quad.graph_name.value]
         for quad in data
@@ -264,11 +264,17 @@ def _check(quads: list[ox.Quad], files: dict[str, str], subject: str, release: s
         and isinstance(quad.graph_name, ox.NamedNode)
         and quad.graph_name.value in files
     }
-    graph, shapes_graph = to_rdflib(data), to_rdflib(rules)
+    graph, shapes = to_rdflib(data), to_rdflib(rules)
     header = header_of(
-        subject, release, data=canonical_hash(data), shapes=canonical_hash(rules), rules=shapes_graph, graph=graph
+        subject,
+        release,
+        data=canonical_hash(data),
+        shapes=canonical_hash(rules),
+        rules=shapes,
+        graph=graph,
+        own=own,
     )
-    return validate(graph, shapes_graph, header, places)
+    return validate(graph, shapes, header, places, own)
 
 
 def _write(

@@ -22,9 +22,15 @@ LONGEST, WORDS = 200, 20
 
 _SKOS, _DCTERMS = names.PREFIXES["skos"], names.PREFIXES["dcterms"]
 _COLUMNS = {
-    "notation": (_SKOS + "notation", names.ITU + "printedCode", _DCTERMS + "identifier"),
-    "label": (names.PREFIXES["rdfs"] + "label", _DCTERMS + "title"),
-    "other": (_SKOS + "altLabel", names.ITU + "revision"),
+    "notation": (_SKOS + "notation",),
+    "label": (names.PREFIXES["rdfs"] + "label",),
+    "other": (
+        _SKOS + "altLabel",
+        names.ITU + "printedCode",
+        names.ITU + "revision",
+        _DCTERMS + "identifier",
+        _DCTERMS + "title",
+    ),
     "definition": (_SKOS + "definition", _SKOS + "note", _SKOS + "scopeNote", _DCTERMS + "description"),
     "quote": (names.ITU + "quote", names.ITU + "rationale"),
 }

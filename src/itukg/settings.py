@@ -54,13 +54,20 @@ class Settings(BaseSettings):
         default=2, ge=1, le=64, description="Further processes for queries that take long, so that they delay no other."
     )
     memory: int = Field(
-        default=500_000_000, ge=0, description="Memory that one query may take, in bytes; 0 is without limit."
+        default=500_000_000,
+        ge=0,
+        description="Memory that one query or validation may take, in bytes; 0 is without limit.",
     )
     sending: float = Field(
         default=60.0, gt=0, description="Seconds that a client may take to read an answer too large to be held."
     )
     query_size: int = Field(default=200_000, ge=1, description="Largest request body or query that is read, in bytes.")
-    queue: int = Field(default=256, ge=1, description="Queries that may wait for their turn.")
+    upload_size: int = Field(default=10_000_000, ge=1, description="Largest upload that is validated, in bytes.")
+    checks: int = Field(default=1, ge=1, le=64, description="Uploads that are validated at once; others wait.")
+    check_timeout: float = Field(
+        default=30.0, gt=0, description="Seconds that the validation of an upload may take, from its arrival."
+    )
+    queue: int = Field(default=256, ge=1, description="Queries that may wait for their turn; as many uploads may.")
     queue_client: int = Field(default=64, ge=1, description="Queries of one client that may wait for their turn.")
     strikes: int = Field(
         default=60,

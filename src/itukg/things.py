@@ -194,8 +194,9 @@ class _Page:
                     self._evidence.setdefault(key, []).append(linkage)
 
     def word(self, iri: str) -> str:
-        """Return what a term is called."""
-        return self._words.get(iri, names.shorten(iri))
+        """Return what a term is called: by the ontology, else by the context."""
+        known = jsonld.vocabulary()
+        return self._words.get(iri) or (known.terms[iri].name if iri in known.terms else names.shorten(iri))
 
     def text(self, node: Json, predicate: str) -> str | None:
         """Return the first value of a property as text."""
@@ -211,7 +212,8 @@ class _Page:
 
     def outgoing(self) -> list[tuple[str, list[Json]]]:
         """Return each property with its values."""
-        said = {key: values for key, values in self._tree.items() if key[0] != "@"}
+        titled = (_RDFS + "label", _SKOS + "notation")
+        said = {key: values for key, values in self._tree.items() if key[0] != "@" and key not in titled}
         said[_RDFS + "seeAlso"] = [
             value for value in said.get(_RDFS + "seeAlso", ()) if not self.is_list(value.get("@id", ""))
         ]

@@ -11,8 +11,8 @@ from itukg.conformance.model import (
     now,
     read_baseline,
 )
-from itukg.conformance.renderings import HISTORY_FORMATS, REPORT_FORMATS, write, write_history, write_text
-from itukg.conformance.validation import for_derived, header_of, to_rdflib, validate
+from itukg.conformance.renderings import HISTORY_FORMATS, REPORT_FORMATS, pdf_template, write, write_history, write_text
+from itukg.conformance.validation import Own, everything, for_derived, header_of, to_rdflib, validate
 from itukg.conformance.waivers import Waiver, read_waivers, waived
 
 __all__ = [
@@ -22,13 +22,16 @@ __all__ = [
     "Finding",
     "Header",
     "HistoryRow",
+    "Own",
     "Report",
     "Selection",
     "Waiver",
+    "everything",
     "for_derived",
     "header_of",
     "moment",
     "now",
+    "pdf_template",
     "read_baseline",
     "read_waivers",
     "to_rdflib",

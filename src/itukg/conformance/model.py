@@ -155,7 +155,7 @@ class Header:
     release: str | None = None
     itukg: str = ""
     data: str = ""
-    """SHA-256 of the canonical N-Quads (RDFC-1.0) of the data with the ontology; `shapes` likewise."""
+    """SHA-256 of the canonical N-Quads (RDFC-1.0) of the data with what stood beside it; `shapes` likewise."""
     shapes: str = ""
     engine: Mapping[str, str] = field(default_factory=dict)
     """Name, version and SHA-256 of the engine."""

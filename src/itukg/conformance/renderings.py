@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from importlib import resources
 from typing import Any
 from urllib.parse import urlencode
@@ -74,7 +74,7 @@ def _write_page(report: Report) -> bytes:
         statuses=STATUSES,
         chosen=report.selection.as_row(),
         formats=[syntax.name for syntax in REPORT_FORMATS],
-        link=partial(_link, report.selection),
+        link=partial(_link, report.selection) if report.release else _no_link,
         labels={profile["name"]: profile["label"] for profile in report.header.profiles},
         groups=_groups(report),
     )
@@ -86,6 +86,11 @@ def _groups(report: Report) -> list[tuple[str, list[tuple[str, list[Finding]]]]]
     for finding in report.listed:
         profiles.setdefault(finding.profile or "", {}).setdefault(finding.shape, []).append(finding)
     return [(profile, sorted(shapes.items())) for profile, shapes in sorted(profiles.items())]
+
+
+def _no_link(_path: str = "", **_changes: str) -> str:
+    """Return the address of the page itself: of a report that is not served there are no other parts."""
+    return ""
 
 
 def _link(selection: Selection, path: str = "/conformance", **changes: str) -> str:
@@ -160,7 +165,6 @@ def _write_pdf(report: Report) -> bytes:
     """Write a tagged PDF (PDF/UA-1) with contents, summary, coverage and the findings in groups."""
     import typst
 
-    template = resources.files("itukg") / "templates" / "conformance.typ"
     rows = report.as_rows() | {"actors": ACTORS, "statusWords": STATUSES, "version": __version__}
     for finding in rows["findings"]:
         finding |= {f"{key}Short": names.shorten(finding[key] or "") for key in ("shape", "focus", "path", "document")}
@@ -170,7 +174,7 @@ def _write_pdf(report: Report) -> bytes:
         row["of"] = _waived(row)
     date = report.header.date
     written = typst.compile(
-        template.read_bytes(),
+        pdf_template(),
         sys_inputs={"report": json.dumps(rows)},  # as a value: no word of a document is ever read as markup
         timestamp=datetime.fromisoformat(date) if date else datetime.fromtimestamp(0, UTC),
         pdf_standards="ua-1",
@@ -179,6 +183,14 @@ def _write_pdf(report: Report) -> bytes:
     )
     assert isinstance(written, bytes)
     return written
+
+
+@cache
+def pdf_template() -> bytes:
+    """Return what a PDF is written by, once the library is there too: who may open no file later asks for it before."""
+    import typst  # noqa: F401
+
+    return (resources.files("itukg") / "templates" / "conformance.typ").read_bytes()
 
 
 _LEVELS = {"Violation": "error", "Warning": "warning", "Info": "note"}

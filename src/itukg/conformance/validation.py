@@ -1,8 +1,9 @@
 """Data against the shapes: the engine, and what its results say to an auditor."""
 
 import hashlib
+import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import cache
 from importlib import metadata
@@ -14,11 +15,22 @@ from rdflib.term import Node
 
 from itukg import __version__, names
 from itukg.conformance.model import SEVERITIES, Coverage, Finding, Header, Report, Rule, Share, actor_by
+from itukg.errors import ShapesRefused
 
 ITU = rdflib.Namespace(names.ITU)
 ITUSH = rdflib.Namespace(names.PREFIXES["itush"])
 REPORT = names.BASE + "conformance"
 """The IRI of the report on the served release."""
+WORDS = 400
+"""Characters of what the engine says against shapes that are passed on."""
+
+Own = Callable[[Node], bool]
+"""Whether a report is about a thing, and not about what stands beside it."""
+
+
+def everything(_thing: Node) -> bool:
+    """Whatever is there is one's own."""
+    return True
 
 
 def to_rdflib(triples: Iterable[ox.Triple | ox.Quad]) -> rdflib.Graph:
@@ -33,17 +45,30 @@ def to_rdflib(triples: Iterable[ox.Triple | ox.Quad]) -> rdflib.Graph:
 
 
 def validate(
-    data: rdflib.Graph, shapes: rdflib.Graph, header: Header | None = None, files: Mapping[str, str] | None = None
+    data: rdflib.Graph,
+    shapes: rdflib.Graph,
+    header: Header | None = None,
+    files: Mapping[str, str] | None = None,
+    own: Own = everything,
 ) -> Report:
     """Validate `data`, which holds the ontology too, against `shapes`. The engine is hidden in this one function.
 
-    `files` names the data file that describes a thing.
+    `files` names the data file that describes a thing. Findings and coverage are of one's `own` things alone.
+    Raises ShapesRefused, with the engine's words: it follows no owl:imports, asks no service, and runs no rule or script.
     """
     import pyshacl_turbo
 
-    _, results, _ = pyshacl_turbo.validate(data, shacl_graph=shapes, inplace=True, inference="none")
-    assert isinstance(results, rdflib.Graph)
-    found = [(_finding(result, results, data, shapes), result) for result in results.objects(None, SH.result)]
+    try:
+        _, results, _ = pyshacl_turbo.validate(data, shacl_graph=shapes, inplace=True, inference="none")
+    except (ValueError, NotImplementedError, pyshacl_turbo.ReportableRuntimeError) as error:
+        raise ShapesRefused(_cut(str(error))) from None
+    if not isinstance(results, rdflib.Graph):
+        raise ShapesRefused(_cut(str(results)))
+    found = [
+        (_finding(result, results, data, shapes), result)
+        for result in results.objects(None, SH.result)
+        if (focus := results.value(result, SH.focusNode)) is not None and own(focus)
+    ]
     found.sort(key=lambda pair: (pair[0].order, str(results.value(pair[1], SH.sourceConstraintComponent))))
     seen: Counter[str] = Counter()
     for place, (finding, result) in enumerate(found):
@@ -53,7 +78,12 @@ def validate(
         found[place] = replace(finding, id=key, file=(files or {}).get(finding.focus)), result
     findings = tuple(finding for finding, _ in found)
     graph = _pure(results, {result: finding for finding, result in found})
-    return Report(header or Header(), findings, _coverage(data, shapes, findings), _rules(shapes), graph)
+    return Report(header or Header(), findings, _coverage(data, shapes, findings, own), _rules(shapes), graph)
+
+
+def _cut(words: str) -> str:
+    words = " ".join(words.split())
+    return words if len(words) <= WORDS else words[:WORDS] + "…"
 
 
 @cache
@@ -67,9 +97,16 @@ def engine() -> dict[str, str]:
 
 
 def header_of(
-    subject: str, release: str | None, *, data: str, shapes: str, rules: rdflib.Graph, graph: rdflib.Graph
+    subject: str,
+    release: str | None,
+    *,
+    data: str,
+    shapes: str,
+    rules: rdflib.Graph,
+    graph: rdflib.Graph,
+    own: Own = everything,
 ) -> Header:
-    """Return the header of a report on `graph`, checked against `rules`, with the hashes of both."""
+    """Return the header of a report on one's `own` things in `graph`, checked against `rules`, with the hashes of both."""
     profiles = tuple(
         {
             "name": _after_hash(str(profile)) or str(profile),
@@ -78,7 +115,8 @@ def header_of(
         }
         for profile in sorted(rules.subjects(RDF.type, ITUSH.Profile), key=str)
     )
-    plans = {str(graph.value(plan, SKOS.notation)) for plan in set(graph.objects(None, ITU.plan))}
+    used = {plan for thing, plan in graph.subject_objects(ITU.plan) if own(thing)}
+    plans = {str(code) for plan in used if (code := graph.value(plan, SKOS.notation)) is not None}
     return Header(subject, release, __version__, data, shapes, engine(), profiles, tuple(sorted(plans)))
 
 
@@ -101,19 +139,23 @@ def _finding(result: Node, results: rdflib.Graph, data: rdflib.Graph, shapes: rd
 
     shape, focus = results.value(result, SH.sourceShape), results.value(result, SH.focusNode)
     assert shape is not None and focus is not None
+    named = _with_iri(shape, shapes)
     path = _path(results.value(result, SH.resultPath), results, shapes)
     value = text(results, result, SH.value)
     severity = _severity(results.value(result, SH.resultSeverity))
     general = text(shapes, shape, SH.message) or ""
     message = _message(results, result, general)
-    line = min((int(str(o)) for o in data.objects(focus, ITU.line)), default=None)
-    key = "\n".join((str(shape), str(focus), path or "", value or ""))
+    line = min(
+        (int(line) for line in map(str, data.objects(focus, ITU.line)) if re.fullmatch("[0-9]{1,9}", line)),
+        default=None,
+    )
+    key = "\n".join((str(named), str(focus), path or "", value or ""))
     return Finding(
         id=_hash(key),
         severity=severity,
-        profile=_after_hash(text(shapes, shape, RDFS.isDefinedBy)),
-        shape=str(shape),
-        shapeLabel=text(shapes, shape, SH.name),
+        profile=_after_hash(text(shapes, named, RDFS.isDefinedBy)),
+        shape=str(named),
+        shapeLabel=text(shapes, named, SH.name),
         focus=str(focus),
         focusLabel=text(data, focus, RDFS.label),
         notation=text(data, focus, SKOS.notation),
@@ -126,8 +168,20 @@ def _finding(result: Node, results: rdflib.Graph, data: rdflib.Graph, shapes: rd
         document=text(data, focus, DCTERMS.source),
         section=text(data, focus, ITU.section),
         line=line,
-        actor=_actor(shape, severity, shapes),
+        actor=_actor(named, severity, shapes),
     )
+
+
+def _with_iri(shape: Node, shapes: rdflib.Graph) -> Node:
+    """Return the shape, or where it has no IRI the one that it is a property shape of."""
+    seen = {shape}
+    while isinstance(shape, rdflib.BNode):
+        outer = shapes.value(predicate=SH.property, object=shape)
+        if outer is None or outer in seen:
+            break
+        seen.add(outer)
+        shape = outer
+    return shape
 
 
 def _hash(key: str) -> str:
@@ -196,7 +250,7 @@ def _rules(shapes: rdflib.Graph) -> tuple[Rule, ...]:
     return tuple(sorted(map(rule, named), key=lambda rule: (rule.profile or "", rule.shape)))
 
 
-def _coverage(data: rdflib.Graph, shapes: rdflib.Graph, findings: Iterable[Finding]) -> tuple[Coverage, ...]:
+def _coverage(data: rdflib.Graph, shapes: rdflib.Graph, findings: Iterable[Finding], own: Own) -> tuple[Coverage, ...]:
     """Count, for each shape of the completeness pair, the things that neither break it nor have a gap instead."""
     broken = {(finding.shape, finding.focus) for finding in findings}
     rows = []
@@ -206,7 +260,7 @@ def _coverage(data: rdflib.Graph, shapes: rdflib.Graph, findings: Iterable[Findi
         if kind is None or missing is None:
             continue
         kinds = set(data.transitive_subjects(RDFS.subClassOf, kind))
-        things = {thing for k in kinds for thing in data.subjects(RDF.type, k)}
+        things = {thing for k in kinds for thing in data.subjects(RDF.type, k) if own(thing)}
         open_ = {thing for thing in things if (str(shape), str(thing)) in broken}
         for gap in data.subjects(ITU.missing, missing):
             about = data.value(gap, ITU.about)
@@ -248,6 +302,7 @@ def _pure(results: rdflib.Graph, findings: Mapping[Node, Finding]) -> bytes:
     kept = rdflib.Graph()
     for s, p, o in results:
         left_out = p in (SH.conforms, SH.sourceConstraint) or (p == SH.resultPath and isinstance(o, rdflib.BNode))
+        left_out |= p == SH.result and o not in renamed  # it is of what stands beside
         if s in renamed and not left_out:
             kept.add((renamed[s], p, renamed.get(o, o)))
     for node, finding in findings.items():

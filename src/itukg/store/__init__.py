@@ -122,8 +122,6 @@ _UPDATES = ("INSERT", "DELETE", "LOAD", "CLEAR", "DROP", "CREATE", "ADD", "MOVE"
 _CHANGING = ("NOW", "RAND", "UUID", "BNODE")
 _VOLATILE = re.compile(r"\b(?:NOW|RAND|UUID|STRUUID|BNODE)\s*\(", re.IGNORECASE)
 _SERVICE = re.compile(r"(?<![?$:\w-])SERVICE(?![\w:-])", re.IGNORECASE)
-HELD = 16_000_000
-"""Bytes of an answer that are collected before it is sent; a larger one is streamed."""
 NESTING = 200
 """How deep a query may nest its brackets: the parser recurses, and a few thousand levels overflow its stack."""
 OPERATORS = 20_000

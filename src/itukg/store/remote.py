@@ -35,9 +35,9 @@ from itukg.errors import (
 )
 from itukg.formats import N_TRIPLES, TABLE_FORMATS, TURTLE, Format, best_labels, write_graph, write_table
 from itukg.jsonld import Json
+from itukg.processes.fair import FairQueue
 from itukg.settings import Settings
 from itukg.store import Answer, Dataset, Query, blank_out, read_query
-from itukg.store.fair import FairQueue
 from itukg.store.worker import by_appearance
 
 MERGED = "#merged"

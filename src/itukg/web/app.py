@@ -17,7 +17,7 @@ from itukg import __version__, names
 from itukg.errors import ItukgError, NotAllowed, NotFound
 from itukg.release import Release
 from itukg.settings import Settings
-from itukg.web import description, pages, releases, reports, resources, search, sparql, vocabulary
+from itukg.web import description, pages, releases, reports, resources, search, sparql, uploads, vocabulary
 from itukg.web.answers import HELD_MESSAGE, Header, Held, distinguished, http_date, problem, problem_of
 from itukg.web.interface import completed
 from itukg.web.past import Past, asked_release
@@ -79,6 +79,7 @@ def _application(service: Service, past: Past | None = None, **given: Any) -> Fa
         vocabulary.router,
         reports.router,
         releases.router,
+        uploads.router,
     )
     app.state.routes = [*app.routes, *(route for router in routers for route in router.routes)]
     for router in routers:

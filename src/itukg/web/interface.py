@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
+from dataclasses import fields
 from typing import Any
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
+from itukg.conformance import Selection
 from itukg.errors import (
     BadRequest,
     ItukgError,
@@ -24,6 +26,8 @@ from itukg.web.answers import PROBLEM
 LONGEST = 8000
 """Characters of one value in a query."""
 
+CHOSEN = {each.name: "Only findings that have this; may be repeated." for each in fields(Selection)}
+"""The parameters by which a part of a report is chosen."""
 _SYNTAX = {"format": "The syntax of the answer, by suffix or media type; overrides Accept."}
 _LABELS = {"labels": "1: only a syntax with labels beside IRIs; 0: only one without."}
 _RELEASE = {"release": "The name of the release that answers."}
@@ -85,18 +89,20 @@ def described(
     query: Mapping[str, str] | None = None,
     *errors: type[ItukgError],
     required: Collection[str] = (),
+    body: Mapping[str, Any] | None = None,
     chosen: bool = True,
     kept: bool = True,
 ) -> dict[str, Any]:
     """Return what a router is told of a route that answers in one of `offers`, and takes the parameters of `query`.
 
-    `chosen` tells whether the client chooses among several offers, and `kept` whether answers have an ETag.
+    `body` has the schema of a request's body by media type. `chosen` tells whether the client chooses among several offers, and `kept` whether answers have an ETag.
     """
     kinds = tuple(offers)
+    sent = {"requestBody": {"required": True, "content": body}} if body else {}
     return {
         "response_class": Response,
         "responses": responses(kinds, *errors, chosen=chosen, kept=kept),
-        "openapi_extra": {"parameters": parameters(kinds, query or {}, required=required, chosen=chosen)},
+        "openapi_extra": {"parameters": parameters(kinds, query or {}, required=required, chosen=chosen), **sent},
     }
 
 

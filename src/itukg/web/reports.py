@@ -1,6 +1,5 @@
 """For auditors: the conformance report on the served release, and its history."""
 
-from dataclasses import fields
 from functools import lru_cache, partial
 
 import anyio
@@ -11,13 +10,12 @@ from itukg.conformance import HISTORY_FORMATS, REPORT_FORMATS, Report, Selection
 from itukg.formats import Format, split_suffix
 from itukg.release import history as releases
 from itukg.web.answers import Kept
-from itukg.web.interface import Route, described
+from itukg.web.interface import CHOSEN, Route, described
 from itukg.web.service import known_suffix, service_of, wanted
 
 router = APIRouter(route_class=Route)
 
-_CHOSEN = {each.name: "Only this; may be repeated." for each in fields(Selection)}
-_REPORT, _HISTORY = described(REPORT_FORMATS, _CHOSEN), described(HISTORY_FORMATS)
+_REPORT, _HISTORY = described(REPORT_FORMATS, CHOSEN), described(HISTORY_FORMATS)
 
 
 @router.get("/conformance", **_REPORT)

@@ -32,6 +32,7 @@ from itukg.jsonld import frames
 from itukg.release import Release, known
 from itukg.settings import Settings
 from itukg.store import Store, open_store
+from itukg.upload.validator import Validator
 from itukg.web.answers import Cache, accepted
 
 LATEST = "latest"
@@ -84,6 +85,7 @@ class Counts:
         self.queries = Counter(
             "itukg_queries", "Queries by form and outcome.", ["form", "outcome"], registry=self.registry
         )
+        self.checks = Counter("itukg_checks", "Uploads by outcome.", ["outcome"], registry=self.registry)
         self.answers = Counter(
             "itukg_answers",
             "Answers of the release by status, most of them from the cache: 200, or 304 to who has it already.",
@@ -118,6 +120,10 @@ class Counts:
         """Count a query."""
         self._counter(form, outcome).inc()
 
+    def checked(self, outcome: str) -> None:
+        """Count an upload."""
+        self.checks.labels(outcome).inc()
+
     def time(self, form: str, seconds: float) -> None:
         """Count the seconds of a query."""
         self._timer(form).observe(seconds)
@@ -134,6 +140,7 @@ class Service:
     releases: list[Release] = field(init=False)
     """The releases that stood there at the start, in the order in which they were built."""
     cache: Cache = field(init=False)
+    validator: Validator = field(init=False)
     quotas: Quotas = field(init=False)
     counts: Counts = field(default_factory=Counts)
     writing: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(1))
@@ -145,6 +152,7 @@ class Service:
         self.releases = list((kept | {self.release.name: self.release}).values())
         self.cache = Cache(self.settings.cache)
         self.quotas = Quotas(self.settings)
+        self.validator = Validator(self.release.path, self.settings)
         Gauge("itukg_cache_bytes", "Bytes of answers held.", registry=self.counts.registry).set_function(
             self.cache.size
         )
@@ -169,7 +177,7 @@ class Service:
 
     def of(self, release: Release) -> "Service":
         """Return the service of another release: with fewer processes and a smaller cache, under the same quotas."""
-        smaller = {"workers": 1, "slow": 1, "cache": self.settings.cache // 8}
+        smaller = {"workers": 1, "slow": 1, "checks": 1, "cache": self.settings.cache // 8}
         service = Service(self.settings.model_copy(update=smaller), release)
         service.releases, service.quotas, service.counts = self.releases, self.quotas, self.counts
         return service
@@ -198,7 +206,8 @@ class Service:
                 return
 
     async def close(self) -> None:
-        """Let go of the store."""
+        """Let go of the store, and of what validates."""
+        await self.validator.close()
         if self._store is not None:
             await self._store.close()
             self._store = None

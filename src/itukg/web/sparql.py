@@ -9,7 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable, Hashable
 from http import HTTPStatus
 from time import monotonic
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 from fastapi import Request, Response
@@ -27,8 +27,9 @@ from itukg.errors import (
     UnsupportedMediaType,
 )
 from itukg.formats import GRAPH_FORMATS, HTML, JSONLD, TABLE_FORMATS, Format, choose, in_profile, labels_wanted
+from itukg.processes.pool import HELD
 from itukg.settings import Settings
-from itukg.store import HELD, Answer, Body, Dataset, Query, offers_for, read_query
+from itukg.store import Answer, Body, Dataset, Query, offers_for, read_query
 from itukg.store.describe import ask
 from itukg.web.answers import (
     HELD_MESSAGE,
@@ -42,6 +43,7 @@ from itukg.web.answers import (
     takes_gzip,
 )
 from itukg.web.interface import parameters, responses
+from itukg.web.requests import BrokenOff, Watch, body_of, client_of, text_of
 from itukg.web.service import Service
 
 log = logging.getLogger("itukg")
@@ -53,10 +55,6 @@ REQUEST_TYPES = (FORM, SPARQL_QUERY)
 """Media types of the body of POST and QUERY."""
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "QUERY")
 
-_RECEIVING = 10.0
-"""Seconds in which the body of a request must have arrived."""
-_WATCHED_AFTER = 0.05
-"""Seconds after which a client that has left is noticed."""
 
 _PARAMETERS = {
     "query": "The SPARQL query.",
@@ -113,10 +111,6 @@ class Question(NamedTuple):
         return self.query.text, self.dataset, self.syntax.media_type, self.zipped
 
 
-class BrokenOff(Exception):
-    """An answer that cannot be finished, though its beginning is sent."""
-
-
 class Endpoint:
     """The ASGI application at PATH; `describe_service` answers a request without a query."""
 
@@ -154,9 +148,9 @@ class Endpoint:
 
     async def _evaluate(self, request: Request, question: Question, arrived: float, send: Send) -> Held | None:
         """Return the answer of the store; one that is too large to be held is sent as it comes, and None returned."""
-        service, client, outcome = self._service, _client(request), "evaluated"
+        service, client, outcome = self._service, client_of(request), "evaluated"
         answer: Answer | None = None
-        watch = _Watch(request)
+        watch = Watch(request)
         try:
             service.quotas.check(client)
             answer = await ask(
@@ -228,7 +222,7 @@ async def _read(request: Request, settings: Settings) -> Question:
             raise UnsupportedMediaType(
                 f'Send the query as {" or ".join(REQUEST_TYPES)}, not as "{media_type or "nothing"}".'
             )
-        text = await _body(request, settings.query_size)
+        text = text_of(await body_of(request, settings.query_size))
         # The form parser decodes the body; decoding it twice would turn "100%25" into "100%".
         parameters += _pairs(text) if media_type == FORM else [("query", text)]
     text = _query(parameters)
@@ -302,26 +296,6 @@ def _seconds(parameters: list[tuple[str, str]], limit: float) -> float:
     return min(seconds, limit)
 
 
-async def _body(request: Request, limit: int) -> str:
-    body = bytearray()
-    try:
-        async with asyncio.timeout(_RECEIVING):
-            async for piece in request.stream():
-                body += piece
-                if len(body) > limit:
-                    raise TooLarge(f"The request body is larger than {limit} bytes.")
-    except TimeoutError:
-        raise TooSlow(f"The request body did not arrive within {_RECEIVING:g} s.") from None
-    try:
-        return body.decode()
-    except UnicodeDecodeError as error:
-        raise BadRequest(f"The body is not UTF-8 (byte {error.start}).") from None
-
-
-def _client(request: Request) -> str:
-    return request.client.host if request.client else ""
-
-
 async def _collected(body: Body) -> tuple[bytes, bool]:
     """Return an answer, or what of it is more than HELD, and whether more may follow."""
     pieces: list[bytes] = []
@@ -332,35 +306,3 @@ async def _collected(body: Body) -> tuple[bytes, bool]:
         if size > HELD:
             return b"".join(pieces), True
     return b"".join(pieces), False
-
-
-class _Watch:
-    """Cancels the task that answers a request once the client has left; first looked at when most is done already."""
-
-    def __init__(self, request: Request) -> None:
-        self._request = request
-        self._running = cast("asyncio.Task[None]", asyncio.current_task())
-        self._task: asyncio.Task[None] | None = None
-        self._left = False
-        self._begin = asyncio.get_running_loop().call_later(_WATCHED_AFTER, self._start)
-
-    def _start(self) -> None:
-        self._task = asyncio.get_running_loop().create_task(self._watch())
-
-    async def _watch(self) -> None:
-        while (await self._request.receive())["type"] != "http.disconnect":
-            pass
-        self._left = True
-        self._running.cancel()
-
-    def raise_if_left(self) -> None:
-        """Turn the cancellation that was asked for here into an error; others go on."""
-        if self._left:
-            self._running.uncancel()
-            raise BrokenOff("the client has left") from None
-
-    def end(self) -> None:
-        """Stop watching."""
-        self._begin.cancel()
-        if self._task is not None:
-            self._task.cancel()

@@ -37,9 +37,9 @@ class FairQueue(Generic[T]):
             return self._items.pop()
         line = self._waiting.setdefault(client, deque())
         if len(line) >= self._client_limit:
-            raise Overloaded(f"{len(line)} queries of yours are waiting already. Send the next when one is answered.")
+            raise Overloaded(f"{len(line)} requests of yours are waiting already. Send the next when one is answered.")
         if self.waiting() >= self._waiting_limit:
-            raise Overloaded(f"{self._waiting_limit} queries are waiting already. Try again in a few seconds.")
+            raise Overloaded(f"{self._waiting_limit} requests are waiting already. Try again in a few seconds.")
         loop = asyncio.get_running_loop()
         turn: asyncio.Future[T] = loop.create_future()
         timer = loop.call_later(max(0.0, deadline - monotonic()), _give_up, turn)
@@ -81,4 +81,4 @@ class FairQueue(Generic[T]):
 
 def _give_up(turn: "asyncio.Future[Any]") -> None:
     if not turn.done():
-        turn.set_exception(TimeLimit("The query waited for its turn until its time was over. Try again later."))
+        turn.set_exception(TimeLimit("The request waited for its turn until its time was over. Try again later."))

@@ -1,0 +1,321 @@
+"""The server's side of the wall: a process that forks workers, the workers, and questions on their way through them."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import socket
+import struct
+import subprocess
+import sys
+from collections import deque
+from importlib import metadata
+from math import inf
+from time import clock_gettime, monotonic
+from typing import ClassVar, cast
+
+from itukg.errors import DataError, MemoryLimit, TimeLimit
+from itukg.processes.fair import FairQueue
+from itukg.processes.worker import DATA, DONE, END, ERROR, FORK, HEAD, KILL, READY, unpack_error
+
+HELD = 16_000_000
+"""Bytes of an answer that are collected before it is sent; a larger one is streamed."""
+NICENESS = 10
+"""By how much the priority of slow work is lowered."""
+
+log = logging.getLogger("itukg")
+
+
+class Pool:
+    """Workers of one kind, forked in some milliseconds from a process that `python -m module what` starts."""
+
+    def __init__(self, module: str, what: str, memory: int) -> None:
+        """Allow each worker `memory` bytes more than it is born with; 0 is without limit."""
+        self._module, self._what, self.memory = module, what, memory
+        self._zygote: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket
+        self._closed = False
+        self.alive: set[Worker] = set()
+
+    def start(self) -> None:
+        """Start the process that forks workers; where that was not done, the first worker waits for it."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            environment = os.environ | _allocator()
+            command = [sys.executable, "-m", self._module, self._what, str(theirs.fileno())]
+            self._zygote = subprocess.Popen(command, env=environment, pass_fds=[theirs.fileno()])  # noqa: S603
+        self._control = ours
+
+    async def close(self) -> None:
+        """End the workers and the process that they came from, for good."""
+        self._closed = True
+        for worker in list(self.alive):
+            worker.leave()
+        if self._zygote is not None:
+            self._control.close()  # it kills its children, and ends
+            try:
+                await asyncio.to_thread(self._zygote.wait)
+            finally:  # nobody waits for one that still loads
+                self._zygote.kill()
+                self._zygote.wait()
+                self._zygote = None
+
+    def _end(self) -> None:
+        self._control.close()
+        if self._zygote is not None:
+            self._zygote.kill()
+            self._zygote.wait()
+
+    def _order(self, kind: bytes, number: int, handles: list[int]) -> None:
+        message = struct.pack("!cQI", kind, self.memory, number)
+        socket.send_fds(self._control, [message], handles)
+
+    async def fork(self, *, network: bool = False, until: float = inf) -> "Worker":
+        """Return a fresh worker. Raises DataError where none can be had, and TimeLimit where none is there by `until`."""
+        for _attempt in range(2):
+            if self._closed:  # whoever still waited for a worker starts nothing anew
+                break
+            if self._zygote is None:
+                self.start()
+            ours, theirs = socket.socketpair()
+            with theirs:
+                try:
+                    self._order(FORK, int(network), [theirs.fileno()])
+                except OSError:  # the process that forks has been ended from outside: begin again
+                    log.warning("The process that forks workers is gone; starting another.")
+                    self._end()
+                    self.start()
+                    self._order(FORK, int(network), [theirs.fileno()])
+            worker = Worker()
+            ours.setblocking(False)
+            await asyncio.get_running_loop().create_unix_connection(lambda it=worker: it, sock=ours)  # type: ignore[misc]
+            try:
+                frame = await worker.frame(until)
+            except BaseException:
+                worker.leave()
+                raise
+            if frame is None:
+                worker.leave()
+                raise TimeLimit("No worker was ready in time. Try again in a few seconds.")
+            kind, content = frame
+            if kind == READY:
+                worker.pid, worker.thread = json.loads(content)
+                self.alive.add(worker)
+                return worker
+        raise DataError(f"No worker could be started on {self._what}; the log says why.")
+
+    def dismiss(self, worker: "Worker") -> None:
+        """Kill a worker."""
+        worker.leave()
+        self.alive.discard(worker)
+        if worker.pid:
+            with contextlib.suppress(OSError):
+                self._order(KILL, worker.pid, [])
+
+
+def _nothing() -> None:
+    """Do nothing."""
+
+
+def _allocator() -> dict[str, str]:
+    """Return the environment of a process whose memory is managed by mimalloc, where that is installed.
+
+    Queries allocate much and little at a time: with it they take about a sixth less time than with glibc's.
+    """
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        for file in metadata.files("cmeel-mimalloc") or ():
+            if file.name == "libmimalloc.so":
+                # What it reserves at once, a worker may use beyond its limit.
+                return {"LD_PRELOAD": str(file.locate()), "MIMALLOC_ARENA_RESERVE": "64MiB"}
+    return {"MALLOC_ARENA_MAX": "1"}
+
+
+class Worker(asyncio.Protocol):
+    """The server's end of a worker: frames come in, in order."""
+
+    def __init__(self) -> None:
+        self.pid = self.thread = 0
+        self.before = 0.0
+        """Seconds of processor time that it had used when it was done with the last question."""
+        self._frames: deque[tuple[bytes, bytes]] = deque()
+        self._buffer = bytearray()
+        self._waiter: asyncio.Future[None] | None = None
+        self._gone = False
+        self.on_loss = _nothing
+        """Called when the worker has ended by itself, or was ended from outside."""
+        self._transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the connection."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by inheritance
+
+    def data_received(self, data: bytes) -> None:
+        """Take the frames that are there in full."""
+        self._buffer += data
+        begin = 0
+        while len(self._buffer) >= begin + HEAD.size:
+            kind, size = HEAD.unpack_from(self._buffer, begin)
+            end = begin + HEAD.size + size
+            if len(self._buffer) < end:
+                break
+            self._frames.append((kind, bytes(self._buffer[begin + HEAD.size : end])))
+            begin = end
+        if begin:
+            del self._buffer[:begin]
+            self._wake()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  (the protocol's name)
+        """Tell whoever waits that nothing more comes."""
+        if not self._gone:
+            self._gone = True
+            self.on_loss()
+        self._wake()
+
+    def ask(self, question: bytes) -> None:
+        """Send a question."""
+        self._transport.write(question)
+
+    def pause(self, *, reading: bool) -> None:
+        """Stop or go on reading, while a client reads slowly."""
+        if not self._gone:
+            (self._transport.resume_reading if reading else self._transport.pause_reading)()
+
+    def used(self) -> float:
+        """Return the seconds of processor time that the worker has had; 0 where that is not told of other processes."""
+        with contextlib.suppress(OSError):
+            return clock_gettime((~self.pid << 3) | 2)  # clock_getcpuclockid(3) of Linux
+        return 0.0
+
+    def lower_priority(self) -> None:
+        """Let others go first, from now on."""
+        with contextlib.suppress(OSError):  # it has just ended
+            os.setpriority(os.PRIO_PROCESS, self.thread, NICENESS)
+
+    def leave(self) -> None:
+        """Close the connection."""
+        self._gone = True
+        self._transport.abort()
+
+    async def frame(self, until: float) -> tuple[bytes, bytes] | None:
+        """Return the next frame, or None when there is none by `until`; (b"", b"") when the worker has died."""
+        if not self._frames and not self._gone:
+            loop = asyncio.get_running_loop()
+            self._waiter = waiter = loop.create_future()
+            timer = None if until == inf else loop.call_later(max(0.0, until - monotonic()), self._wake)
+            try:
+                await waiter
+            finally:
+                self._waiter = None
+                if timer:
+                    timer.cancel()
+        if self._frames:
+            return self._frames.popleft()
+        return (b"", b"") if self._gone else None
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+class Run:
+    """One question on its way through a lane; afterwards the rest of its answer, in pieces."""
+
+    ENDED: ClassVar[str] = (
+        "The work ended its process: it needs more than {memory} MB of memory, or more stack than there is."
+    )
+    LATE: ClassVar[str] = "No answer within {seconds:.2g} s."
+
+    def __init__(self, pool: Pool, lane: FairQueue[bool], question: bytes, deadline: float, client: str) -> None:
+        """Put `question`, a frame, to a worker of `pool` once `lane` has a place, all before `deadline`."""
+        self._pool, self._lane, self._question, self._client = pool, lane, question, client
+        self._started, self._deadline = monotonic(), deadline
+        self._worker: Worker | None = None
+        self._has_place = False
+        self._pieces: deque[bytes] = deque()
+        self._size = 0
+        self._left_off = 0.0
+        self._ended = False
+
+    async def slowly(self, *, network: bool = False) -> float:
+        """Collect the answer in the lane, from the beginning; return the seconds."""
+        await self._lane.get(self._client, self._deadline)
+        self._has_place = True
+        worker = await self._pool.fork(network=network, until=self._deadline)
+        worker.ask(self._question)
+        return await self._go_on(worker)
+
+    async def _go_on(self, worker: Worker) -> float:
+        self._worker = worker
+        worker.lower_priority()
+        seconds = await self._collect(self._deadline)
+        if seconds is None and self._size <= HELD:
+            raise self._out_of_time()
+        self._left_off = monotonic()
+        return self._left_off - self._started if seconds is None else seconds
+
+    async def _collect(self, until: float) -> float | None:
+        """Take frames until the answer ends; return its seconds, or None once `until` has passed or HELD is reached."""
+        assert self._worker is not None
+        while self._size <= HELD:
+            frame = await self._worker.frame(until)
+            if frame is None:
+                return None
+            if (seconds := self._take(*frame)) is not None:
+                return seconds
+        return None
+
+    def _take(self, kind: bytes, content: bytes) -> float | None:
+        if kind == DATA:
+            self._pieces.append(content)
+            self._size += len(content)
+            return None
+        if kind == END:
+            seconds, used = DONE.unpack(content)
+            self.end(used)
+            return float(seconds)
+        if kind == ERROR:
+            self.end(self._worker.used() if self._worker else None)
+            raise unpack_error(content)
+        self.end()
+        raise MemoryLimit(self.ENDED.format(memory=self._pool.memory // 1_000_000))
+
+    def _out_of_time(self) -> TimeLimit:
+        return TimeLimit(self.LATE.format(seconds=self._deadline - self._started))
+
+    def end(self, used: float | None = None) -> None:  # noqa: ARG002  (who keeps its workers asks)
+        """Give back the worker, which has `used` so much processor time so far, or has not ended well; and the place."""
+        self._ended = True
+        worker, self._worker = self._worker, None
+        if worker is not None:  # its priority cannot be raised again
+            self._pool.dismiss(worker)
+        if self._has_place:
+            self._has_place = False
+            self._lane.put(True)
+
+    def __aiter__(self) -> "Run":
+        """Return the pieces of the answer, those that are there and those that the worker still writes."""
+        return self
+
+    async def __anext__(self) -> bytes:
+        """Return the next piece; raises TimeLimit or MemoryLimit for an answer that cannot be finished."""
+        while not self._pieces:
+            if self._ended or self._worker is None:
+                raise StopAsyncIteration
+            self._worker.pause(reading=True)
+            asked = monotonic()
+            self._deadline += asked - self._left_off  # while the client read, the engine's clock stood still
+            frame = await self._worker.frame(self._deadline)
+            self._left_off = monotonic()
+            if frame is None:
+                self.end()
+                raise self._out_of_time()
+            self._take(*frame)
+            if self._worker is not None:
+                self._worker.pause(reading=False)
+        return self._pieces.popleft()
+
+    async def aclose(self) -> None:
+        """Stop the work, if it still runs."""
+        if not self._ended:
+            self.end()

@@ -1,0 +1,95 @@
+"""What a worker does with an upload: it reads it, checks it, and writes the report.
+
+`python -m itukg.upload.worker RELEASE FD` loads the files that the release in the folder RELEASE was made of; see
+`processes.worker`. A question is one line of JSON (content type, fields by name, media type of the report) and the
+body as it came; an answer is a line with the report's media type, and the report.
+"""
+
+import json
+import logging
+import warnings
+from pathlib import Path
+
+from itukg import names
+from itukg.conformance import REPORT_FORMATS, Selection, now, pdf_template, write
+from itukg.errors import BadRequest, DataError, ItukgError, MemoryLimit
+from itukg.formats import PDF, Format, choose
+from itukg.processes.pool import HELD
+from itukg.processes.worker import Output, Work, main, pack
+from itukg.release import Release
+from itukg.upload.reading import FORM, Fields, read
+from itukg.upload.surroundings import Surroundings
+
+_CLASS = f"{names.ITU}ActionLine".encode()
+
+
+def pack_question(body: bytes, content_type: str, fields: Fields, syntax: Format) -> bytes:
+    """Return the frame that asks a worker."""
+    return pack(json.dumps([content_type, fields, syntax.media_type]).encode() + b"\n" + body)
+
+
+def load(release: str) -> Work:
+    """Return what validates uploads beside the release in the folder `release`. Raises DataError."""
+    warnings.simplefilter("ignore")  # libraries warn of what is sent, which is not for the server's log
+    logging.disable()
+    try:
+        surroundings = Surroundings.of_release(Release(Path(release)))
+    except (OSError, ValueError, SyntaxError) as error:
+        raise DataError(f"{release}: {error}") from None
+    _warm(surroundings)
+
+    def work(question: bytes, output: Output) -> None:
+        media_type, report = answer(surroundings, question)
+        output.write(media_type.encode() + b"\n")
+        output.write(report)
+
+    return work
+
+
+def answer(surroundings: Surroundings, question: bytes) -> tuple[str, bytes]:
+    """Return the report on an upload with its media type. Raises what can be said against the upload."""
+    head, _, body = question.partition(b"\n")
+    content_type, fields, media_type = json.loads(head)
+    try:
+        upload = read(body, content_type, fields)
+        syntax = choose(REPORT_FORMATS, None, next(iter(upload.fields.get("format", ())), media_type))
+        selection = Selection.of(upload.fields)
+        report = surroundings.check(
+            upload.data.quads(),
+            upload.name,
+            shapes=[quad for document in upload.shapes for quad in document.quads()] if upload.shapes else None,
+            with_release=_is_set(upload.fields, "with-release"),
+            place=upload.name,
+        )
+        content = write(report.dated(now()).selected(selection), syntax)
+    except OSError as error:  # whoever wanted a file or a socket here
+        raise ItukgError(f"The check needs what it may not have: {error}") from error
+    if len(content) > HELD:
+        raise MemoryLimit(
+            f"The report is larger than {HELD // 1_000_000} MB. Ask for a part of it, such as ?severity=Violation, "
+            "or make it at home with: itukg check"
+        )
+    return syntax.media_type, content
+
+
+def _is_set(fields: Fields, name: str) -> bool:
+    given = [value for value in fields.get(name, ()) if value]
+    if any(value not in ("0", "1") for value in given):
+        raise BadRequest(f'{name} must be 1 or 0, not "{given[0][:100]}".')
+    return "1" in given
+
+
+def _warm(surroundings: Surroundings) -> None:
+    """Do once what workers do, so that all is read and imported: a worker can open no file."""
+    form = (
+        b'--x\r\nContent-Disposition: form-data; name="data"; filename="a.ttl"\r\n\r\n[] a <%s> .\r\n--x--\r\n' % _CLASS
+    )
+    report = surroundings.check(read(form, f"{FORM}; boundary=x", {}).data.quads(), "")
+    for syntax in REPORT_FORMATS:
+        if syntax != PDF:  # its writer starts threads, which a fork does not take along
+            write(report, syntax)
+    pdf_template()
+
+
+if __name__ == "__main__":
+    main(load)

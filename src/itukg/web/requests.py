@@ -1,0 +1,76 @@
+"""How requests arrive: their bodies, in bounded size and time, from clients that may leave."""
+
+import asyncio
+from typing import cast
+
+from fastapi import Request
+
+from itukg.errors import BadRequest, TooLarge, TooSlow
+
+RECEIVING = 10.0
+"""Seconds in which the body of a request must have arrived."""
+_WATCHED_AFTER = 0.05
+"""Seconds after which a client that has left is noticed."""
+
+
+class BrokenOff(Exception):
+    """An answer that cannot be finished, though its beginning is sent."""
+
+
+async def body_of(request: Request, limit: int, seconds: float = RECEIVING) -> bytes:
+    """Return the body of a request. Raises TooLarge as soon as it is larger than `limit` bytes, and TooSlow."""
+    body = bytearray()
+    try:
+        async with asyncio.timeout(seconds):
+            async for piece in request.stream():
+                body += piece
+                if len(body) > limit:
+                    raise TooLarge(f"The request body is larger than {limit} bytes.")
+    except TimeoutError:
+        raise TooSlow(f"The request body did not arrive within {seconds:.3g} s.") from None
+    return bytes(body)
+
+
+def text_of(body: bytes) -> str:
+    """Return a body that is UTF-8. Raises BadRequest, which names the first byte that is not."""
+    try:
+        return body.decode()
+    except UnicodeDecodeError as error:
+        raise BadRequest(f"The body is not UTF-8 (byte {error.start}).") from None
+
+
+def client_of(request: Request) -> str:
+    """Return who asks, for turns and quotas."""
+    return request.client.host if request.client else ""
+
+
+class Watch:
+    """Cancels the task that answers a request once the client has left; first looked at when most is done already."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._running = cast("asyncio.Task[None]", asyncio.current_task())
+        self._task: asyncio.Task[None] | None = None
+        self._left = False
+        self._begin = asyncio.get_running_loop().call_later(_WATCHED_AFTER, self._start)
+
+    def _start(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._watch())
+
+    async def _watch(self) -> None:
+        while (await self._request.receive())["type"] != "http.disconnect":
+            pass
+        self._left = True
+        self._running.cancel()
+
+    def raise_if_left(self) -> None:
+        """Turn the cancellation that was asked for here into an error; others go on."""
+        if self._left:
+            self._running.uncancel()
+            raise BrokenOff("the client has left") from None
+
+    def end(self) -> None:
+        """Stop watching."""
+        self._begin.cancel()
+        if self._task is not None:
+            self._task.cancel()

@@ -1,0 +1,138 @@
+"""For whoever prepares data: anyone's RDF is validated, against our shapes or theirs."""
+
+from time import monotonic
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
+
+from itukg.conformance import REPORT_FORMATS
+from itukg.errors import ItukgError, MemoryLimit, Quota, TooLarge, TooSlow, UnsupportedMediaType
+from itukg.formats import GRAPH_FORMATS, HTML
+from itukg.html import render
+from itukg.upload.reading import BODY_TYPES, FORM, METHODS, RDF_TYPES
+from itukg.web.answers import Kept
+from itukg.web.interface import CHOSEN, Route, described
+from itukg.web.requests import BrokenOff, Watch, body_of, client_of
+from itukg.web.service import service_of, wanted
+
+router = APIRouter(route_class=Route)
+
+_PARAMETERS = CHOSEN | {
+    "with-release": "1: the links of the data lead into all our data, not the schemes alone.",
+}
+_TEXT = {"type": "string"}
+_FILE = {"type": "string", "format": "binary"}
+_RULES = {
+    "type": "object",
+    "required": ["ruleSet", "ruleSyntax"],
+    "properties": {
+        "ruleSet": _TEXT,
+        "ruleSyntax": {"type": "string", "enum": list(RDF_TYPES)},
+        "embeddingMethod": {"type": "string", "enum": list(METHODS[:2])},
+    },
+}
+_BODIES: dict[str, dict[str, Any]] = {
+    **{media_type: {"schema": _TEXT} for media_type in RDF_TYPES},
+    FORM: {
+        "schema": {
+            "type": "object",
+            "required": ["data"],
+            "properties": {
+                "data": _FILE | {"description": "The RDF, as a file or as text; its syntax by media type or suffix."},
+                "contentSyntax": {"type": "string", "enum": list(RDF_TYPES), "description": "The syntax of a text."},
+                "shapes": _FILE | {"description": "Shapes to use instead of ours; may be repeated."},
+                **{name: _TEXT | {"description": words} for name, words in _PARAMETERS.items()},
+            },
+        }
+    },
+    "application/json": {
+        "schema": {
+            "type": "object",
+            "description": "As the RDF validator of the Interoperability Test Bed takes it; nothing is fetched.",
+            "required": ["contentToValidate", "contentSyntax"],
+            "properties": {
+                "contentToValidate": _TEXT,
+                "contentSyntax": {"type": "string", "enum": list(RDF_TYPES)},
+                "embeddingMethod": {"type": "string", "enum": list(METHODS[:2])},
+                "validationType": _TEXT | {"description": "The profile."},
+                "reportSyntax": _TEXT | {"description": "The syntax of the report."},
+                "externalRules": {"type": "array", "items": _RULES, "description": "Shapes to use instead of ours."},
+            },
+        }
+    },
+}
+_REPORT = described(
+    REPORT_FORMATS,
+    _PARAMETERS,
+    *(TooSlow, TooLarge, UnsupportedMediaType, Quota, MemoryLimit),
+    body=_BODIES,
+    kept=False,
+)
+
+
+@router.get("/validate", **described([HTML]))
+async def form(request: Request) -> Response:
+    """Return a page from which data is validated."""
+    service = service_of(request)
+    checked = await run_in_threadpool(lambda: service.release.checked)
+    page = render(
+        "validate.html",
+        syntaxes={syntax.media_type: syntax.name for syntax in GRAPH_FORMATS},
+        formats=[syntax.name for syntax in REPORT_FORMATS if syntax != HTML],
+        profiles=checked.header.profiles,
+        size=service.settings.upload_size // 1_000_000,
+        seconds=f"{service.settings.check_timeout:g}",
+    )
+    return Kept(page, HTML.media_type)
+
+
+@router.post("/validate", **_REPORT)
+async def validate(request: Request) -> Response:
+    """Validate RDF against our shapes, or against others that are sent with it. Nothing is kept, and nothing fetched."""
+    service, client, arrived = service_of(request), client_of(request), monotonic()
+    deadline = arrived + service.settings.check_timeout
+    syntax = wanted(request, REPORT_FORMATS)
+    content_type = request.headers.get("content-type", "")
+    fields = {name: request.query_params.getlist(name) for name in request.query_params}
+    _check_head(request, service.settings.upload_size)
+    outcome = "broken off"
+    try:
+        service.quotas.check(client)
+        async with service.validator.place(client, deadline):
+            body = await body_of(request, service.settings.upload_size, max(0.0, deadline - monotonic()))
+            watch = Watch(request)
+            try:
+                media_type, report = await service.validator.check(
+                    body, content_type, fields, syntax, deadline=deadline, client=client
+                )
+            except BaseException:
+                watch.raise_if_left()
+                raise
+            finally:
+                watch.end()
+        outcome = "reported"
+    except (BrokenOff, ClientDisconnect):
+        return Response(status_code=400)  # nobody reads it
+    except ItukgError as error:
+        outcome = error.problem_type
+        service.quotas.remember(client, error)
+        raise
+    finally:
+        service.counts.checked(outcome)
+    return Response(report, media_type=media_type, headers={"Vary": "Accept", "Cache-Control": "no-store"})
+
+
+def _check_head(request: Request, limit: int) -> None:
+    """Refuse, before it is read, a body that is of no use."""
+    headers = request.headers
+    media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type not in BODY_TYPES:
+        raise UnsupportedMediaType(
+            f'Say what is sent, by Content-Type: {", ".join(BODY_TYPES)}. It came as "{media_type or "nothing"}".'
+        )
+    if headers.get("content-encoding", "identity").lower() != "identity":
+        raise UnsupportedMediaType("The body is compressed; send it as it is, without Content-Encoding.")
+    if (length := headers.get("content-length", "0")).isdecimal() and int(length[:18]) > limit:
+        raise TooLarge(f"The upload is larger than {limit} bytes.")
