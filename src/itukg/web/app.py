@@ -74,10 +74,10 @@ def _application(service: Service, past: Past | None = None, **given: Any) -> Fa
     routers = (
         pages.router,
         description.router,
+        reports.router,  # whose findings stand below /id/
         resources.router,
         search.router,
         vocabulary.router,
-        reports.router,
         releases.router,
         uploads.router,
     )

@@ -90,18 +90,20 @@ def described(
     *errors: type[ItukgError],
     required: Collection[str] = (),
     body: Mapping[str, Any] | None = None,
+    moved: int | None = None,
     chosen: bool = True,
     kept: bool = True,
 ) -> dict[str, Any]:
     """Return what a router is told of a route that answers in one of `offers`, and takes the parameters of `query`.
 
-    `body` has the schema of a request's body by media type. `chosen` tells whether the client chooses among several offers, and `kept` whether answers have an ETag.
+    `body` has the schema of a request's body by media type. `moved` is the
+    status of an answer that leads elsewhere. `chosen` tells whether the client chooses among several offers, and `kept` whether answers have an ETag.
     """
     kinds = tuple(offers)
     sent = {"requestBody": {"required": True, "content": body}} if body else {}
     return {
         "response_class": Response,
-        "responses": responses(kinds, *errors, chosen=chosen, kept=kept),
+        "responses": responses(kinds, *errors, moved=moved, chosen=chosen, kept=kept),
         "openapi_extra": {"parameters": parameters(kinds, query or {}, required=required, chosen=chosen), **sent},
     }
 
@@ -120,7 +122,11 @@ def parameters(
 
 
 def responses(
-    offers: tuple[Format, ...], *errors: type[ItukgError], chosen: bool = True, kept: bool = True
+    offers: tuple[Format, ...],
+    *errors: type[ItukgError],
+    moved: int | None = None,
+    chosen: bool = True,
+    kept: bool = True,
 ) -> dict[int | str, dict[str, Any]]:
     """Return the answers as OpenAPI has them: by status, with their media types; each error is a problem."""
     refused = (NotAcceptable,) if chosen and len(offers) > 1 else ()
@@ -130,6 +136,7 @@ def responses(
     problem = {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {
         200: {"description": "The answer.", "content": {offer.bare_type: {} for offer in offers}},
+        **({moved: {"description": "What is asked for stands at another address."}} if moved else {}),
         **({304: {"description": "The client has this answer already."}} if kept else {}),
         **{status: {"description": "; ".join(titles[status]), "content": problem} for status in sorted(titles)},
     }

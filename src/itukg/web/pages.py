@@ -10,6 +10,8 @@ from itukg.dumps import PLAIN
 from itukg.errors import NotReady
 from itukg.formats import HTML, JSON, write_json
 from itukg.html import render
+from itukg.jsonld import frames
+from itukg.schemas import SCHEMAS
 from itukg.store import Store, rows
 from itukg.web.answers import Kept
 from itukg.web.interface import Route, described
@@ -44,7 +46,8 @@ async def openapi(request: Request) -> Response:
 @router.get("/docs", **described([HTML]))
 async def docs(request: Request) -> Response:
     """Show the OpenAPI description to people."""
-    return Kept(render("docs.html", api=request.app.openapi()), HTML.media_type)
+    page = render("docs.html", api=request.app.openapi(), frames=frames(), schemas=SCHEMAS, example=names.ITU + "plan")
+    return Kept(page, HTML.media_type)
 
 
 @router.get("/metrics", **described([PLAIN], kept=False))

@@ -6,6 +6,7 @@ import anyio
 import pyoxigraph as ox
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import RedirectResponse
 
 from itukg import names
 from itukg.catalog import catalog as write_catalog
@@ -97,6 +98,18 @@ async def catalog(request: Request, suffix: str = "") -> Response:
     return await _catalog(
         request, wanted(request, _CATALOG_FORMATS, known_suffix("/catalog", suffix, _CATALOG_FORMATS))
     )
+
+
+@router.get("/graph/{name}", **described(_CATALOG_FORMATS, moved=303))
+async def graph(request: Request, name: str) -> Response:
+    """Lead from the IRI of a named graph to the catalog, which tells what it was made from."""
+    name, suffix = split_suffix(name, _CATALOG_FORMATS)
+    graphs = service_of(request).release.manifest["graphs"]
+    if names.graph(name) not in graphs:
+        known = ", ".join(sorted(each.removeprefix(names.GRAPHS) for each in graphs))
+        raise NotFound(f'No graph "{name}"; known: {known}.')
+    kept = f"?{request.url.query}" if request.url.query else ""
+    return RedirectResponse(f"/catalog{f'.{suffix}' if suffix else ''}{kept}", 303)
 
 
 async def _catalog(request: Request, syntax: Format) -> Response:

@@ -1,12 +1,15 @@
 """For auditors: the conformance report on the served release, and its history."""
 
 from functools import lru_cache, partial
+from urllib.parse import quote
 
 import anyio
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import RedirectResponse
 
 from itukg.conformance import HISTORY_FORMATS, REPORT_FORMATS, Report, Selection, write, write_history
+from itukg.errors import NotFound
 from itukg.formats import Format, split_suffix
 from itukg.release import history as releases
 from itukg.web.answers import Kept
@@ -40,6 +43,17 @@ async def of_profile(request: Request, profile: str) -> Response:
     """Return the part of the conformance report that one profile makes, such as `completeness`."""
     profile, suffix = split_suffix(profile, REPORT_FORMATS)
     return await _report(request, wanted(request, REPORT_FORMATS, suffix), profile)
+
+
+@router.get("/id/finding/{name}", **described(REPORT_FORMATS, moved=303))
+async def finding(request: Request, name: str) -> Response:
+    """Lead from the IRI of a finding to the part of the report that tells of it."""
+    name, suffix = split_suffix(name, REPORT_FORMATS)
+    report = await run_in_threadpool(lambda: service_of(request).release.report)
+    if name not in {each.id for each in report.findings}:
+        raise NotFound(f'No finding "{name}" in the report on this release; all are listed at /conformance.')
+    kept = f"&{request.url.query}" if request.url.query else ""
+    return RedirectResponse(f"/conformance{f'.{suffix}' if suffix else ''}?q={quote(name)}{kept}", 303)
 
 
 async def _report(request: Request, syntax: Format, profile: str | None = None) -> Response:

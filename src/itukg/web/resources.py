@@ -24,7 +24,7 @@ SCHEMA = Format("application/schema+json", ".json")
 
 _EITHER = tuple(dict.fromkeys((*THING_FORMATS, *LIST_FORMATS)))
 _LISTS = described(LIST_FORMATS, listing.PARAMETERS)
-_THING = described(THING_FORMATS, FORMS, Gone)
+_THING = described(THING_FORMATS, FORMS, Gone, moved=301)
 
 
 @router.get("/id", **_LISTS)
@@ -34,7 +34,7 @@ async def things(request: Request, suffix: str = "") -> Response:
     return await _list(request, "", known_suffix("/id", suffix, LIST_FORMATS))
 
 
-@router.get("/id/{path:path}", **described(_EITHER, FORMS | listing.PARAMETERS, Gone))
+@router.get("/id/{path:path}", **described(_EITHER, FORMS | listing.PARAMETERS, Gone, moved=301))
 async def thing(request: Request, path: str) -> Response:
     """Return a thing with its links, both ways, and their evidence; of a path that is no thing, the list of those below it.
 
@@ -63,7 +63,7 @@ async def sdg_thing(request: Request, path: str) -> Response:
     return await _thing(request, names.SDG, path)
 
 
-@router.get("/resource", **described(THING_FORMATS, {"iri": "The IRI."} | FORMS, Gone, required=["iri"]))
+@router.get("/resource", **described(THING_FORMATS, {"iri": "The IRI."} | FORMS, Gone, required=["iri"], moved=301))
 async def resource(request: Request) -> Response:
     """Return what the graph says of any IRI that it speaks of, by `?iri=`. Nothing is fetched."""
     match request.query_params.getlist("iri"):
