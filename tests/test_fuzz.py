@@ -20,12 +20,17 @@ from itukg import names
 
 Operation = schemathesis.APIOperation[Any, Any, Any, Any]
 Case = schemathesis.Case[Any]
-EACH = 50
+EACH = 60
 """Requests made up for each operation; the same ones every time."""
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 REAL: dict[str, tuple[str, ...]] = {
-    "path": (f"{PLAN}/output/2.1", f"{PLAN}/output", "wsis/C1.ttl", "9.c", "9.c.html"),
-    "name": ("links.csv", "SHA256SUMS", "itukg.nq.gz", "itukg.jsonld", "plan-tree", "thing"),
+    "/id/{path}": (f"{PLAN}/output/2.1", f"{PLAN}/output", "wsis/C1.ttl"),
+    "/sdg/{path}": ("9", "9.c", "9.c.html"),
+    "/data/{release}/{name}": ("links.csv", "SHA256SUMS", "itukg.nq.gz", "itukg.jsonld"),
+    "/frames/{name}.jsonld": ("plan-tree", "linkages"),
+    "/schemas/{name}.json": ("thing", "list"),
+    "/graph/{name}": ("sdg", "sdg.ttl"),
+    "/id/finding/{name}": ("none",),
     "version": ("0.1.0", "0.1.0.ttl", "alignment"),
     "release": ("latest", "none"),
     "older": ("latest", "latest.json", "latest.rdfp"),
@@ -44,7 +49,7 @@ REAL: dict[str, tuple[str, ...]] = {
     "query": ("ASK {}", "SELECT * { ?s a ?o } LIMIT 3", "DESCRIBE <urn:none>", "CONSTRUCT WHERE { ?s a ?o }"),
     "timeout": ("1", "0"),
 }
-"""Values that lead further than those that are made up."""
+"""Values that lead further than those that are made up, by parameter; of a path, where names differ, by that."""
 
 
 ACCEPTS = (None, "*/*", "text/html", "application/ld+json", "text/turtle", "application/json", "text/csv", "image/png")
@@ -69,7 +74,6 @@ def test_no_request_made_up_from_the_description_leaves_it_or_breaks_the_server(
 def fuzzed(operation: Operation) -> list[int]:
     """Return the status of each answer; each is one that the description has, in a syntax that it has."""
     found = []
-    path, query = ({each.name for each in part} for part in (operation.path_parameters, operation.query))
 
     @seed(0)
     @settings(
@@ -79,10 +83,18 @@ def fuzzed(operation: Operation) -> list[int]:
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
-    @given(case=operation.as_strategy(), real_path=real(path), real_query=real(query), accept=st.sampled_from(ACCEPTS))
-    def ask(case: Case, real_path: dict[str, str], real_query: dict[str, str], accept: str | None) -> None:
-        case.path_parameters = {**case.path_parameters, **real_path}
-        case.query = {**case.query, **real_query}
+    @given(
+        case=operation.as_strategy(),
+        path=st.fixed_dictionaries({each.name: real(operation, each.name) for each in operation.path_parameters}),
+        query=some({each.name for each in operation.query}),
+        real_only=st.booleans(),
+        accept=st.sampled_from(ACCEPTS),
+    )
+    def ask(case: Case, path: dict[str, str], query: dict[str, str], real_only: bool, accept: str | None) -> None:
+        if real_only:
+            case.path_parameters, case.query = path, query
+        else:
+            case.query = {**case.query, **query}
         reply = case.call(headers={"Accept": accept} if accept else None)
         case.validate_response(reply, checks=CHECKS)
         found.append(reply.status_code)
@@ -91,6 +103,12 @@ def fuzzed(operation: Operation) -> list[int]:
     return found
 
 
-def real(names: set[str]) -> st.SearchStrategy[dict[str, str]]:
-    """Return values for some of the parameters."""
-    return st.fixed_dictionaries({}, optional={name: st.sampled_from(REAL[name]) for name in sorted(names & set(REAL))})
+def real(operation: Operation, name: str) -> st.SearchStrategy[str]:
+    """Return real values of a parameter of the path."""
+    return st.sampled_from(REAL[name if name in REAL else operation.path])
+
+
+def some(names: set[str]) -> st.SearchStrategy[dict[str, str]]:
+    """Return real values for none, one or two of the parameters."""
+    values = [(name, value) for name in sorted(names & set(REAL)) for value in REAL[name]]
+    return st.lists(st.sampled_from(values), max_size=2, unique_by=lambda pair: pair[0]).map(dict)
