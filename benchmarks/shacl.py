@@ -15,6 +15,7 @@ findings differ or we give none, or, with --strict, when a target is missed.
 import argparse
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -199,6 +200,8 @@ def once(engine: Engine, files: tuple[Path, Path] | None, limit: float) -> Run:
     out.unlink(missing_ok=True)
     environment = os.environ | {"ITUKG_CORPUS": str(ROOT)}
     command = engine.command(*(files or (out, out)), out)
+    if shutil.which("choom"):  # when memory runs out, this is what the kernel ends
+        command = ("choom", "--adjust", "1000", "--", *command)
     with (FOLDER / "printed").open("wb") as printed, (FOLDER / "log").open("wb") as log:
         before = time.perf_counter()
         process = subprocess.Popen(
