@@ -153,7 +153,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     root = small_corpus(tmp_path_factory.mktemp("pair"))
     data = root / "data/schemes/wsis.ttl"
     text = data.read_text()
-    gone = f'\n<{names.THINGS}wsis/gone> a <urn:test:Thing> ; <{names.PREFIXES["rdfs"]}label> "Gone"@en .\n'
+    gone = f'\n<{names.THINGS}wsis/gone> a <urn:test:Thing> ; <urn:test:of> rdfs:label ; rdfs:label "Gone"@en .\n'
     data.write_text(text + gone)
     older = build(Corpus(root), root / "home")
     (older.path / "built").write_text("2026-01-01T00:00:00Z\n")  # not in the same second

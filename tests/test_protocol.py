@@ -65,6 +65,7 @@ def routes(client: TestClient) -> list[str]:
         "/sdg/{path}": "/sdg/9.c",
         "/resource": f"/resource?iri={names.SDG}9.c",
         "/frames/{name}.jsonld": "/frames/plan-tree.jsonld",
+        "/graph/{name}": "/graph/sdg",
         "/schemas/{name}.json": "/schemas/thing.json",
     }
     found = []

@@ -145,7 +145,8 @@ def _things(before: set[str], after: set[str], removed: list[str], added: list[s
 def _labels(lines: Iterable[str], wanted: set[str]) -> dict[str, str]:
     marks = [f"> {label} " for label in _LABELS]
     labelled = [line for line in lines if any(mark in line for mark in marks) and _subject(line) in wanted]
-    found = sorted(_read(labelled), key=lambda q: (-_LABELS.index(q.predicate), str(q)))
+    told = (quad for quad in _read(labelled) if quad.predicate in _LABELS)  # the mark may have been the object
+    found = sorted(told, key=lambda q: (-_LABELS.index(q.predicate), str(q)))
     return {q.subject.value: q.object.value for q in found if isinstance(q.object, ox.Literal)}  # type: ignore[union-attr]
 
 

@@ -19,9 +19,10 @@ DUMPS = (N_QUADS, TRIG, JSONLD)
 SUMS = "SHA256SUMS"
 PLAIN = Format("text/plain", "")
 
-_KINDS = (N_QUADS, TRIG, JSONLD, N_TRIPLES, CSV, JSON, TOML, PATCH, GZIP)
-_OF_THE_STORE = ("dataset.nq", "built")
-"""Files of a release that are not for download: what the store loads, and when the release was built."""
+FILE_FORMATS = (N_QUADS, TRIG, JSONLD, N_TRIPLES, CSV, JSON, TOML, PATCH, GZIP, PLAIN)
+"""Syntaxes of files for download; the last one is of those without a suffix that tells more."""
+_OURS = ("dataset.nq", "search.db", "built")
+"""Files of a release that are not for download: what the store loads and the search reads, and when it was built."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +38,13 @@ class File:
     @property
     def syntax(self) -> Format:
         """What it is written in, by its suffix."""
-        return next((kind for kind in _KINDS if self.name.endswith(kind.suffix)), PLAIN)
+        return next(kind for kind in FILE_FORMATS if self.name.endswith(kind.suffix))
 
     @property
     def content(self) -> Format:
         """What it is written in once it is unpacked."""
         name = self.name.removesuffix(GZIP.suffix)
-        return next((kind for kind in _KINDS if name.endswith(kind.suffix)), PLAIN)
+        return next(kind for kind in FILE_FORMATS if name.endswith(kind.suffix))
 
     def read(self) -> bytes:
         """Return its bytes."""
@@ -69,7 +70,7 @@ def write_dumps(folder: Path, quads: list[ox.Quad]) -> dict[str, str]:
 
 def write_sums(folder: Path, dumps: dict[str, str]) -> None:
     """Write the SHA-256 of each file for download, as `sha256sum --check` reads them; `dumps` are those zipped."""
-    files = [path for path in folder.iterdir() if path.name not in _OF_THE_STORE]
+    files = [path for path in folder.iterdir() if path.name not in _OURS]
     sums = dumps | {path.name: file_hash(path) for path in files}
     (folder / SUMS).write_text("".join(f"{sums[name]}  {name}\n" for name in sorted(sums)))
 

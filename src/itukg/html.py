@@ -17,7 +17,7 @@ def local_link(iri: str) -> str:
     """Return the path under which a deployment answers for `iri`, or the IRI itself where it is not ours."""
     if iri.startswith(names.SDG) and "#" not in iri:
         return "/sdg/" + quote(iri.removeprefix(names.SDG), _PATH)
-    if iri.startswith((names.GRAPHS, names.RELEASES)):
+    if iri.startswith(names.RELEASES):
         return f"/resource?iri={quote(iri, '')}"
     if iri.startswith(names.BASE):
         return "/" + quote(iri.removeprefix(names.BASE), _PATH)

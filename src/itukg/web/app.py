@@ -14,11 +14,12 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from itukg import __version__, names
-from itukg.errors import ItukgError
+from itukg.errors import ItukgError, NotAllowed, NotFound
 from itukg.release import Release
 from itukg.settings import Settings
 from itukg.web import description, pages, releases, reports, resources, search, sparql, uploads, vocabulary
 from itukg.web.answers import HELD_MESSAGE, Header, Held, distinguished, http_date, problem, problem_of
+from itukg.web.interface import completed
 from itukg.web.past import Past, asked_release
 from itukg.web.service import Service
 
@@ -73,10 +74,10 @@ def _application(service: Service, past: Past | None = None, **given: Any) -> Fa
     routers = (
         pages.router,
         description.router,
+        reports.router,  # whose findings stand below /id/
         resources.router,
         search.router,
         vocabulary.router,
-        reports.router,
         releases.router,
         uploads.router,
     )
@@ -114,6 +115,7 @@ class Application(FastAPI):
         """Return the OpenAPI description."""
         if not self.openapi_schema:
             super().openapi()["paths"][sparql.PATH] = sparql.openapi()
+            completed(super().openapi())
         return super().openapi()
 
 
@@ -207,7 +209,7 @@ class Frame:
         """Answer OPTIONS, and the question that a browser asks before a request to another origin."""
         methods = ", ".join(methods_of(self.routes, scope))
         if not methods:
-            return problem(404, "about:blank", "Not Found", f"OPTIONS {scope['path']}")
+            return problem_of(_nothing_at(scope["path"]))
         headers = {
             "Allow": methods,
             "Access-Control-Allow-Methods": methods,
@@ -261,7 +263,16 @@ async def _answer_error(request: Request, error: Exception) -> Response:
 
 async def _answer_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    response = problem(error.status_code, "about:blank", error.detail, f"{request.method} {request.url.path}")
-    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        response.headers["Allow"] = ", ".join(methods_of(request.app.state.routes, request.scope))
-    return response
+    path = request.scope["path"]
+    match error.status_code:
+        case HTTPStatus.NOT_FOUND:
+            return problem_of(_nothing_at(path))
+        case HTTPStatus.METHOD_NOT_ALLOWED:
+            methods = tuple(methods_of(request.app.state.routes, request.scope))
+            return problem_of(NotAllowed(f"{request.method} is not a method of {path}.", methods))
+        case other:
+            return problem(other, "about:blank", error.detail, f"{request.method} {path}")
+
+
+def _nothing_at(path: str) -> NotFound:
+    return NotFound(f"There is nothing at {path}; /docs lists the addresses.")

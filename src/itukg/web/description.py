@@ -9,31 +9,34 @@ from fastapi.concurrency import run_in_threadpool
 
 from itukg import names
 from itukg.corpus import Corpus
+from itukg.dumps import PLAIN
 from itukg.formats import GRAPH_FORMATS, HTML, TABLE_FORMATS, XLSX, Format, write_graph
 from itukg.html import render
 from itukg.void import service_description
 from itukg.web.answers import Kept
+from itukg.web.interface import Route, described
 from itukg.web.service import address, known_suffix, service_of, wanted
 
-router = APIRouter()
+router = APIRouter(route_class=Route)
 
 ROBOTS = b"User-agent: *\nDisallow: /sparql?\nDisallow: /matrix?\nDisallow: /conformance?\nDisallow: /data/*/diff/\nDisallow: /*?release=\n"
 
+_RDF = described(GRAPH_FORMATS)
 _HERE = names.BASE + "here"
 """Stands for the endpoint's address in a cached description; the address is put in as the answer leaves."""
 
 
-@router.get("/.well-known/void", response_class=Response)
-@router.get("/.well-known/void{suffix}", response_class=Response, include_in_schema=False)
+@router.get("/.well-known/void", **_RDF)
+@router.get("/.well-known/void{suffix}", **_RDF, include_in_schema=False)
 async def void(request: Request, suffix: str = "") -> Response:
     """Describe the release (VoID) and the SPARQL service, as RDF."""
     return await service_description_answer(request, known_suffix("/.well-known/void", suffix, GRAPH_FORMATS))
 
 
-@router.get("/.well-known/sparql-examples", response_class=Response)
-@router.get("/sparql/.well-known/sparql-examples", response_class=Response)
-@router.get("/.well-known/sparql-examples{suffix}", response_class=Response, include_in_schema=False)
-@router.get("/sparql/.well-known/sparql-examples{suffix}", response_class=Response, include_in_schema=False)
+@router.get("/.well-known/sparql-examples", **_RDF)
+@router.get("/sparql/.well-known/sparql-examples", **_RDF)
+@router.get("/.well-known/sparql-examples{suffix}", **_RDF, include_in_schema=False)
+@router.get("/sparql/.well-known/sparql-examples{suffix}", **_RDF, include_in_schema=False)
 async def examples(request: Request, suffix: str = "") -> Response:
     """Return the saved queries as RDF (`sh:SPARQLExecutable`), where editors look for them."""
     syntax = wanted(request, GRAPH_FORMATS, known_suffix("/.well-known/sparql-examples", suffix, GRAPH_FORMATS))
@@ -41,10 +44,10 @@ async def examples(request: Request, suffix: str = "") -> Response:
     return _answer(content, syntax)
 
 
-@router.get("/robots.txt", response_class=Response)
+@router.get("/robots.txt", **described([PLAIN]))
 async def robots() -> Response:
     """Keep crawlers out of addresses without end."""
-    return Kept(ROBOTS, "text/plain")
+    return Kept(ROBOTS, PLAIN.media_type)
 
 
 async def endpoint(request: Request) -> Response:

@@ -6,7 +6,7 @@ from itukg.errors import BadRequest
 from itukg.formats import Format
 from itukg.lists import FILTERS, LARGEST, SORTS, Item, Known, page_of, write_list
 from itukg.web.answers import Kept
-from itukg.web.service import FORMS, address
+from itukg.web.service import address
 
 PARAMETERS = {
     **{each.name: f"{each.label}: an IRI, a prefixed name, a path below /id/, or a code." for each in FILTERS},
@@ -15,23 +15,19 @@ PARAMETERS = {
     "sort": f"The order: {' or '.join(SORTS)}.",
     "page": "The number of the page, from 1.",
     "size": f"Things on a page, up to {LARGEST}.",
-    "format": FORMS["format"],
-    "release": "The name of the release that answers.",
 }
 """What a request for a list may have, and what each is."""
 
 
-def parameters(request: Request, suffix: str | None, *more: str) -> dict[str, str]:
+def parameters(request: Request, suffix: str | None) -> dict[str, str]:
     """Return the parameters of a request for a list; empty ones, as a form sends them, count as absent.
 
     A suffix of the path counts as `format`.
 
-    Raises BadRequest for one that is unknown or comes twice.
+    Raises BadRequest for one that comes twice.
     """
     given: dict[str, str] = {}
     for name, value in request.query_params.multi_items():
-        if name not in (*PARAMETERS, *more):
-            raise BadRequest(f'No parameter "{name}" here; known: {", ".join((*more, *PARAMETERS))}.')
         if name in given:
             raise BadRequest(f'"{name}" comes twice; a list takes one.')
         if value:

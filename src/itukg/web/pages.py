@@ -6,17 +6,21 @@ from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 from itukg import names
 from itukg.catalog import for_search_engines
+from itukg.dumps import PLAIN
 from itukg.errors import NotReady
 from itukg.formats import HTML, JSON, write_json
 from itukg.html import render
+from itukg.jsonld import frames
+from itukg.schemas import SCHEMAS
 from itukg.store import Store, rows
 from itukg.web.answers import Kept
+from itukg.web.interface import Route, described
 from itukg.web.service import address, service_of
 
-router = APIRouter()
+router = APIRouter(route_class=Route)
 
 
-@router.get("/", response_class=Response)
+@router.get("/", **described([HTML]))
 async def home(request: Request) -> Response:
     """Return the front page: what this is, the plans, three ways in."""
     service = service_of(request)
@@ -33,31 +37,32 @@ async def home(request: Request) -> Response:
     return Kept(page, HTML.media_type)
 
 
-@router.get("/openapi.json", response_class=Response, include_in_schema=False)
+@router.get("/openapi.json", **described([JSON]), include_in_schema=False)
 async def openapi(request: Request) -> Response:
     """Return the OpenAPI description of the routes."""
     return Kept(write_json(request.app.openapi()), JSON.media_type)
 
 
-@router.get("/docs", response_class=Response)
+@router.get("/docs", **described([HTML]))
 async def docs(request: Request) -> Response:
     """Show the OpenAPI description to people."""
-    return Kept(render("docs.html", api=request.app.openapi()), HTML.media_type)
+    page = render("docs.html", api=request.app.openapi(), frames=frames(), schemas=SCHEMAS, example=names.ITU + "plan")
+    return Kept(page, HTML.media_type)
 
 
-@router.get("/metrics", response_class=Response)
+@router.get("/metrics", **described([PLAIN], kept=False))
 async def metrics(request: Request) -> Response:
     """Return what this server has done, in the text format of Prometheus."""
     return Response(generate_latest(service_of(request).counts.registry), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
-@router.get("/healthz")
-async def healthz() -> dict[str, str]:
+@router.get("/healthz", **described([JSON], kept=False))
+async def healthz() -> Response:
     """Tell that the process is alive."""
-    return {"status": "ok"}
+    return JSONResponse({"status": "ok"})
 
 
-@router.get("/readyz", responses={503: {"description": "The release is still being loaded."}})
+@router.get("/readyz", **described([JSON], kept=False))
 async def readyz(request: Request) -> JSONResponse:
     """Tell whether queries are answered: 503 until they are."""
     service = service_of(request)

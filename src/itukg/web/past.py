@@ -99,10 +99,10 @@ class Past:
 
 def asked_release(query_string: bytes) -> tuple[str | None, bytes]:
     """Return the release that a query string names, if any, and the query string without it. Raises BadRequest for two."""
-    if b"release=" not in query_string:
+    if not query_string:
         return None, query_string
     parts = query_string.split(b"&")
-    named = [part for part in parts if part.startswith(b"release=")]
+    named = [part for part in parts if unquote_plus(part.partition(b"=")[0].decode("latin-1")) == "release"]
     if len(named) > 1:
         raise BadRequest(f"{len(named)} releases in one request. Send one.")
     name = unquote_plus(named[0].partition(b"=")[2].decode("latin-1")) if named else None

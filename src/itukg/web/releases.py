@@ -6,20 +6,23 @@ import anyio
 import pyoxigraph as ox
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import RedirectResponse
 
 from itukg import names
 from itukg.catalog import catalog as write_catalog
 from itukg.catalog import for_search_engines, made_from, version
 from itukg.changes import CHANGES_FORMATS, compare, write_changes
+from itukg.dumps import FILE_FORMATS
 from itukg.errors import NotFound
 from itukg.formats import ATOM, GRAPH_FORMATS, HTML, JSON, PATCH, Format, split_suffix, write_graph, write_json
 from itukg.html import render
 from itukg.release import Release
 from itukg.void import PUBLISHER, RIGHTS, TITLE
 from itukg.web.answers import Kept, KeptFile
+from itukg.web.interface import Route, described
 from itukg.web.service import address, known_suffix, service_of, wanted
 
-router = APIRouter()
+router = APIRouter(route_class=Route)
 
 _FORMATS = (HTML, JSON, *GRAPH_FORMATS)
 _CATALOG_FORMATS = (HTML, *GRAPH_FORMATS)
@@ -29,7 +32,7 @@ _LISTED = 100
 """How many changed things an entry of the feed lists."""
 
 
-@router.get("/data", response_class=Response)
+@router.get("/data", **described(_FORMATS))
 async def releases(request: Request) -> Response:
     """List the releases that are kept here, newest first."""
     service = service_of(request)
@@ -43,7 +46,7 @@ async def releases(request: Request) -> Response:
     return Kept(write_json({"latest": service.release.name, "releases": found}), JSON.media_type)
 
 
-@router.get("/data/{release}", response_class=Response)
+@router.get("/data/{release}", **described(_FORMATS))
 async def release(request: Request, release: str) -> Response:
     """Describe a release, or `latest`: when it was built, its files with their sums, and what changed in it."""
     name, suffix = split_suffix(release, _FORMATS)
@@ -62,7 +65,7 @@ async def release(request: Request, release: str) -> Response:
     return Kept(await run_in_threadpool(write_graph, triples, syntax), syntax.media_type, where, release=found)
 
 
-@router.get("/data/{release}/{name}", response_class=Response)
+@router.get("/data/{release}/{name}", **described(FILE_FORMATS, chosen=False))
 async def file(request: Request, release: str, name: str) -> Response:
     """Return a file of a release: `itukg.nq`, `itukg.trig` and `itukg.jsonld`, each also as `.gz`, `links.csv`, `SHA256SUMS` and more."""
     found = service_of(request).named(release)
@@ -72,7 +75,7 @@ async def file(request: Request, release: str, name: str) -> Response:
     return KeptFile(found.files[name], found, where, immutable=release == found.name)
 
 
-@router.get("/data/{release}/diff/{older}", response_class=Response)
+@router.get("/data/{release}/diff/{older}", **described(CHANGES_FORMATS))
 async def diff(request: Request, release: str, older: str) -> Response:
     """Tell what a release adds to an older one and removes from it: HTML or JSON by thing, RDF Patch by triple."""
     older, suffix = split_suffix(older, CHANGES_FORMATS)
@@ -88,13 +91,25 @@ async def diff(request: Request, release: str, older: str) -> Response:
     return Kept(content, syntax.media_type, immutable=named and syntax is PATCH, release=newer)
 
 
-@router.get("/catalog", response_class=Response)
-@router.get("/catalog{suffix}", response_class=Response, include_in_schema=False)
+@router.get("/catalog", **described(_CATALOG_FORMATS))
+@router.get("/catalog{suffix}", **described(_CATALOG_FORMATS), include_in_schema=False)
 async def catalog(request: Request, suffix: str = "") -> Response:
     """Describe the dataset, its releases, services and provenance (DCAT 3, PROV): RDF, or HTML for people."""
     return await _catalog(
         request, wanted(request, _CATALOG_FORMATS, known_suffix("/catalog", suffix, _CATALOG_FORMATS))
     )
+
+
+@router.get("/graph/{name}", **described(_CATALOG_FORMATS, moved=303))
+async def graph(request: Request, name: str) -> Response:
+    """Lead from the IRI of a named graph to the catalog, which tells what it was made from."""
+    name, suffix = split_suffix(name, _CATALOG_FORMATS)
+    graphs = service_of(request).release.manifest["graphs"]
+    if names.graph(name) not in graphs:
+        known = ", ".join(sorted(each.removeprefix(names.GRAPHS) for each in graphs))
+        raise NotFound(f'No graph "{name}"; known: {known}.')
+    kept = f"?{request.url.query}" if request.url.query else ""
+    return RedirectResponse(f"/catalog{f'.{suffix}' if suffix else ''}{kept}", 303)
 
 
 async def _catalog(request: Request, syntax: Format) -> Response:
@@ -112,7 +127,7 @@ async def _catalog(request: Request, syntax: Format) -> Response:
     return Kept(await run_in_threadpool(write_graph, described, syntax), syntax.media_type)
 
 
-@router.get("/feed.atom", response_class=Response)
+@router.get("/feed.atom", **described([ATOM]))
 async def feed(request: Request) -> Response:
     """Return a feed (Atom) with an entry for each release: what changed in it."""
     page = partial(

@@ -1,30 +1,36 @@
 """For auditors: the conformance report on the served release, and its history."""
 
 from functools import lru_cache, partial
+from urllib.parse import quote
 
 import anyio
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import RedirectResponse
 
 from itukg.conformance import HISTORY_FORMATS, REPORT_FORMATS, Report, Selection, write, write_history
+from itukg.errors import NotFound
 from itukg.formats import Format, split_suffix
 from itukg.release import history as releases
 from itukg.web.answers import Kept
+from itukg.web.interface import CHOSEN, Route, described
 from itukg.web.service import known_suffix, service_of, wanted
 
-router = APIRouter()
+router = APIRouter(route_class=Route)
+
+_REPORT, _HISTORY = described(REPORT_FORMATS, CHOSEN), described(HISTORY_FORMATS)
 
 
-@router.get("/conformance", response_class=Response)
-@router.get("/conformance{suffix}", response_class=Response, include_in_schema=False)
+@router.get("/conformance", **_REPORT)
+@router.get("/conformance{suffix}", **_REPORT, include_in_schema=False)
 async def conformance(request: Request, suffix: str = "") -> Response:
     """Return the conformance report, or what `profile`, `plan`, `shape`, `focus`, `severity`, `actor`, `status` and `q` choose of it."""
     syntax = wanted(request, REPORT_FORMATS, known_suffix("/conformance", suffix, REPORT_FORMATS))
     return await _report(request, syntax)
 
 
-@router.get("/conformance/history", response_class=Response)
-@router.get("/conformance/history{suffix}", response_class=Response, include_in_schema=False)
+@router.get("/conformance/history", **_HISTORY)
+@router.get("/conformance/history{suffix}", **_HISTORY, include_in_schema=False)
 async def history(request: Request, suffix: str = "") -> Response:
     """Return the verdict and the counts of each release kept here, and what changed since the one before."""
     syntax = wanted(request, HISTORY_FORMATS, known_suffix("/conformance/history", suffix, HISTORY_FORMATS))
@@ -32,11 +38,22 @@ async def history(request: Request, suffix: str = "") -> Response:
     return Kept(write_history(found, syntax), syntax.media_type)
 
 
-@router.get("/conformance/{profile}", response_class=Response)
+@router.get("/conformance/{profile}", **_REPORT)
 async def of_profile(request: Request, profile: str) -> Response:
     """Return the part of the conformance report that one profile makes, such as `completeness`."""
     profile, suffix = split_suffix(profile, REPORT_FORMATS)
     return await _report(request, wanted(request, REPORT_FORMATS, suffix), profile)
+
+
+@router.get("/id/finding/{name}", **described(REPORT_FORMATS, moved=303))
+async def finding(request: Request, name: str) -> Response:
+    """Lead from the IRI of a finding to the part of the report that tells of it."""
+    name, suffix = split_suffix(name, REPORT_FORMATS)
+    report = await run_in_threadpool(lambda: service_of(request).release.report)
+    if name not in {each.id for each in report.findings}:
+        raise NotFound(f'No finding "{name}" in the report on this release; all are listed at /conformance.')
+    kept = f"&{request.url.query}" if request.url.query else ""
+    return RedirectResponse(f"/conformance{f'.{suffix}' if suffix else ''}?q={quote(name)}{kept}", 303)
 
 
 async def _report(request: Request, syntax: Format, profile: str | None = None) -> Response:

@@ -7,7 +7,7 @@ from fastapi.responses import RedirectResponse
 
 from itukg import names
 from itukg.errors import BadRequest, Gone, NotFound
-from itukg.formats import JSONLD, THING_FORMATS, split_suffix, write_json
+from itukg.formats import JSONLD, THING_FORMATS, Format, split_suffix, write_json
 from itukg.html import address as address_of
 from itukg.jsonld import context, frames
 from itukg.lists import LIST_FORMATS, known, select, selection
@@ -15,21 +15,26 @@ from itukg.schemas import SCHEMAS, schema
 from itukg.things import describe, is_told
 from itukg.web import listing
 from itukg.web.answers import Kept
-from itukg.web.service import FORMS, in_query, known_suffix, service_of, wanted, wanted_graph
+from itukg.web.interface import Route, check, described
+from itukg.web.service import FORMS, known_suffix, service_of, wanted, wanted_graph
 
-router = APIRouter()
+router = APIRouter(route_class=Route)
 
-SCHEMA = "application/schema+json"
+SCHEMA = Format("application/schema+json", ".json")
+
+_EITHER = tuple(dict.fromkeys((*THING_FORMATS, *LIST_FORMATS)))
+_LISTS = described(LIST_FORMATS, listing.PARAMETERS)
+_THING = described(THING_FORMATS, FORMS, Gone, moved=301)
 
 
-@router.get("/id", response_class=Response, openapi_extra=in_query(listing.PARAMETERS))
-@router.get("/id{suffix}", response_class=Response, include_in_schema=False)
+@router.get("/id", **_LISTS)
+@router.get("/id{suffix}", **_LISTS, include_in_schema=False)
 async def things(request: Request, suffix: str = "") -> Response:
     """Return a list of things that fit the filters; without any, of the plans."""
     return await _list(request, "", known_suffix("/id", suffix, LIST_FORMATS))
 
 
-@router.get("/id/{path:path}", response_class=Response, openapi_extra=in_query(FORMS | listing.PARAMETERS))
+@router.get("/id/{path:path}", **described(_EITHER, FORMS | listing.PARAMETERS, Gone, moved=301))
 async def thing(request: Request, path: str) -> Response:
     """Return a thing with its links, both ways, and their evidence; of a path that is no thing, the list of those below it.
 
@@ -39,7 +44,9 @@ async def thing(request: Request, path: str) -> Response:
     folder, suffix = split_suffix(path, LIST_FORMATS)
     folders = (await known(store)).folders
     if folder in folders and not await is_told(store, names.THINGS + folder):
+        check(request, _LISTS["openapi_extra"])
         return await _list(request, folder, suffix)
+    check(request, _THING["openapi_extra"])
     try:
         return await _thing(request, names.THINGS, path)
     except NotFound as error:
@@ -50,13 +57,13 @@ async def thing(request: Request, path: str) -> Response:
         raise NotFound(f"{error} Lists below /id/{above}: {', '.join(below)}.") from None
 
 
-@router.get("/sdg/{path:path}", response_class=Response, openapi_extra=in_query(FORMS))
+@router.get("/sdg/{path:path}", **_THING)
 async def sdg_thing(request: Request, path: str) -> Response:
     """Return a Goal or target of the United Nations, as this graph knows it."""
     return await _thing(request, names.SDG, path)
 
 
-@router.get("/resource", response_class=Response, openapi_extra=in_query({"iri": "The IRI."} | FORMS, "iri"))
+@router.get("/resource", **described(THING_FORMATS, {"iri": "The IRI."} | FORMS, Gone, required=["iri"], moved=301))
 async def resource(request: Request) -> Response:
     """Return what the graph says of any IRI that it speaks of, by `?iri=`. Nothing is fetched."""
     match request.query_params.getlist("iri"):
@@ -66,13 +73,13 @@ async def resource(request: Request) -> Response:
             raise BadRequest('Name one IRI: "/resource?iri=…", percent-encoded.')
 
 
-@router.get("/context/v1.jsonld", response_class=Response)
+@router.get("/context/v1.jsonld", **described([JSONLD]))
 async def json_ld_context() -> Response:
     """Return the JSON-LD context. Before release 1.0 it may still grow."""
     return Kept(write_json(context()), JSONLD.media_type)
 
 
-@router.get("/frames/{name}.jsonld", response_class=Response)
+@router.get("/frames/{name}.jsonld", **described([JSONLD]))
 async def frame(name: str) -> Response:
     """Return a JSON-LD frame, which `?frame=` applies."""
     if name not in frames():
@@ -80,12 +87,12 @@ async def frame(name: str) -> Response:
     return Kept(write_json(frames()[name]), JSONLD.media_type)
 
 
-@router.get("/schemas/{name}.json", response_class=Response)
+@router.get("/schemas/{name}.json", **described([SCHEMA]))
 async def json_schema(name: str) -> Response:
     """Return the JSON Schema (2020-12) of a form of JSON that is served here."""
     if name not in SCHEMAS:
         raise NotFound(f'No schema "{name}"; known: {", ".join(SCHEMAS)}.')
-    return Kept(write_json(schema(name)), SCHEMA)
+    return Kept(write_json(schema(name)), SCHEMA.media_type)
 
 
 async def _thing(request: Request, namespace: str, path: str) -> Response:

@@ -7,18 +7,21 @@ from fastapi import APIRouter, Request, Response
 from itukg.lists import LIST_FORMATS, in_order, known, select, selection
 from itukg.search import narrowed, search
 from itukg.web import listing
-from itukg.web.service import in_query, known_suffix, service_of, wanted
+from itukg.web.interface import Route, described
+from itukg.web.service import known_suffix, service_of, wanted
 
-router = APIRouter()
+router = APIRouter(route_class=Route)
+
+_SEARCH = described(LIST_FORMATS, {"q": "Words or codes."} | listing.PARAMETERS)
 
 
-@router.get("/search", response_class=Response, openapi_extra=in_query({"q": "Words or codes."} | listing.PARAMETERS))
-@router.get("/search{suffix}", response_class=Response, include_in_schema=False)
+@router.get("/search", **_SEARCH)
+@router.get("/search{suffix}", **_SEARCH, include_in_schema=False)
 async def full_text(request: Request, suffix: str = "") -> Response:
     """Return the things in which the words of `?q=` stand, or words that begin with them; the best first."""
     service = service_of(request)
     syntax = wanted(request, LIST_FORMATS, known_suffix("/search", suffix, LIST_FORMATS))
-    given = listing.parameters(request, suffix, "q")
+    given = listing.parameters(request, suffix)
     chosen = await selection(service.store, given)
     items = await asyncio.to_thread(search, service.release.index, given["q"]) if "q" in given else []
     if chosen:

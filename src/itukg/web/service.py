@@ -3,11 +3,10 @@
 import asyncio
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from time import time
-from typing import Any
 
 from anyio import CancelScope, CapacityLimiter
 from fastapi import Request
@@ -222,9 +221,15 @@ def service_of(request: Request) -> Service:
 
 
 def wanted(request: Request, offers: tuple[Format, ...], suffix: str | None = None) -> Format:
-    """Return the syntax a request asks for: by suffix, by `?format=`, or by its Accept header; `?labels=` narrows it."""
+    """Return the syntax a request asks for: by suffix, by `?format=`, or by its Accept header; `?labels=` narrows it.
+
+    Raises BadRequest where suffix and format contradict each other, and NotAcceptable.
+    """
     asked = request.query_params
-    return choose(offers, accepted(request.scope), suffix or asked.get("format"), labels_wanted(asked.get("labels")))
+    named = asked.get("format") or suffix
+    if suffix and named != suffix:
+        raise BadRequest(f'The address ends in .{suffix}, and format asks for "{named}"; leave one out.')
+    return choose(offers, accepted(request.scope), named, labels_wanted(asked.get("labels")))
 
 
 def wanted_graph(request: Request, offers: tuple[Format, ...], suffix: str | None = None) -> Format:
@@ -256,12 +261,3 @@ FORMS = {
     "frame": f"The frame by which JSON-LD is laid out: {', '.join(frames())}.",
 }
 """The parameters of every address that has RDF."""
-
-
-def in_query(texts: Mapping[str, str], *required: str) -> dict[str, Any]:
-    """Return what the OpenAPI description says of query parameters, by name."""
-    described = [
-        {"name": name, "in": "query", "required": name in required, "description": text, "schema": {"type": "string"}}
-        for name, text in texts.items()
-    ]
-    return {"parameters": described}

@@ -18,12 +18,15 @@ from starlette.types import Receive, Scope, Send
 from itukg.errors import (
     BadRequest,
     ItukgError,
+    MemoryLimit,
     NotAllowed,
     QueryRefused,
+    Quota,
     TooLarge,
+    TooSlow,
     UnsupportedMediaType,
 )
-from itukg.formats import JSONLD, Format, choose, in_profile, labels_wanted
+from itukg.formats import GRAPH_FORMATS, HTML, JSONLD, TABLE_FORMATS, Format, choose, in_profile, labels_wanted
 from itukg.processes.pool import HELD
 from itukg.settings import Settings
 from itukg.store import Answer, Body, Dataset, Query, offers_for, read_query
@@ -39,6 +42,7 @@ from itukg.web.answers import (
     problem_of,
     takes_gzip,
 )
+from itukg.web.interface import parameters, responses
 from itukg.web.requests import BrokenOff, Watch, body_of, client_of, text_of
 from itukg.web.service import Service
 
@@ -62,43 +66,34 @@ _PARAMETERS = {
     "frame": "The frame by which JSON-LD is laid out: one of /frames/.",
     "labels": "1: CSV, TSV or XLSX with a column of labels after each column of IRIs.",
 }
-_ANSWERS = {
-    "200": "The answer, in the syntax the client likes best; without a query, the description of the service.",
-    "304": "The client has this answer already.",
-    "400": "The request or the query cannot be understood, or the query is one that is not run here.",
-    "406": "The answer cannot be written in the requested syntax.",
-    "413": "The request is too large.",
-    "415": "The body is in a syntax that is not read.",
-    "429": "The client has used up its queries for this minute.",
-    "502": "The triple store elsewhere gives no answer, or none that can be read.",
-    "503": "Too many queries wait; Retry-After tells when to try again.",
-    "504": "The query hit its time limit.",
-}
+_FORMATS = (*TABLE_FORMATS, *GRAPH_FORMATS)
+_ERRORS = (Quota, MemoryLimit)
 
 
 def openapi() -> dict[str, Any]:
     """Return the OpenAPI path item of the endpoint."""
-    answers = {status: {"description": text} for status, text in _ANSWERS.items()}
+    asked = parameters(_FORMATS, _PARAMETERS)
     body = {"content": {media_type: {"schema": {"type": "string"}} for media_type in REQUEST_TYPES}, "required": True}
-    asked = [
-        {"name": name, "in": "query", "required": False, "description": text, "schema": {"type": "string"}}
-        for name, text in _PARAMETERS.items()
-    ]
+    sent = (*_ERRORS, TooSlow, TooLarge, UnsupportedMediaType)
     return {
         "get": {
             "summary": "Answer the SPARQL query in ?query=",
             "description": "Without any parameter the service describes itself, and for a browser it is a page to ask from.",
             "parameters": asked,
-            "responses": answers,
+            "responses": _as_json(responses((*_FORMATS, HTML), *_ERRORS, TooLarge)),
         },
         "post": {
             "summary": "Answer the SPARQL query in the body",
             "description": "A form, or the query itself; QUERY takes the same bodies (RFC 10008).",
             "parameters": [parameter for parameter in asked if parameter["name"] != "query"],
             "requestBody": body,
-            "responses": answers,
+            "responses": _as_json(responses(_FORMATS, *sent)),
         },
     }
+
+
+def _as_json(answers: dict[int | str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {str(status): answer for status, answer in answers.items()}
 
 
 class Question(NamedTuple):

@@ -8,20 +8,19 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
 from itukg.conformance import REPORT_FORMATS
-from itukg.errors import ItukgError, TooLarge, UnsupportedMediaType
+from itukg.errors import ItukgError, MemoryLimit, Quota, TooLarge, TooSlow, UnsupportedMediaType
 from itukg.formats import GRAPH_FORMATS, HTML
 from itukg.html import render
 from itukg.upload.reading import BODY_TYPES, FORM, METHODS, RDF_TYPES
 from itukg.web.answers import Kept
+from itukg.web.interface import CHOSEN, Route, described
 from itukg.web.requests import BrokenOff, Watch, body_of, client_of
 from itukg.web.service import service_of, wanted
 
-router = APIRouter()
+router = APIRouter(route_class=Route)
 
-_PARAMETERS = {
-    "profile": "Only this group of shapes, such as completeness; plan, shape, focus, severity, actor, status and q choose as for /conformance.",
+_PARAMETERS = CHOSEN | {
     "with-release": "1: the links of the data lead into all our data, not the schemes alone.",
-    "format": "The syntax of the report, by suffix or media type; overrides Accept.",
 }
 _TEXT = {"type": "string"}
 _FILE = {"type": "string", "format": "binary"}
@@ -64,33 +63,16 @@ _BODIES: dict[str, dict[str, Any]] = {
         }
     },
 }
-_ANSWERS: dict[int | str, dict[str, Any]] = {
-    200: {
-        "description": "The report, whether or not the data conforms.",
-        "content": {syntax.media_type: {} for syntax in REPORT_FORMATS},
-    },
-    400: {
-        "description": "The upload cannot be understood, or its shapes are not applied; or it needs too much memory."
-    },
-    404: {"description": "There is no such profile or plan."},
-    406: {"description": "The report cannot be written in the requested syntax."},
-    408: {"description": "The body did not arrive in time."},
-    413: {"description": "The upload is too large."},
-    415: {"description": "The body is in a syntax that is not read, or compressed."},
-    429: {"description": "The client has hit limits too often in this minute."},
-    503: {"description": "Too many uploads wait; Retry-After tells when to try again."},
-    504: {"description": "The check hit its time limit."},
-}
-_OPENAPI = {
-    "parameters": [
-        {"name": name, "in": "query", "required": False, "description": words, "schema": _TEXT}
-        for name, words in _PARAMETERS.items()
-    ],
-    "requestBody": {"required": True, "content": _BODIES},
-}
+_REPORT = described(
+    REPORT_FORMATS,
+    _PARAMETERS,
+    *(TooSlow, TooLarge, UnsupportedMediaType, Quota, MemoryLimit),
+    body=_BODIES,
+    kept=False,
+)
 
 
-@router.get("/validate", response_class=Response)
+@router.get("/validate", **described([HTML]))
 async def form(request: Request) -> Response:
     """Return a page from which data is validated."""
     service = service_of(request)
@@ -106,7 +88,7 @@ async def form(request: Request) -> Response:
     return Kept(page, HTML.media_type)
 
 
-@router.post("/validate", response_class=Response, responses=_ANSWERS, openapi_extra=_OPENAPI)
+@router.post("/validate", **_REPORT)
 async def validate(request: Request) -> Response:
     """Validate RDF against our shapes, or against others that are sent with it. Nothing is kept, and nothing fetched."""
     service, client, arrived = service_of(request), client_of(request), monotonic()

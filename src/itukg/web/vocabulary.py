@@ -19,24 +19,26 @@ from itukg.release import Release
 from itukg.vocabulary import Vocabulary, examples, of_ontology, of_shapes, uses
 from itukg.void import MERGED
 from itukg.web.answers import Kept
+from itukg.web.interface import Route, described
 from itukg.web.service import Service, known_suffix, service_of, wanted
 
-router = APIRouter()
+router = APIRouter(route_class=Route)
 
 FORMATS = (*GRAPH_FORMATS, HTML)
+_VOCABULARY = described(FORMATS)
 _PARTS = ("alignment",)
 """Ontologies that stand in the same graph, by the last part of their IRI."""
 
 
-@router.get("/ontology", response_class=Response)
-@router.get("/ontology{suffix}", response_class=Response, include_in_schema=False)
+@router.get("/ontology", **_VOCABULARY)
+@router.get("/ontology{suffix}", **_VOCABULARY, include_in_schema=False)
 async def ontology(request: Request, suffix: str = "") -> Response:
     """Return the ontology with its alignment: every term with its definition, examples, uses and links."""
     syntax = wanted(request, FORMATS, known_suffix("/ontology", suffix, FORMATS))
     return await _answer(service_of(request), None, "ontology", syntax, _ontology_page)
 
 
-@router.get("/ontology/{version}", response_class=Response)
+@router.get("/ontology/{version}", **_VOCABULARY)
 async def version_of_ontology(request: Request, version: str) -> Response:
     """Return the ontology as it was in a version, such as `0.1.0`: that of the newest release here that has it."""
     version, suffix = split_suffix(version, FORMATS)
@@ -51,8 +53,8 @@ async def version_of_ontology(request: Request, version: str) -> Response:
     return await _answer(service, found, "ontology", syntax, _ontology_page)
 
 
-@router.get("/shapes", response_class=Response)
-@router.get("/shapes{suffix}", response_class=Response, include_in_schema=False)
+@router.get("/shapes", **_VOCABULARY)
+@router.get("/shapes{suffix}", **_VOCABULARY, include_in_schema=False)
 async def shapes(request: Request, suffix: str = "") -> Response:
     """Return the SHACL shapes by profile: what each asks for, how bad it is, what is wrong and how to mend it."""
     syntax = wanted(request, FORMATS, known_suffix("/shapes", suffix, FORMATS))

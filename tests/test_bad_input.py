@@ -1,0 +1,65 @@
+"""Input that no address takes: every route of the description answers 4xx, in words."""
+
+import json
+
+import pytest
+from fastapi.testclient import TestClient
+from test_protocol import routes
+from test_sparql import exchange
+
+QUERIES = (
+    "page=0",
+    "size=1000000000",
+    "no-such-filter=1",
+    "release=no-such",
+    "rel%65ase=no-such",
+    "release=latest&release=latest",
+    "format=..%2F..%2Fetc%2Fpasswd",
+    "format=%00",
+    "q=%0D%0ASet-Cookie:%20hostile=1",
+    "q=%FF",
+    "q=%zz",
+    "q=%",
+    f"q={'x' * 20_000}",
+)
+ENDS = (
+    "/../../etc/passwd",
+    "%2F..%2F..%2Fetc%2Fpasswd",
+    "%00",
+    "%0D%0ASet-Cookie:%20hostile=1",
+    "%FF",
+    "%zz",
+    "x" * 20_000,
+)
+"""What follows a path that answers, so that it names nothing."""
+
+
+@pytest.fixture(scope="module")
+def paths(client: TestClient) -> list[str]:
+    found = routes(client)
+    assert len(found) >= 30
+    return found
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=lambda query: query[:30])
+def test_no_route_takes_a_bad_query(server: str, paths: list[str], query: str) -> None:
+    for path in paths:
+        refused(server, f"{path}{'&' if '?' in path else '?'}{query}")
+
+
+@pytest.mark.parametrize("end", ENDS, ids=lambda end: end[:30])
+def test_no_route_takes_a_bad_path(server: str, paths: list[str], end: str) -> None:
+    for path in paths:
+        refused(server, f"{path.partition('?')[0]}{end}")
+
+
+def refused(server: str, target: str) -> None:
+    head, body = exchange(server, f"GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    status, *fields = head.decode().lower().split("\r\n")
+    code = int(status.split()[1])
+    assert 400 <= code < 500, (target[:200], status)
+    assert "content-type: application/problem+json" in fields, target[:200]
+    assert not [field for field in fields if field.startswith(("set-cookie", "location"))], target[:200]
+    problem = json.loads(body)
+    assert problem["status"] == code
+    assert len(problem["detail"]) > 10 and "root:" not in problem["detail"]

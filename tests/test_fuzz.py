@@ -1,0 +1,95 @@
+"""Requests made up from the OpenAPI description: whatever is asked, no 5xx, and no answer that is not described."""
+
+from collections import Counter
+
+import pytest
+import requests
+import schemathesis
+from conftest import PLAN
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from itukg import names
+
+EACH = 50
+"""Requests made up for each operation; the same ones every time."""
+CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+REAL: dict[str, tuple[str, ...]] = {
+    "path": (f"{PLAN}/output/2.1", f"{PLAN}/output", "wsis/C1.ttl", "9.c", "9.c.html"),
+    "name": ("links.csv", "SHA256SUMS", "itukg.nq.gz", "itukg.jsonld", "plan-tree", "thing"),
+    "version": ("0.1.0", "0.1.0.ttl", "alignment"),
+    "release": ("latest", "none"),
+    "older": ("latest", "latest.json", "latest.rdfp"),
+    "profile": ("structure", "completeness.csv", "expanded", "framed"),
+    "iri": (f"{names.SDG}9.c", f"{names.ITU}Output", "urn:none"),
+    "format": ("jsonld", "ttl", "html", "csv", "xlsx", "json", "rdf", "text/html"),
+    "frame": ("plan-tree", "linkages"),
+    "labels": ("0", "1"),
+    "page": ("1", "2", "0", "1" * 30),
+    "size": ("1", "1000", "1000000000", "-1"),
+    "sort": ("label", "notation"),
+    "class": ("Output", "itu:Plan"),
+    "plan": (PLAN,),
+    "sdg": ("9", "9.c"),
+    "q": ("broadband", 'a* OR "', "2.1"),
+    "query": ("ASK {}", "SELECT * { ?s a ?o } LIMIT 3", "DESCRIBE <urn:none>", "CONSTRUCT WHERE { ?s a ?o }"),
+    "timeout": ("1", "0"),
+}
+"""Values that lead further than those that are made up."""
+
+
+ACCEPTS = (None, "*/*", "text/html", "application/ld+json", "text/turtle", "application/json", "text/csv", "image/png")
+
+
+@pytest.fixture(scope="module")
+def operations(server: str) -> list[schemathesis.APIOperation]:
+    """What the description of a real server names."""
+    description = schemathesis.openapi.from_url(f"{server}/openapi.json")
+    return [found.ok() for found in description.get_all_operations()]
+
+
+def test_no_request_made_up_from_the_description_leaves_it_or_breaks_the_server(
+    operations: list[schemathesis.APIOperation],
+) -> None:
+    assert len(operations) >= 30
+    statuses = Counter(status for operation in operations for status in fuzzed(operation))
+    assert {200, 400, 404, 406} <= set(statuses), statuses
+    assert statuses[200] > len(operations)
+
+
+def fuzzed(operation: schemathesis.APIOperation) -> list[int]:
+    """Return the status of each answer; each is one that the description has, in a syntax that it has."""
+    found = []
+    path, query = ({each.name for each in part} for part in (operation.path_parameters, operation.query))
+    session = requests.Session()
+
+    @seed(0)
+    @settings(
+        max_examples=EACH,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=operation.as_strategy(), real_path=real(path), real_query=real(query), accept=st.sampled_from(ACCEPTS))
+    def ask(case: schemathesis.Case, real_path: dict[str, str], real_query: dict[str, str], accept: str | None) -> None:
+        case.path_parameters = {**case.path_parameters, **real_path}
+        case.query = {**case.query, **real_query}
+        reply = case.call(session=session, headers={"Accept": accept} if accept else None)
+        case.validate_response(reply, checks=CHECKS)
+        found.append(reply.status_code)
+
+    with session:
+        ask()
+    return found
+
+
+def real(names: set[str]) -> st.SearchStrategy[dict[str, str]]:
+    """Return values for some of the parameters."""
+    return st.fixed_dictionaries({}, optional={name: st.sampled_from(REAL[name]) for name in sorted(names & set(REAL))})
