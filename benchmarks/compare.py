@@ -190,7 +190,14 @@ def drive(
     needed = 2 * alone * connections  # so that each connection has two answers even where one core does it all
     if needed > LONGEST * seconds:
         return Cell(name, question.name, mode, connections, 1 / alone, alone * 1e3, alone * 1e3, 0, single=True)
-    found = wrk(endpoint, question, mode, connections, max(seconds, math.ceil(needed)))
+    found = wrk(
+        endpoint.port,
+        endpoint.target(question.text),
+        question.accept,
+        mode,
+        connections=connections,
+        seconds=max(seconds, math.ceil(needed)),
+    )
     rate = found["requests"] / (found["microseconds"] / 1e6)
     # A server may answer 200 and say in the body that it gave up: such an answer is shorter than it should be.
     short = found["requests"] if found["bytes"] < 0.98 * size * found["requests"] else 0
@@ -209,13 +216,13 @@ def warmed_up(endpoint: Endpoint, question: Question, mode: str) -> float:
     return taken[-1]
 
 
-def wrk(endpoint: Endpoint, question: Question, mode: str, connections: int, seconds: int) -> dict[str, float]:
+def wrk(port: int, target: str, accept: str, mode: str, *, connections: int, seconds: int) -> dict[str, float]:
     """Run wrk once and return what unique.lua counted."""
     command = (
         *("wrk", "--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s"),
         *("--timeout", f"{PATIENCE}s", "--latency", "--script", str(HERE / "unique.lua")),
-        *(f"http://127.0.0.1:{endpoint.port}", "--"),
-        *(endpoint.target(question.text), question.accept, mode, str(time.time_ns())),
+        *(f"http://127.0.0.1:{port}", "--"),
+        *(target, accept, mode, str(time.time_ns())),
     )
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds + PATIENCE)
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]

@@ -147,6 +147,22 @@ def virtuoso(home: Path) -> Iterator[Endpoint]:
         yield Endpoint("Virtuoso", version[1] if version else "?", port, path, started.process.pid, started.seconds())
 
 
+@contextmanager
+def nginx(files: Path) -> Iterator[int]:
+    """Nginx as Debian packages it, serving the files of a folder without a log; yields its port."""
+    folder, port = BUILD / "nginx", free_port()
+    folder.mkdir(parents=True, exist_ok=True)
+    config = (HERE / "nginx.conf").read_text()
+    user = "user root;" if os.geteuid() == 0 else ""  # another may not read the checkout
+    cores = len(os.sched_getaffinity(0))
+    for name, value in {"USER": user, "CORES": cores, "FOLDER": folder, "PORT": port, "FILES": files}.items():
+        config = config.replace(f"@{name}@", str(value))
+    (folder / "nginx.conf").write_text(config)
+    with running("nginx", ("nginx", "-p", str(folder), "-c", str(folder / "nginx.conf"))) as started:
+        started.wait_for_answer(port, "/0")
+        yield port
+
+
 SERVERS: dict[str, Server] = {
     "itukg": itukg,
     "oxigraph": oxigraph_in_memory,

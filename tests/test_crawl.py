@@ -78,7 +78,7 @@ class Crawl:
             if not 200 <= reply.status_code < 400:
                 self.broken[address] = f"{reply.status_code} {reply.text[:200]}"
                 continue
-            links = set(self._header_links(address, reply))
+            links = set(self._header_links(reply))
             if reply.status_code == 200:
                 bare = reply.headers["content-type"].partition(";")[0]
                 self.types[bare] += 1
@@ -98,7 +98,7 @@ class Crawl:
                         self.seen.add(each)
                         waiting.append(each)
 
-    def _header_links(self, address: str, reply: httpx2.Response) -> Iterator[str]:
+    def _header_links(self, reply: httpx2.Response) -> Iterator[str]:
         for header in ("link", "location", "content-location"):
             for link in re.findall(r"<([^>]*)>", reply.headers.get(header, "")) or [reply.headers.get(header, "")]:
                 if link:

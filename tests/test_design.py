@@ -66,11 +66,20 @@ def test_no_file_of_web_but_app_imports_another_audience() -> None:
         "uploads",
         "vocabulary",
     }
-    shared = {"answers", "description", "interface", "listing", "requests", "service"}  # the bare endpoint describes itself
+    shared = {
+        "answers",
+        "description",
+        "interface",
+        "listing",
+        "requests",
+        "service",
+    }  # the bare endpoint describes itself
     for path in SOURCES:
         if path.parent.name == "web" and path.stem in audiences:
             named = set(re.findall(r"from itukg\.web\.(\w+)", path.read_text()))
-            assert named <= (shared - {path.stem} if path.stem != "description" else {"answers", "interface", "service"}), path
+            assert named <= (
+                shared - {path.stem} if path.stem != "description" else {"answers", "interface", "service"}
+            ), path
 
 
 def test_no_plan_class_code_or_iri_stands_in_the_code() -> None:

@@ -104,6 +104,7 @@ async def catalog(request: Request, suffix: str = "") -> Response:
 async def graph(request: Request, name: str) -> Response:
     """Lead from the IRI of a named graph to the catalog, which tells what it was made from."""
     name, suffix = split_suffix(name, _CATALOG_FORMATS)
+    wanted(request, _CATALOG_FORMATS, suffix)
     graphs = service_of(request).release.manifest["graphs"]
     if names.graph(name) not in graphs:
         known = ", ".join(sorted(each.removeprefix(names.GRAPHS) for each in graphs))

@@ -49,6 +49,7 @@ async def of_profile(request: Request, profile: str) -> Response:
 async def finding(request: Request, name: str) -> Response:
     """Lead from the IRI of a finding to the part of the report that tells of it."""
     name, suffix = split_suffix(name, REPORT_FORMATS)
+    wanted(request, REPORT_FORMATS, suffix)
     report = await run_in_threadpool(lambda: service_of(request).release.report)
     if name not in {each.id for each in report.findings}:
         raise NotFound(f'No finding "{name}" in the report on this release; all are listed at /conformance.')
