@@ -61,7 +61,9 @@ def routes(client: TestClient) -> list[str]:
         "{older}": "latest",
         "{version}": "0.1.0",
     }
+    finding = client.get("/conformance.json").json()["findings"][0]["id"]
     paths = {
+        "/id/finding/{name}": f"/id/finding/{finding}",
         "/sdg/{path}": "/sdg/9.c",
         "/resource": f"/resource?iri={names.SDG}9.c",
         "/frames/{name}.jsonld": "/frames/plan-tree.jsonld",
