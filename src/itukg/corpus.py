@@ -197,9 +197,15 @@ def _with_our_context(content: bytes) -> bytes:
 
 def canonical(quads: Iterable[ox.Quad]) -> list[ox.Quad]:
     """Return `quads` with blank nodes named as RDFC-1.0 names them: the same for the same graphs."""
-    dataset = ox.Dataset(quads)
-    dataset.canonicalize(ox.CanonicalizationAlgorithm.RDFC_1_0)
-    return list(dataset)
+    plain: dict[ox.Quad, None] = {}
+    blank = ox.Dataset()
+    for quad in quads:  # the names hang on the quads with blank nodes alone, which are few
+        if "_:" in str(quad):
+            blank.add(quad)
+        else:
+            plain[quad] = None
+    blank.canonicalize(ox.CanonicalizationAlgorithm.RDFC_1_0)
+    return [*plain, *blank]
 
 
 def merged(quads: Iterator[ox.Quad] | list[ox.Quad]) -> set[ox.Quad]:

@@ -59,7 +59,7 @@ def validate(
     import pyshacl_turbo
 
     try:
-        _, results, _ = pyshacl_turbo.validate(data, shacl_graph=shapes, inplace=True, inference="none")
+        _, results, _ = pyshacl_turbo.validate(data, shacl_graph=shapes, inference="none")
     except (ValueError, NotImplementedError, pyshacl_turbo.ReportableRuntimeError) as error:
         raise ShapesRefused(_cut(str(error))) from None
     if not isinstance(results, rdflib.Graph):
@@ -264,8 +264,8 @@ def _coverage(data: rdflib.Graph, shapes: rdflib.Graph, findings: Iterable[Findi
         open_ = {thing for thing in things if (str(shape), str(thing)) in broken}
         for gap in data.subjects(ITU.missing, missing):
             about = data.value(gap, ITU.about)
-            whole = (gap, ITU.ofClass, kind) in data
-            open_ |= {t for t in things if t == about or (whole and (t, ITU.plan, about) in data)}
+            whole = data.subjects(ITU.plan, about) if (gap, ITU.ofClass, kind) in data else ()
+            open_ |= things & {about, *whole}
         plans = {thing: data.value(data.value(thing, ITU.plan), SKOS.notation) for thing in things}
         total, left = (Counter(str(plans[t] or "") for t in of) for of in (things, open_))
         shares = tuple(Share(plan or None, total[plan] - left[plan], total[plan]) for plan in sorted(total))
