@@ -32,6 +32,7 @@ from itukg.settings import Settings
 from itukg.upload.reading import BODY_TYPES, FORM, RDF_TYPES, read
 from itukg.upload.surroundings import Surroundings, check_file
 from itukg.upload.validator import RECEIVED, Validator
+from itukg.web.interface import CHOSEN
 
 ROOT = Path(__file__).parents[1]
 SHACL = "@prefix e: <urn:e:> . @prefix owl: <http://www.w3.org/2002/07/owl#> . @prefix sh: <http://www.w3.org/ns/shacl#> .\n"
@@ -557,7 +558,8 @@ def test_the_description_tells_of_bodies_and_answers(client: TestClient) -> None
     assert set(described["requestBody"]["content"]) == set(BODY_TYPES)
     assert set(described["responses"]["200"]["content"]) == {syntax.media_type for syntax in REPORT_FORMATS}
     assert {"400", "404", "406", "408", "413", "415", "429", "503", "504"} < set(described["responses"])
-    assert {each["name"] for each in described["parameters"]} == {"profile", "with-release", "format"}
+    assert {each["name"] for each in described["parameters"]} == {*CHOSEN, "with-release", "format", "labels", "release"}
+    assert {"profile", "plan", "severity"} < set(CHOSEN)
     assert "422" not in described["responses"]
     problem_of(client.put("/validate", content=DATA), 405)
 
