@@ -558,7 +558,13 @@ def test_the_description_tells_of_bodies_and_answers(client: TestClient) -> None
     assert set(described["requestBody"]["content"]) == set(BODY_TYPES)
     assert set(described["responses"]["200"]["content"]) == {syntax.media_type for syntax in REPORT_FORMATS}
     assert {"400", "404", "406", "408", "413", "415", "429", "503", "504"} < set(described["responses"])
-    assert {each["name"] for each in described["parameters"]} == {*CHOSEN, "with-release", "format", "labels", "release"}
+    assert {each["name"] for each in described["parameters"]} == {
+        *CHOSEN,
+        "with-release",
+        "format",
+        "labels",
+        "release",
+    }
     assert {"profile", "plan", "severity"} < set(CHOSEN)
     assert "422" not in described["responses"]
     problem_of(client.put("/validate", content=DATA), 405)
