@@ -71,10 +71,3 @@ def test_an_unknown_engine_is_refused_in_words(capsys: pytest.CaptureFixture[str
     with pytest.raises(SystemExit):
         options("--engines", "itukg,hermit")
     assert "no engine hermit; known: itukg, alone, turbo" in capsys.readouterr().err
-
-
-def test_an_engine_is_left_out_where_even_linear_growth_is_too_much() -> None:
-    sizes, results = {1: 1000, 10: 10_000}, {("turbo", 1): Run(3.0)}
-    assert shacl.hopeful("turbo", 10, results, sizes, limit=31)
-    assert not shacl.hopeful("turbo", 10, results, sizes, limit=29)
-    assert not shacl.hopeful("pyshacl", 10, {("pyshacl", 1): Run(None, trouble="> 31")}, sizes, limit=31)
