@@ -37,30 +37,38 @@ _DERIVED = f"<{names.graph('derived')}>"
 
 @dataclass(frozen=True)
 class Filter:
-    """One way to choose: by what a thing has in one of the properties; its values are what these lead to by the ontology."""
+    """One way to choose: by what a thing has in one of the properties.
+
+    `values` is the SPARQL pattern of each ?value that there is to choose from; without one, what the properties lead to.
+    """
 
     name: str
     label: str
     properties: tuple[str, ...]
+    values: str = ""
     evidenced: bool = False
     """Whether its links have a basis, so that `basis` chooses among them."""
 
 
+def _in_range(*properties: str) -> str:
+    """Return the pattern of what properties lead to by the ontology, named or not."""
+    return f"{' UNION '.join(f'{{ {p} rdfs:range ?class }}' for p in properties)} ?value a ?class ."
+
+
+_SDG = ("itu:contributesToSDG", "itu:contributesToSDGTarget", "itu:linkedToSDGIndicator")
+_ACTION_LINE = ("itu:contributesToActionLine", "itu:supportedBy", "itu:facilitates", "itu:soleFacilitatorOf")
+_CLASSES = "{ SELECT DISTINCT ?value WHERE { ?thing a ?value ; skos:notation ?code FILTER(isIRI(?value)) } }"
+_BASES = f"{{ SELECT DISTINCT ?value WHERE {{ {{ ?l itu:basis ?value }} UNION {{ GRAPH {_DERIVED} {{ ?l itu:basis ?value }} }} }} }}"
+
 FILTERS = (
     Filter("plan", "Plan", ("itu:plan",)),
-    Filter("class", "Class", ("rdf:type",)),
-    Filter("sdg", "SDG", ("itu:contributesToSDG", "itu:contributesToSDGTarget", "itu:linkedToSDGIndicator"), True),
-    Filter(
-        "actionLine",
-        "Action line",
-        ("itu:contributesToActionLine", "itu:supportedBy", "itu:facilitates", "itu:soleFacilitatorOf"),
-        True,
-    ),
-    Filter("instrument", "Instrument", ("itu:supportedBy", "itu:cites"), True),
-    Filter("basis", "Basis", ("itu:basis",)),
+    Filter("class", "Class", ("rdf:type",), _CLASSES),
+    Filter("sdg", "SDG", _SDG, _in_range(*_SDG), evidenced=True),
+    Filter("actionLine", "Action line", _ACTION_LINE, _in_range("itu:contributesToActionLine"), evidenced=True),
+    Filter("instrument", "Instrument", ("itu:supportedBy", "itu:cites"), _in_range("itu:cites"), evidenced=True),
+    Filter("basis", "Basis", ("itu:basis",), _BASES),
 )
 """The filters that take their values from the graph. Beside them, `to` and `by` choose by any link."""
-_RANGES = {"sdg": FILTERS[2].properties, "actionLine": ("itu:contributesToActionLine",), "instrument": ("itu:cites",)}
 
 
 @dataclass(frozen=True)
@@ -166,15 +174,8 @@ async def known(store: Store) -> Known:
 
 
 async def _values(store: Store, chosen: Filter) -> list[Value]:
-    if chosen.name in _RANGES:
-        ranges = "|".join(_RANGES[chosen.name])
-        where = f"{' UNION '.join(f'{{ {p} rdfs:range ?class }}' for p in ranges.split('|'))} ?value a ?class ."
-    elif chosen.name == "class":
-        where = "{ SELECT DISTINCT ?value WHERE { ?thing a ?value ; skos:notation ?code FILTER(isIRI(?value)) } }"
-    else:
-        where = f"{{ SELECT DISTINCT ?value WHERE {{ ?thing {'|'.join(chosen.properties)} ?value }} }}"
-    if chosen.name == "basis":
-        where = f"{{ SELECT DISTINCT ?value WHERE {{ {{ ?l itu:basis ?value }} UNION {{ GRAPH {_DERIVED} {{ ?l itu:basis ?value }} }} }} }}"
+    led_to = f"{{ SELECT DISTINCT ?value WHERE {{ ?thing {'|'.join(chosen.properties)} ?value }} }}"
+    where = chosen.values or led_to
     found = await rows(
         store,
         f"""{names.PROLOGUE}SELECT DISTINCT ?value ?notation ?label WHERE {{ {where}
