@@ -2,7 +2,7 @@
 
     python -m benchmarks.shacl                                     # all engines, up to two hours
     python -m benchmarks.shacl --times 1 --engines itukg,turbo     # a quick look
-    python -m benchmarks.shacl --write docs/performance.md         # and put the result into the page
+    python -m benchmarks.shacl --resume --write docs/performance.md  # what a run before has measured counts; into the page
 
 The graph that `itukg check` validates and the shapes are written as N-Triples, and every engine reads these two files and
 writes its report, in a process of its own, one after the other. What is timed is the whole command. Larger graphs repeat
@@ -13,6 +13,7 @@ findings differ or we give none, or, with --strict, when a target is missed.
 """
 
 import argparse
+import json
 import os
 import re
 import shutil
@@ -24,6 +25,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import rdflib
 from rdflib.namespace import SH, XSD
@@ -35,6 +37,8 @@ from benchmarks.grow import COPY, Template, template
 from benchmarks.servers import BUILD, HERE, ROOT, build, dataset, peers
 
 FOLDER = BUILD / "shacl"
+DONE = FOLDER / "done.json"
+"""What was measured, with the revision that was: runs may be ended, and gone on with."""
 GRAPH = re.compile(r" <https://w3id\.org/itukg/graph/([^>]+)> \.$")
 LEFT_OUT = ("shapes", "derived", "entailed", "queries")
 """Named graphs that are not part of what is checked for completeness; shapes are the other file."""
@@ -67,6 +71,18 @@ class Run:
     """The most memory that it held (RSS)."""
     findings: Findings | None = None
     trouble: str = ""
+
+    def row(self) -> list[object]:
+        """Return it as JSON has it."""
+        found = None if self.findings is None else [[*key, count] for key, count in self.findings.items()]
+        return [self.seconds, self.megabytes, found, self.trouble]
+
+    @classmethod
+    def of_row(cls, row: list[Any]) -> "Run":
+        """Return what `row` gave."""
+        seconds, megabytes, found, trouble = row
+        findings = None if found is None else Counter({tuple(key): count for *key, count in found})
+        return cls(seconds, megabytes, findings, trouble)
 
 
 def pyshacl(name: str) -> Callable[[Path, Path, Path], tuple[str, ...]]:
@@ -131,6 +147,7 @@ def main() -> None:
         peers()
     results: dict[tuple[str, int], Run] = {}
     sizes: dict[int, int] = {}
+    done = kept() if arguments.resume else {}
     with progress() as bar:
         task = bar.add_task("", total=len(arguments.times) * len(arguments.engines) + 1)
         bar.update(task, description=RELEASE.label)
@@ -143,14 +160,30 @@ def main() -> None:
             for name in arguments.engines:
                 bar.update(task, description=f"{times} x: {ENGINES[name].label}")
                 if all((before := results.get((name, t))) and before.seconds is not None for t in sizes if t < times):
-                    done = results[name, times] = run(ENGINES[name], files, arguments)
-                    bar.console.print(f"{times} x: {ENGINES[name].label}: {done.seconds or done.trouble} s")
+                    cell = f"{times} x: {ENGINES[name].label}"
+                    found = done.get(cell) or run(ENGINES[name], files, arguments)
+                    results[name, times] = done[cell] = found
+                    keep(done)
+                    bar.console.print(f"{cell}: {found.seconds or found.trouble} s")
                 bar.update(task, advance=1)
     text, passed, met = written(where, arguments, results, sizes, release)
     print(text)
     if arguments.write:
         report.replace(arguments.write, "shacl", text)
     raise SystemExit(0 if passed and (met or not arguments.strict) else 1)
+
+
+def kept() -> dict[str, Run]:
+    """Return what runs of this revision have measured already; nothing where files differ from it."""
+    stored = json.loads(DONE.read_text()) if DONE.is_file() else {}
+    same = stored.get("revision") == report.revision() and not report.revision().endswith("+")
+    return {cell: Run.of_row(row) for cell, row in stored["runs"].items()} if same else {}
+
+
+def keep(done: dict[str, Run]) -> None:
+    """Store what is measured."""
+    runs = {cell: each.row() for cell, each in done.items()}
+    DONE.write_text(json.dumps({"revision": report.revision(), "runs": runs}))
 
 
 def write(times: int) -> tuple[Path, Path]:
@@ -412,6 +445,7 @@ def parse(given: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--limit", type=float, default=600, help="seconds after which a run is ended [600]")
     parser.add_argument("--runs", type=int, default=3, help="runs of what is quick; the best counts [3]")
     parser.add_argument("--repeated", type=float, default=60, help="what is quick: seconds of a run [60]")
+    parser.add_argument("--resume", action="store_true", help="measure only what runs of this revision have not")
     parser.add_argument("--strict", action="store_true", help="exit with 1 when a target is missed")
     parser.add_argument("--write", type=Path, metavar="PAGE", help="put the result between the markers of this page")
     return parser.parse_args(given)

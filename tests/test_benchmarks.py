@@ -2,13 +2,14 @@
 
 import argparse
 import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rdflib import Graph
 
-from benchmarks import shacl
+from benchmarks import report, shacl
 from benchmarks.shacl import ENGINES, Engine, Run
 
 ROOT = Path(__file__).parents[1]
@@ -71,3 +72,20 @@ def test_an_unknown_engine_is_refused_in_words(capsys: pytest.CaptureFixture[str
     with pytest.raises(SystemExit):
         options("--engines", "itukg,hermit")
     assert "no engine hermit; known: itukg, alone, turbo" in capsys.readouterr().err
+
+
+def test_a_run_goes_on_with_what_runs_of_the_same_revision_have_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = {
+        "1 x: ours": Run(2.5, 100.0, Counter({("urn:a", "", "1", "urn:s", "urn:c"): 2})),
+        "10 x: theirs": Run(None, 7.0, None, "> 400"),
+    }
+    monkeypatch.setattr(shacl, "DONE", tmp_path / "done.json")
+    monkeypatch.setattr(report, "revision", lambda: "abc")
+    assert shacl.kept() == {}
+    shacl.keep(done)
+    assert shacl.kept() == done
+    for other in ("def", "abc+"):
+        monkeypatch.setattr(report, "revision", lambda other=other: other)
+        assert shacl.kept() == {}

@@ -118,6 +118,7 @@ def test_a_finding_has_an_id_of_its_own_and_what_an_auditor_needs(
         assert get(client, path_of(finding["focus"])).status_code == 200
         assert finding["message"].endswith(finding["cure"])
         assert "{" not in finding["message"]
+        assert names.BASE not in finding["message"]
 
 
 def test_the_findings_come_worst_first_and_always_in_one_order(findings: list[dict[str, Any]]) -> None:

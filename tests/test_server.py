@@ -1,9 +1,12 @@
 """The server's end of a connection, over a real socket: what arrives, and when."""
 
+import asyncio
 import socket
 from urllib.parse import quote, urlsplit
 
 import pytest
+
+from itukg.web.answers import Held
 
 ASK = "/sparql?query=" + quote("ASK {}")
 
@@ -61,3 +64,41 @@ def test_requests_sent_at_once_are_answered_in_turn(server: str) -> None:
             assert piece
             received += piece
     assert received.count(b"HTTP/1.1 200 OK") == 2
+
+
+@pytest.mark.parametrize(
+    ("version", "header", "closed"),
+    [("1.1", "Connection: close\n", True), ("1.0", "", True), ("1.1", "", False)],
+)
+@pytest.mark.parametrize("query", ["ASK {}", "SELECT (NOW() AS ?now) {}"])  # one is held, the other is not
+def test_a_connection_is_closed_after_the_answer_for_who_wishes_that(
+    server: str, version: str, header: str, query: str, *, closed: bool
+) -> None:
+    where = urlsplit(server)
+    with socket.create_connection((str(where.hostname), int(where.port or 0)), timeout=10) as opened:
+        request = f"GET /sparql?query={quote(query)} HTTP/{version}\nHost: x\n{header}\n"
+        opened.sendall(request.replace("\n", "\r\n").encode())
+        received = b""
+        while not received.endswith(b"}"):
+            piece = opened.recv(1 << 20)
+            assert piece
+            received += piece
+        head = received.partition(b"\r\n\r\n")[0].lower().splitlines()
+        assert head[0] == b"http/1.1 200 ok" and len(set(head)) == len(head)
+        assert b"access-control-allow-origin: *" in head and b"server: uvicorn" in head
+        assert (b"connection: close" in head) == closed
+        if closed:
+            opened.settimeout(3)  # a connection that is kept is closed after five seconds
+            assert opened.recv(1) == b""
+
+
+def test_no_header_ends_a_line_before_its_end() -> None:
+    for value in (b"a\r\nset-cookie: b", b"a\nb", b"a\rb", b"a\0b"):
+        held = Held(b'"e"', [(b"content-location", value)], b"")
+        with pytest.raises(ValueError, match="end of a line"):
+            asyncio.run(held.send({"type": "http", "method": "GET", "headers": []}, unsent, unsent))
+
+
+async def unsent(*message: object) -> None:
+    """Take nothing."""
+    pytest.fail(f"sent {message}")

@@ -1,5 +1,6 @@
 """The command line. Exit codes: 0 conforms or done, 1 does not conform, 2 could not run, 3 not supported."""
 
+import gc
 import re
 import sys
 from collections.abc import Awaitable, Callable, Iterator
@@ -471,9 +472,13 @@ def _checked(corpus: "Corpus", file: Path | None, *, with_release: bool) -> "Rep
     from itukg.release import check_corpus
     from itukg.upload.surroundings import Surroundings, check_file
 
-    if file is None:
-        return check_corpus(corpus, list(corpus.quads()))
-    return check_file(Surroundings.of_corpus(corpus), file, with_release=with_release)
+    gc.disable()  # all that is read is kept until the end, and to look through it again and again takes its time
+    try:
+        if file is None:
+            return check_corpus(corpus, list(corpus.quads()))
+        return check_file(Surroundings.of_corpus(corpus), file, with_release=with_release)
+    finally:
+        gc.enable()
 
 
 def _write(content: bytes, output: str) -> None:

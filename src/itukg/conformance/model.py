@@ -16,7 +16,7 @@ Row = dict[str, Any]
 
 SEVERITIES = {
     "Violation": "A fault of the graph or of the data checked. It decides the verdict, and ours is not published with one.",
-    "Warning": "The document itself leaves a gap or holds a defect. It is published, so that it can be seen and mended.",
+    "Warning": "The document leaves a gap or holds a defect, or the text copy that was read lacks something. It is published, so that it can be seen and mended.",
     "Info": "Wording and form, for the next edition.",
 }
 """The severities of SHACL, worst first, and what each stands for here."""

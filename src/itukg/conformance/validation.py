@@ -10,7 +10,7 @@ from importlib import metadata
 
 import pyoxigraph as ox
 import rdflib
-from rdflib.namespace import DCTERMS, RDF, RDFS, SH, SKOS
+from rdflib.namespace import DCTERMS, RDF, RDFS, SH, SKOS, XSD
 from rdflib.term import Node
 
 from itukg import __version__, names
@@ -22,6 +22,7 @@ ITUSH = rdflib.Namespace(names.PREFIXES["itush"])
 REPORT = names.BASE + "conformance"
 """The IRI of the report on the served release."""
 WORDS = 400
+_STRING = ox.NamedNode(str(XSD.string))
 """Characters of what the engine says against shapes that are passed on."""
 
 Own = Callable[[Node], bool]
@@ -35,13 +36,31 @@ def everything(_thing: Node) -> bool:
 
 def to_rdflib(triples: Iterable[ox.Triple | ox.Quad]) -> rdflib.Graph:
     """Copy triples, or quads without their graph names, into an rdflib graph."""
-    plain = [t.triple if isinstance(t, ox.Quad) else t for t in triples]
-    blank = {n.value for t in plain for n in (t.subject, t.object) if isinstance(n, ox.BlankNode)}
     graph = rdflib.Graph()
-    # Blank nodes keep their names, so that a finding on one is known again.
-    kept = {name: rdflib.BNode(name) for name in blank}
-    graph.parse(data=ox.serialize(plain, format=ox.RdfFormat.N_TRIPLES) or b"", format="nt", bnode_context=kept)
+    made: dict[object, Node] = {}  # a term that many triples share is one object
+
+    def node(term: ox.NamedNode | ox.BlankNode | ox.Literal | ox.Triple) -> Node:
+        if (found := made.get(term)) is None:
+            found = made[term] = _node(term)
+        return found
+
+    for t in triples:
+        graph.add((node(t.subject), node(t.predicate), node(t.object)))
     return graph
+
+
+def _node(term: ox.NamedNode | ox.BlankNode | ox.Literal | ox.Triple) -> Node:
+    """Return a term as rdflib has it; blank nodes keep their names, so that a finding on one is known again."""
+    match term:
+        case ox.NamedNode(value=iri):
+            return rdflib.URIRef(iri)
+        case ox.BlankNode(value=name):
+            return rdflib.BNode(name)
+        case ox.Literal(value=text, language=str() as language):
+            return rdflib.Literal(text, lang=language)
+        case ox.Literal(value=text, datatype=kind):
+            return rdflib.Literal(text, datatype=None if kind == _STRING else rdflib.URIRef(kind.value))
+    raise ValueError(f"rdflib has no term for {term}")
 
 
 def validate(
@@ -163,7 +182,7 @@ def _finding(result: Node, results: rdflib.Graph, data: rdflib.Graph, shapes: rd
         path=path,
         value=value,
         message=message,
-        cure=general.partition(": ")[2] or None,
+        cure=_cure(shapes, shape, message, general),
         quote=text(data, focus, ITU.quote),
         document=text(data, focus, DCTERMS.source),
         section=text(data, focus, ITU.section),
@@ -225,6 +244,13 @@ def _message(results: rdflib.Graph, result: Node, general: str) -> str:
     """Return the message with the values of this result, where the constraint has one beside the shape's general one."""
     found = sorted(str(message) for message in results.objects(result, SH.resultMessage))
     return next((message for message in found if message != general), general)
+
+
+def _cure(shapes: rdflib.Graph, shape: Node, message: str, general: str) -> str | None:
+    """Return how to mend it: the end of the shape's message, or of the constraint's where that one ends otherwise."""
+    written = (str(text) for each in shapes.objects(shape, SH.sparql) for text in shapes.objects(each, SH.message))
+    cures = [general.partition(": ")[2], *(text.rpartition("}")[2].partition(": ")[2] for text in written)]
+    return next((cure for cure in cures if cure and message.endswith(cure)), cures[0] or None)
 
 
 def _after_hash(iri: str | None) -> str | None:

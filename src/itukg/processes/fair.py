@@ -23,6 +23,10 @@ class FairQueue(Generic[T]):
         """Return how many requests wait."""
         return sum(len(line) for line in self._waiting.values())
 
+    def idle(self) -> bool:
+        """Tell whether an item is left."""
+        return bool(self._items)
+
     def get_nowait(self) -> T | None:
         """Return an item, or None when there is none."""
         return self._items.pop() if self._items else None

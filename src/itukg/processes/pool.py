@@ -17,7 +17,7 @@ from typing import ClassVar, cast
 
 from itukg.errors import DataError, MemoryLimit, TimeLimit
 from itukg.processes.fair import FairQueue
-from itukg.processes.worker import DATA, DONE, END, ERROR, FORK, HEAD, KILL, READY, unpack_error
+from itukg.processes.worker import ALONE, DATA, DONE, END, ERROR, FORK, HEAD, KILL, READY, unpack_error
 
 HELD = 16_000_000
 """Bytes of an answer that are collected before it is sent; a larger one is streamed."""
@@ -152,17 +152,22 @@ class Worker(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take the frames that are there in full."""
-        self._buffer += data
         begin = 0
-        while len(self._buffer) >= begin + HEAD.size:
-            kind, size = HEAD.unpack_from(self._buffer, begin)
-            end = begin + HEAD.size + size
-            if len(self._buffer) < end:
-                break
-            self._frames.append((kind, bytes(self._buffer[begin + HEAD.size : end])))
-            begin = end
-        if begin:
+        if self._buffer:
+            self._buffer += data
+        with memoryview(self._buffer or data) as received:  # most answers come whole, and are copied but once
+            while len(received) >= begin + HEAD.size:
+                kind, size = HEAD.unpack_from(received, begin)
+                end = begin + HEAD.size + size
+                if len(received) < end:
+                    break
+                self._frames.append((kind, bytes(received[begin + HEAD.size : end])))
+                begin = end
+        if self._buffer:
             del self._buffer[:begin]
+        else:
+            self._buffer += data[begin:]
+        if begin:
             self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  (the protocol's name)
@@ -172,9 +177,9 @@ class Worker(asyncio.Protocol):
             self.on_loss()
         self._wake()
 
-    def ask(self, question: bytes) -> None:
-        """Send a question."""
-        self._transport.write(question)
+    def ask(self, question: bytes, *, alone: bool = False) -> None:
+        """Send a question; a worker that is `alone` on its core looks out for the next one before it sleeps."""
+        self._transport.write(HEAD.pack(ALONE if alone else DATA, len(question)) + question)
 
     def pause(self, *, reading: bool) -> None:
         """Stop or go on reading, while a client reads slowly."""
@@ -227,7 +232,7 @@ class Run:
     LATE: ClassVar[str] = "No answer within {seconds:.2g} s."
 
     def __init__(self, pool: Pool, lane: FairQueue[bool], question: bytes, deadline: float, client: str) -> None:
-        """Put `question`, a frame, to a worker of `pool` once `lane` has a place, all before `deadline`."""
+        """Put `question` to a worker of `pool` once `lane` has a place, all before `deadline`."""
         self._pool, self._lane, self._question, self._client = pool, lane, question, client
         self._started, self._deadline = monotonic(), deadline
         self._worker: Worker | None = None

@@ -31,18 +31,20 @@ HEAD = struct.Struct("!cI")
 DONE = struct.Struct("!dd")
 """What END holds: the seconds that the answer took, and the seconds of processor time that the worker has used so far."""
 READY, DATA, END, ERROR = b"R", b"D", b"E", b"X"
+ALONE = b"A"
+"""The kind of a question whose worker has a core to itself: see LINGER."""
 FORK, KILL = b"F", b"K"
 PIECE = 128 * 1024
 """Bytes of an answer that are sent at once."""
 STACK = 256 * 1024 * 1024
 """Bytes of stack for the thread that works: parsers recurse into every bracket."""
+LINGER = 0.0002
+"""Seconds that a worker looks out for the next question before it sleeps, if it has a core to itself.
+
+To be woken on another core takes about as long as a lookup.
+"""
 
 _PR_SET_PDEATHSIG = 1
-
-
-def pack(content: bytes) -> bytes:
-    """Return the frame that asks a worker."""
-    return HEAD.pack(DATA, len(content)) + content
 
 
 def pack_error(error: ItukgError) -> bytes:
@@ -79,11 +81,10 @@ class Output:
 
     def send(self, more: bytes) -> None:
         """Send what is held, and `more` frames."""
-        held = b"".join(self._held)
-        head = HEAD.pack(DATA, len(held)) if held else b""
+        head = HEAD.pack(DATA, self._size) if self._size else b""
+        self._server.sendall(b"".join((head, *self._held, more)))
         self._held.clear()
         self._size = 0
-        self._server.sendall(head + held + more)
 
 
 Work = Callable[[bytes, Output], None]
@@ -141,6 +142,8 @@ def _kill(pid: int) -> None:
 
 def _run(work: Work, server: socket.socket, memory: int, *, network: bool) -> NoReturn:
     begin = threading.Event()
+    if hasattr(os, "SCHED_BATCH"):  # a worker that wakes does not push aside the server, which has others to serve
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     with contextlib.suppress(AttributeError):  # Linux has it: nobody could end a worker whose parent is gone
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -195,4 +198,16 @@ def _questions(server: socket.socket) -> Iterator[bytes]:
     """Yield each question as it comes, until the server closes its end. It asks one at a time."""
     with server.makefile("rb", buffering=PIECE) as asked:
         while head := asked.read(HEAD.size):
-            yield asked.read(HEAD.unpack(head)[1])
+            kind, size = HEAD.unpack(head)
+            yield asked.read(size)
+            if kind == ALONE:
+                _linger(server)
+
+
+def _linger(server: socket.socket) -> None:
+    until = perf_counter() + LINGER
+    while perf_counter() < until:
+        with contextlib.suppress(BlockingIOError):
+            server.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+            return
+        os.sched_yield()

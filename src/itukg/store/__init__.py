@@ -118,6 +118,7 @@ _OPAQUE = re.compile(
     re.DOTALL,
 )
 _PROLOGUE = re.compile(r"\s*(?:(?:BASE|VERSION|PREFIX\s+[^\s:]*:)\s*)*", re.IGNORECASE)
+_WORD = re.compile(r"\w*")
 _UPDATES = ("INSERT", "DELETE", "LOAD", "CLEAR", "DROP", "CREATE", "ADD", "MOVE", "COPY", "WITH")
 _CHANGING = ("NOW", "RAND", "UUID", "BNODE")
 _VOLATILE = re.compile(r"\b(?:NOW|RAND|UUID|STRUUID|BNODE)\s*\(", re.IGNORECASE)
@@ -152,7 +153,7 @@ def read_query(text: str, services: Collection[str] = ()) -> Query:
     """
     bare = blank_out(text)
     at = after_prologue(bare)
-    word = re.compile(r"\w*").match(bare, at)
+    word = _WORD.match(bare, at)
     first = word[0].upper() if word else ""
     if first in _UPDATES:
         raise QueryRefused(

@@ -118,7 +118,7 @@ class _Run(Run):
     async def quickly(self) -> float:
         """Collect the answer in the quick lane, and go on in the slow one if it takes longer; return the seconds."""
         self._worker = await self._store.quick.get(self._client, self._deadline)
-        self._worker.ask(self._question)
+        self._worker.ask(self._question, alone=self._store.quick.idle())
         try:
             seconds = await self._patiently(self._worker)
         except MemoryLimit:  # or the worker was ended from outside: a second one tells

@@ -14,15 +14,15 @@ import pyoxigraph as ox
 from itukg import names
 from itukg.errors import BadRequest, DataError, QueryRefused, SyntaxProblem
 from itukg.formats import GRAPH_FORMATS, PROFILE_FORMATS, TABLE_FORMATS, Format, best_labels, write_graph, write_table
-from itukg.processes.worker import Output, Work, main, pack
+from itukg.processes.worker import Output, Work, main
 from itukg.store import after_prologue, blank_out
 
 _SYNTAXES = {syntax.media_type: syntax for syntax in (*TABLE_FORMATS, *GRAPH_FORMATS, *PROFILE_FORMATS)}
 
 
 def pack_question(query: str, default: Collection[str], named: Collection[str], syntax: Format) -> bytes:
-    """Return the frame that asks a worker."""
-    return pack(json.dumps([query, list(default), list(named), syntax.media_type]).encode())
+    """Return the question as a worker reads it."""
+    return json.dumps([query, list(default), list(named), syntax.media_type]).encode()
 
 
 def load(dataset: str) -> Work:

@@ -15,7 +15,7 @@ from itukg.conformance import REPORT_FORMATS, Selection, now, pdf_template, writ
 from itukg.errors import BadRequest, DataError, ItukgError, MemoryLimit
 from itukg.formats import PDF, Format, choose
 from itukg.processes.pool import HELD
-from itukg.processes.worker import Output, Work, main, pack
+from itukg.processes.worker import Output, Work, main
 from itukg.release import Release
 from itukg.upload.reading import FORM, Fields, read
 from itukg.upload.surroundings import Surroundings
@@ -24,8 +24,8 @@ _CLASS = f"{names.ITU}ActionLine".encode()
 
 
 def pack_question(body: bytes, content_type: str, fields: Fields, syntax: Format) -> bytes:
-    """Return the frame that asks a worker."""
-    return pack(json.dumps([content_type, fields, syntax.media_type]).encode() + b"\n" + body)
+    """Return the question as a worker reads it."""
+    return json.dumps([content_type, fields, syntax.media_type]).encode() + b"\n" + body
 
 
 def load(release: str) -> Work:

@@ -2,11 +2,11 @@
 
 import asyncio
 import gzip
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 
 from cachetools import LRUCache
@@ -24,6 +24,7 @@ from itukg.release import Release
 
 PROBLEM = "application/problem+json"
 Header = tuple[bytes, bytes]
+Whole = Callable[[bytes, bytes], Awaitable[None]]
 
 VARY = b"Accept, Accept-Encoding"
 REVALIDATE = b"no-cache"
@@ -33,6 +34,8 @@ IMMUTABLE = b"public, max-age=31536000, immutable"
 HELD_MESSAGE = "itukg.held"
 """Type of the message by which a route hands a `held` answer to the frame, which holds it, under further `keys` too,
 and sends it; `release` names the one that it is of, where that is not the served one."""
+WHOLE = "itukg.whole"
+"""ASGI extension of our server: where a scope has it, it takes header lines and body, and sends them as one 200."""
 
 _DISTINGUISHED = frozenset((b"accept", b"accept-encoding", b"host"))
 _PACKED = ("application/gzip", "application/pdf", "application/vnd.openxmlformats-officedocument", "image/png")
@@ -72,23 +75,34 @@ class Held:
         """Return about how many bytes this takes."""
         return len(self.body) + 1000
 
-    async def send(self, scope: Scope, send: Send) -> int:
-        """Answer a request, and return the status: 200, or 304 to a client that has it already."""
+    @cached_property
+    def _lines(self) -> bytes:
+        return _lines(self.headers) + _lines(self.frame)
+
+    async def send(self, scope: Scope, send: Send, whole: Whole | None = None) -> int:
+        """Answer a request, and return the status: 200, or 304 to a client that has it already.
+
+        With `whole` (see WHOLE) the header lines are held too, and nothing between looks at each of them.
+        """
         headers = scope["headers"]
         if any(name in _CONDITIONS for name, _ in headers) and self._is_known(dict(headers)):
             kept = [header for header in self.headers if header[0] not in _OF_THE_BODY]
             await send({"type": "http.response.start", "status": 304, "headers": [*kept, *self.frame]})
             await send({"type": "http.response.body"})
             return 304
-        await send({"type": "http.response.start", "status": 200, "headers": [*self.headers, *self.frame]})
-        if scope["method"] == "HEAD":
-            await send({"type": "http.response.body"})
-        else:
-            await self._send_body(send)
+        await self._send(send, whole, head=scope["method"] == "HEAD")
         return 200
 
-    async def _send_body(self, send: Send) -> None:
-        await send({"type": "http.response.body", "body": self.body})
+    async def _send(self, send: Send, whole: Whole | None, *, head: bool) -> None:
+        body = b"" if head else self.body
+        if whole is not None:
+            await whole(self._lines, body)
+        else:
+            await self._send_head(send)
+            await send({"type": "http.response.body", "body": body})
+
+    async def _send_head(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [*self.headers, *self.frame]})
 
     def _is_known(self, headers: Mapping[bytes, bytes]) -> bool:
         # RFC 9110, 13.2.2: If-Modified-Since counts only where there is no If-None-Match.
@@ -119,11 +133,13 @@ class HeldFile(Held):
         own = _own(etag, file.syntax.media_type, size, zipped=encoded)
         return cls(etag, [*own, *headers], b"", file, file.packed and not encoded)
 
-    async def _send_body(self, send: Send) -> None:
-        opened = await asyncio.to_thread(gzip.open if self.unpack else Path.open, self.file.path, "rb")
-        with opened:
-            while piece := await asyncio.to_thread(opened.read, _PIECE):
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
+    async def _send(self, send: Send, _whole: Whole | None, *, head: bool) -> None:
+        await self._send_head(send)
+        if not head:
+            opened = await asyncio.to_thread(gzip.open if self.unpack else Path.open, self.file.path, "rb")
+            with opened:
+                while piece := await asyncio.to_thread(opened.read, _PIECE):
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
         await send({"type": "http.response.body"})
 
 
@@ -179,6 +195,14 @@ def _own(etag: bytes, media_type: str, size: int, *, zipped: bool) -> list[Heade
         (b"etag", etag),
         *([(b"content-encoding", b"gzip")] if zipped else []),
     ]
+
+
+def _lines(headers: Sequence[Header]) -> bytes:
+    """Return headers as HTTP/1.1 writes them. Raises ValueError where one holds the end of a line (RFC 9110, 5.5)."""
+    lines = b"".join([b"%s: %s\r\n" % header for header in headers])
+    if lines.count(b"\n") != len(headers) or lines.count(b"\r") != len(headers) or b"\0" in lines:
+        raise ValueError(f"a header holds the end of a line, or NUL: {headers}")
+    return lines
 
 
 def distinguished(scope: Scope) -> Hashable:

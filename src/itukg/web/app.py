@@ -18,7 +18,7 @@ from itukg.errors import ItukgError, NotAllowed, NotFound
 from itukg.release import Release
 from itukg.settings import Settings
 from itukg.web import description, pages, releases, reports, resources, search, sparql, uploads, vocabulary
-from itukg.web.answers import HELD_MESSAGE, Header, Held, distinguished, http_date, problem, problem_of
+from itukg.web.answers import HELD_MESSAGE, WHOLE, Header, Held, Whole, distinguished, http_date, problem, problem_of
 from itukg.web.interface import completed
 from itukg.web.past import Past, asked_release
 from itukg.web.service import Service
@@ -136,7 +136,7 @@ class Answers:
         held = self._cache.get(same)
         if held is None:
             return False
-        self._counts.answered(await held.send(scope, send))
+        self._counts.answered(await held.send(scope, send, _whole(scope)))
         return True
 
     async def hold_and_send(self, message: Message, seconds: float, scope: Scope, send: Send) -> None:
@@ -145,7 +145,13 @@ class Answers:
         held.frame = _frame(message["release"]) if message["release"] else self._frame
         keys = [*message["keys"], *([scope[SAME]] if SAME in scope else [])]
         self._cache.keep(held, seconds, *keys)
-        self._counts.answered(await held.send(scope, send))
+        self._counts.answered(await held.send(scope, send, _whole(scope)))
+
+
+def _whole(scope: Scope) -> Whole | None:
+    """Return what sends an answer at once, where the server offers that."""
+    whole: Whole | None = scope.get("extensions", {}).get(WHOLE)
+    return whole
 
 
 class Frame:

@@ -1,65 +1,28 @@
 """The server's end of a connection: HTTP, from clients that may be slow, or only half there."""
 
 import asyncio
-from typing import Any, cast
+from functools import partial
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+from itukg.web.answers import WHOLE
 
 HEADERS_WITHIN = 10.0
 """Seconds in which the headers of a request must have arrived, from the connection's or the request's first byte."""
 
 
-class Joined:
-    """A transport that keeps back the head of an answer until its body begins: one packet, for which a client wakes once."""
-
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
-        self._head = b""
-
-    def __getattr__(self, name: str) -> Any:
-        """Be the transport in all else."""
-        return getattr(self._transport, name)
-
-    def write(self, data: bytes) -> None:
-        """Send `data`, or keep it if it is the head of an answer."""
-        if self._head:
-            head, self._head = self._head, b""
-            self._transport.writelines((head, data))
-        elif data.startswith(b"HTTP/1.1 ") and not data.startswith(b"HTTP/1.1 100"):
-            self._head = data
-        else:
-            self._transport.write(data)
-
-    def flush(self) -> None:
-        """Send what was kept back."""
-        if self._head:
-            self._transport.write(self._head)
-            self._head = b""
-
-    def close(self) -> None:
-        """Close the connection, once all is sent."""
-        self.flush()
-        self._transport.close()
-
-
 class Connection(HttpToolsProtocol):
     """Uvicorn's protocol, which by itself waits for headers without end: here a connection without them is closed.
 
-    And the head of an answer leaves together with the begin of its body.
+    And it offers applications to send a whole answer at once (see WHOLE): one packet, for which a client wakes once.
     """
 
-    transport: Any  # a Joined
     _waiting: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: Any) -> None:
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request."""
-        super().connection_made(cast("asyncio.Transport", Joined(transport)))
+        super().connection_made(transport)
         self._wait()
-
-    def on_response_complete(self) -> None:
-        """Send the head of an answer that has no body."""
-        self.transport.flush()
-        super().on_response_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no longer."""
@@ -73,9 +36,11 @@ class Connection(HttpToolsProtocol):
             self._wait()
 
     def on_headers_complete(self) -> None:
-        """Wait no longer."""
+        """Wait no longer, and let the application answer."""
         self._wait_no_longer()
         super().on_headers_complete()
+        if self.cycle and self.cycle.scope is self.scope:  # whose task has not begun
+            self.scope["extensions"] = {WHOLE: partial(_send_whole, self.cycle)}  # type: ignore[dict-item]
 
     def _wait(self) -> None:
         self._waiting = self.loop.call_later(HEADERS_WITHIN, self.transport.close)
@@ -84,3 +49,20 @@ class Connection(HttpToolsProtocol):
         if self._waiting is not None:
             self._waiting.cancel()
             self._waiting = None
+
+
+async def _send_whole(cycle: RequestResponseCycle, lines: bytes, body: bytes) -> None:
+    """Answer 200 with header lines and a body, as `cycle.send` does in two steps that look at each header."""
+    if cycle.flow.write_paused and not cycle.disconnected:
+        await cycle.flow.drain()
+    if cycle.disconnected:
+        return
+    cycle.response_started = cycle.response_complete = True
+    cycle.waiting_for_100_continue = False
+    usual = b"".join([b"%s: %s\r\n" % header for header in cycle.default_headers])
+    end = b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n"
+    cycle.transport.writelines((STATUS_LINE[200], usual, lines, end, body))
+    cycle.message_event.set()
+    if not cycle.keep_alive:
+        cycle.transport.close()
+    cycle.on_response()

@@ -96,6 +96,10 @@ def _as_json(answers: dict[int | str, dict[str, Any]]) -> dict[str, dict[str, An
     return {str(status): answer for status, answer in answers.items()}
 
 
+Parameters = dict[str, list[str]]
+"""What a request gives, by name, in the order in which it comes."""
+
+
 class Question(NamedTuple):
     """All that an answer depends on, and how long it may take."""
 
@@ -215,7 +219,7 @@ async def _read(request: Request, settings: Settings) -> Question:
     """Return what a request asks. Raises the errors that the protocol names (SPARQL 1.1 Protocol, 2.1)."""
     if request.method not in METHODS:
         raise NotAllowed(f"{request.method} is not a method of {PATH}.", METHODS)
-    parameters = _pairs(request.scope["query_string"].decode("ascii", "replace"))
+    pairs = _pairs(request.scope["query_string"].decode("ascii", "replace"))
     if request.method != "GET":
         media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media_type not in REQUEST_TYPES:
@@ -224,24 +228,27 @@ async def _read(request: Request, settings: Settings) -> Question:
             )
         text = text_of(await body_of(request, settings.query_size))
         # The form parser decodes the body; decoding it twice would turn "100%25" into "100%".
-        parameters += _pairs(text) if media_type == FORM else [("query", text)]
-    text = _query(parameters)
+        pairs += _pairs(text) if media_type == FORM else [("query", text)]
+    given: Parameters = {}
+    for name, value in pairs:
+        given.setdefault(name, []).append(value)
+    text = _query(given)
     if len(text.encode()) > settings.query_size:
         raise TooLarge(f"The query is longer than {settings.query_size} bytes.")
     query = read_query(text, settings.services)
     return Question(
         query,
-        Dataset(_all(parameters, "default-graph-uri"), _all(parameters, "named-graph-uri")),
-        _syntax(query, accepted(request.scope), parameters),
-        _seconds(parameters, settings.timeout),
+        Dataset(tuple(given.get("default-graph-uri", ())), tuple(given.get("named-graph-uri", ()))),
+        _syntax(query, accepted(request.scope), given),
+        _seconds(given, settings.timeout),
         takes_gzip(accepted(request.scope, b"accept-encoding")),
     )
 
 
-def _syntax(query: Query, accept: str, parameters: list[tuple[str, str]]) -> Format:
+def _syntax(query: Query, accept: str, given: Parameters) -> Format:
     """Return the syntax that is asked for; profile and frame are forms of JSON-LD, and of graphs."""
-    profile, frame = _first(parameters, "profile"), _first(parameters, "frame")
-    name, labels = _first(parameters, "format"), labels_wanted(_first(parameters, "labels"))
+    profile, frame = _first(given, "profile"), _first(given, "frame")
+    name, labels = _first(given, "format"), labels_wanted(_first(given, "labels"))
     offers = offers_for(query.form)
     if profile or frame:
         if JSONLD not in offers:
@@ -252,15 +259,15 @@ def _syntax(query: Query, accept: str, parameters: list[tuple[str, str]]) -> For
     return in_profile(choose(offers, accept, name, labels), accept, profile, frame)
 
 
-def _query(parameters: list[tuple[str, str]]) -> str:
-    if any(name == "update" for name, _ in parameters):
+def _query(given: Parameters) -> str:
+    if "update" in given:
         raise QueryRefused("This service is read-only: it takes no updates.")
-    match _all(parameters, "query"):
-        case ():
+    match given.get("query", []):
+        case []:
             raise BadRequest(
                 'No query. Send one as "?query=…", as a form with "query", or as application/sparql-query.'
             )
-        case (query,):
+        case [query]:
             return query
         case several:
             raise BadRequest(f"{len(several)} queries in one request. Send one.")
@@ -275,24 +282,20 @@ def _pairs(encoded: str) -> list[tuple[str, str]]:
         raise BadRequest(f"The parameters cannot be read: {error}.") from None
 
 
-def _all(parameters: list[tuple[str, str]], name: str) -> tuple[str, ...]:
-    return tuple(value for key, value in parameters if key == name)
+def _first(given: Parameters, name: str) -> str | None:
+    return given[name][0] if name in given else None
 
 
-def _first(parameters: list[tuple[str, str]], name: str) -> str | None:
-    return next((value for key, value in parameters if key == name), None)
-
-
-def _seconds(parameters: list[tuple[str, str]], limit: float) -> float:
-    given = _first(parameters, "timeout")
-    if given is None:
+def _seconds(given: Parameters, limit: float) -> float:
+    asked = _first(given, "timeout")
+    if asked is None:
         return limit
     try:
-        seconds = float(given)
+        seconds = float(asked)
     except ValueError:
         seconds = -1.0
     if not 0 < seconds < float("inf"):
-        raise BadRequest(f'timeout must be a number of seconds above 0, not "{given}".')
+        raise BadRequest(f'timeout must be a number of seconds above 0, not "{asked}".')
     return min(seconds, limit)
 
 
