@@ -28,7 +28,7 @@ from itukg.processes.pool import HELD
 from itukg.release import Release
 from itukg.settings import Settings
 from itukg.store import Dataset, Query, read_query
-from itukg.store.embedded import EmbeddedStore
+from itukg.store.embedded import PATIENCE, EmbeddedStore
 from itukg.web.sparql import FORM, SPARQL_QUERY
 
 BOMB = "SELECT (COUNT(*) AS ?n) { ?a ?b ?c . ?d ?e ?f . ?g ?h ?i }"
@@ -196,6 +196,30 @@ def test_workers_that_are_killed_are_replaced(limited: serving, client: httpx2.C
         eventually(lambda: settled_processes(limited) == settled, "not replaced")
 
 
+LONG = f"SELECT (COUNT(*) AS ?n) {{ VALUES ?x {{ {' '.join(map(str, range(100)))} }} ?s ?p ?o FILTER(STRLEN(STR(?o)) != ?x) }}"
+"""Takes a second or two, and ends."""
+
+
+def test_a_worker_that_was_long_at_work_goes_on_unless_others_came_meanwhile(
+    limited: serving, client: httpx2.Client
+) -> None:
+    settled = settled_processes(limited)
+    zygote, found = workers(limited)
+    alone = ask(client, f"{LONG} # {next(serial)}")
+    assert alone.status_code == 200
+    assert float(alone.headers["server-timing"].removeprefix("engine;dur=")) > 2000 * PATIENCE
+    eventually(lambda: settled_processes(limited) == settled, "a worker is left")
+    assert sorted(workers(limited)[1]) == sorted(found)
+    with ThreadPoolExecutor() as pool:
+        beside = pool.submit(lambda: ask(client, f"{LONG} # {next(serial)}"))
+        eventually(lambda: len(processes(limited.process.pid)) > settled, "it does not run")
+        with client_of(limited) as other:
+            assert ask(other, cheap()).status_code == 200
+        assert beside.result().json() == alone.json()
+    eventually(lambda: settled_processes(limited) == settled, "a worker is left")
+    assert workers(limited)[0] == zygote and sorted(workers(limited)[1]) != sorted(found)
+
+
 def test_the_process_that_forks_is_replaced_and_what_it_forked_ends(limited: serving, client: httpx2.Client) -> None:
     settled = settled_processes(limited)
     with wire(limited, request(BOMB, timeout="4")):
@@ -359,8 +383,15 @@ def crowded(release: Release, home: Path, server: str) -> Iterator[serving]:
     """A server with one worker for each lane, and with another server that it may ask."""
     services = f'["{server}/sparql"]'
     yield from served(
-        release, home, timeout=4, strikes=0, workers=1, slow=1, queue=2, queue_client=1, services=services
+        release, home, timeout=8, strikes=0, workers=1, slow=1, queue=2, queue_client=1, services=services
     )
+
+
+def waiting(running: serving) -> int:
+    """How many queries wait for the slow lane of a server."""
+    with client_of(running) as client:
+        told = client.get("/metrics").text
+    return int(float(re.findall(r'^itukg_store\{what="waiting for the slow lane"\} (\S+)', told, re.MULTILINE)[0]))
 
 
 def test_who_finds_the_queue_full_is_503_and_told_when_to_come_back(crowded: serving) -> None:
@@ -369,17 +400,17 @@ def test_who_finds_the_queue_full_is_503_and_told_when_to_come_back(crowded: ser
 
         def bomb(host: str) -> Callable[[], httpx2.Response]:
             client = stack.enter_context(client_of(crowded, host))
-            return lambda: ask(client, f"{BOMB} # {next(serial)}", timeout="3")
+            return lambda: ask(client, f"{BOMB} # {next(serial)}", timeout="7")
 
         pool = stack.enter_context(ThreadPoolExecutor())
         pool.submit(bomb("127.0.0.2"))
         eventually(lambda: len(processes(crowded.process.pid)) > settled, "it does not run")
         pool.submit(bomb("127.0.0.2"))
-        time.sleep(0.5)
+        eventually(lambda: waiting(crowded) == 1, "the second does not wait")
         own = bomb("127.0.0.2")()
         assert "1 requests of yours are waiting" in problem_of(own, 503)["detail"]
         pool.submit(bomb("127.0.0.3"))
-        time.sleep(0.5)
+        eventually(lambda: waiting(crowded) == 2, "the third does not wait")
         full = bomb("127.0.0.4")()
         assert "2 requests are waiting" in problem_of(full, 503)["detail"]
         assert int(own.headers["retry-after"]) > 0 and int(full.headers["retry-after"]) > 0

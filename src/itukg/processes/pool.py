@@ -248,11 +248,11 @@ class Run:
         self._has_place = True
         worker = await self._pool.fork(network=network, until=self._deadline)
         worker.ask(self._question)
+        worker.lower_priority()
         return await self._go_on(worker)
 
     async def _go_on(self, worker: Worker) -> float:
         self._worker = worker
-        worker.lower_priority()
         seconds = await self._collect(self._deadline)
         if seconds is None and self._size <= HELD:
             raise self._out_of_time()

@@ -1,9 +1,11 @@
 """The embedded engine: pyoxigraph in memory, in worker processes that can be killed.
 
 A query starts in the quick lane, on one of `workers` processes. What has no answer after PATIENCE moves to the slow
-lane, which runs `slow` queries at a time beside the quick ones and at a lower priority; if that is full, the query
-is stopped, waits its turn and begins anew. So no query, however heavy, keeps another from a worker for longer than
-PATIENCE. Workers are forked from a process that has loaded the release (`worker.py`), in some milliseconds.
+lane, which runs `slow` queries at a time beside the quick ones, and at a lower priority once another query comes; if that
+is full, the query is stopped, waits its turn and begins anew. So no query, however heavy, keeps another from a worker for
+longer than PATIENCE. Workers are forked from a process that has loaded the release (`worker.py`), in some milliseconds. The
+engine counts references in the memory that they share, so that each has to copy what it reads first: a worker that has read
+much is quicker than a fresh one, and goes back into the quick lane if its priority was not lowered, which is for ever.
 """
 
 import asyncio
@@ -39,6 +41,11 @@ class EmbeddedStore:
         for _ in range(settings.slow):
             self.slow.put(True)
         self._forking: set[asyncio.Task[None]] = set()
+        self._workers = settings.workers
+        self._quick_workers: set[Worker] = set()
+        """Those of the quick lane, idle or at work; as many as there are to be, but for those that are being forked."""
+        self._unhurried: set[Worker] = set()
+        """Those of the slow lane whose priority is still that of the others."""
 
     @classmethod
     async def open(cls, release: Path, settings: Settings) -> "EmbeddedStore":
@@ -80,10 +87,43 @@ class EmbeddedStore:
     async def _hire(self) -> None:
         worker = await self.pool.fork()
         worker.on_loss = partial(self._lost, worker)
-        self.quick.put(worker)
+        if len(self._quick_workers) < self._workers:
+            self._quick_workers.add(worker)
+            self.quick.put(worker)
+        else:  # one has come back meanwhile
+            self.pool.dismiss(worker)
 
-    def replace(self) -> None:
-        """Put a fresh worker into the quick lane."""
+    def make_way(self) -> None:
+        """Lower the priority of what is in the slow lane: somebody else asks."""
+        for worker in self._unhurried:
+            worker.lower_priority()
+        self._unhurried.clear()
+
+    def move(self, worker: Worker) -> None:
+        """Take a worker from the quick lane into the slow one."""
+        self._unhurried.add(worker)
+        self.replace(worker)
+
+    def take_back(self, worker: Worker, *, well: bool) -> bool:
+        """Take a worker from the slow lane back into the quick one, in the place of a fresh one; tell whether that can be."""
+        if worker not in self._unhurried:
+            return False
+        self._unhurried.discard(worker)
+        if not well:
+            return False
+        if len(self._quick_workers) >= self._workers:
+            fresh = self.quick.get_nowait()
+            if fresh is None:
+                return False
+            self._quick_workers.discard(fresh)
+            self.pool.dismiss(fresh)
+        self._quick_workers.add(worker)
+        self.quick.put(worker)
+        return True
+
+    def replace(self, worker: Worker) -> None:
+        """Put a fresh worker into the quick lane, which `worker` has left."""
+        self._quick_workers.discard(worker)
         task = asyncio.get_running_loop().create_task(self._hire_at_last())
         self._forking.add(task)
         task.add_done_callback(self._forking.discard)
@@ -99,7 +139,7 @@ class EmbeddedStore:
     def _lost(self, worker: Worker) -> None:
         if self.quick.discard(worker):  # else whoever asked it notices
             self.pool.dismiss(worker)
-            self.replace()
+            self.replace(worker)
 
 
 class _Run(Run):
@@ -117,6 +157,7 @@ class _Run(Run):
 
     async def quickly(self) -> float:
         """Collect the answer in the quick lane, and go on in the slow one if it takes longer; return the seconds."""
+        self._store.make_way()
         self._worker = await self._store.quick.get(self._client, self._deadline)
         self._worker.ask(self._question, alone=self._store.quick.idle())
         try:
@@ -127,10 +168,11 @@ class _Run(Run):
         if seconds is not None:
             return seconds
         worker, self._worker = self._worker, None
-        self._store.replace()
         if not self._store.slow.get_nowait():
+            self._store.replace(worker)
             self._store.pool.dismiss(worker)
             return await self._anew()
+        self._store.move(worker)
         self._has_place = True
         return await self._go_on(worker)
 
@@ -151,11 +193,14 @@ class _Run(Run):
 
     def end(self, used: float | None = None) -> None:
         """Give back the worker, which stays in the quick lane if it is well, and the place in the slow one."""
-        if self._worker is not None and not self._has_place:
-            if used is None:
-                self._store.replace()
-            else:
-                self._worker.before = used
+        if self._worker is not None:
+            self._worker.before = used or 0.0
+            if self._has_place:
+                kept = self._store.take_back(self._worker, well=used is not None)
+            elif kept := used is not None:
                 self._store.quick.put(self._worker)
+            else:
+                self._store.replace(self._worker)
+            if kept:
                 self._worker = None
         super().end(used)
