@@ -142,9 +142,7 @@ def _kill(pid: int) -> None:
 
 def _run(work: Work, server: socket.socket, memory: int, *, network: bool) -> NoReturn:
     begin = threading.Event()
-    with contextlib.suppress(
-        AttributeError, OSError
-    ):  # Linux has it: a worker that wakes does not push aside the server
+    with contextlib.suppress(AttributeError, OSError):  # Linux has it: who wakes does not push aside the server
         if os.sched_getscheduler(0) == os.SCHED_OTHER:
             os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     with contextlib.suppress(AttributeError):  # Linux has it: nobody could end a worker whose parent is gone

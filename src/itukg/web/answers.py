@@ -77,7 +77,7 @@ class Held:
 
     @cached_property
     def _lines(self) -> bytes:
-        return _lines(self.headers) + _lines(self.frame)
+        return header_lines(self.headers) + header_lines(self.frame)
 
     async def send(self, scope: Scope, send: Send, whole: Whole | None = None) -> int:
         """Answer a request, and return the status: 200, or 304 to a client that has it already.
@@ -197,7 +197,7 @@ def _own(etag: bytes, media_type: str, size: int, *, zipped: bool) -> list[Heade
     ]
 
 
-def _lines(headers: Sequence[Header]) -> bytes:
+def header_lines(headers: Sequence[Header]) -> bytes:
     """Return headers as HTTP/1.1 writes them. Raises ValueError where one holds the end of a line (RFC 9110, 5.5)."""
     lines = b"".join([b"%s: %s\r\n" % header for header in headers])
     if lines.count(b"\n") != len(headers) or lines.count(b"\r") != len(headers) or b"\0" in lines:

@@ -5,7 +5,7 @@ from functools import partial
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from itukg.web.answers import WHOLE
+from itukg.web.answers import WHOLE, header_lines
 
 HEADERS_WITHIN = 10.0
 """Seconds in which the headers of a request must have arrived, from the connection's or the request's first byte."""
@@ -59,9 +59,8 @@ async def _send_whole(cycle: RequestResponseCycle, lines: bytes, body: bytes) ->
         return
     cycle.response_started = cycle.response_complete = True
     cycle.waiting_for_100_continue = False
-    usual = b"".join([b"%s: %s\r\n" % header for header in cycle.default_headers])
     end = b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n"
-    cycle.transport.writelines((STATUS_LINE[200], usual, lines, end, body))
+    cycle.transport.writelines((STATUS_LINE[200], header_lines(cycle.default_headers), lines, end, body))
     cycle.message_event.set()
     if not cycle.keep_alive:
         cycle.transport.close()
