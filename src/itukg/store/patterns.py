@@ -1,0 +1,310 @@
+"""Reads the graph patterns of a query, as far as it must be known which variables stand where.
+
+What evaluates a query parses it itself; this is for those who write it anew before. It holds offsets into the text, so that
+what is not written anew stays as it is, comments included.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+DEEPEST = 50
+"""How deep groups may be nested."""
+MOST = 30
+"""How many triple patterns may stand together to be taken apart."""
+
+_TOKEN = re.compile(
+    r"(?:\s|\#[^\n\r]*+)++"
+    r"|(?P<variable>[?$]\w+)"
+    r"|(?P<iri><[^<>\x22{}|^`\\\s]*+>)"
+    r"|(?P<text>(?:(?P<long>\x22{3}|\x27{3})(?:\\.|(?!(?P=long)).)*+(?P=long)"
+    r"|(?P<short>[\x22\x27])(?:\\.|(?!(?P=short))[^\\\n\r])*+(?P=short))(?:@[A-Za-z]+(?:-\w+)*)?)"
+    r"|(?P<blank>_:[\w.-]+)"
+    r"|(?P<name>(?:[^\W\d_][\w.-]*+)?:(?:[\w:%-]|\\.|\.(?=\.*(?:[\w:%-]|\\)))*)"
+    r"|(?P<number>\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)"
+    r"|(?P<word>[A-Za-z]\w*)"
+    r"|(?P<mark>\^\^|.)",
+    re.DOTALL,
+)
+_KEYWORDS = frozenset(
+    ["OPTIONAL", "MINUS", "GRAPH", "SERVICE", "LATERAL", "FILTER", "BIND", "VALUES", "SELECT", "UNION"]
+)
+_ASSIGNING = frozenset({"AS", "VALUES"})
+_TERMS = frozenset({"variable", "iri", "name", "number", "text"})
+_CLOSING = {"(": ")", "[": "]", "{": "}"}
+
+
+class NotUnderstoodError(Exception):
+    """The query, or a part of it, is not what is known here."""
+
+
+class Token(NamedTuple):
+    """A term, keyword or sign, and where it stands."""
+
+    kind: str
+    text: str
+    begin: int
+    end: int
+
+    @property
+    def word(self) -> str:
+        """A keyword in capitals, a bracket or sign as it is; "" for what is a term."""
+        return self.text.upper() if self.kind in {"word", "mark"} else ""
+
+
+class Pattern(NamedTuple):
+    """A triple pattern: its terms as they are written, and the tokens of its path."""
+
+    subject: str
+    path: tuple[Token, ...]
+    object: str
+
+    def __str__(self) -> str:
+        return f"{self.subject} {' '.join(token.text for token in self.path)} {self.object}"
+
+    @property
+    def variables(self) -> set[str]:
+        """Its variables, without their sign."""
+        return {term[1:] for term in (self.subject, self.path[0].text, self.object) if term[0] in "?$"}
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is a pattern to the engine: a longer path is several."""
+        return len(self.path) == 1
+
+    @property
+    def of_no_length(self) -> bool:
+        """Whether its path may lead nowhere: then a term that the graph does not hold may match it too."""
+        return any(token.text in {"*", "?"} for token in self.path)
+
+
+@dataclass
+class Element:
+    """What stands in a group: "" is triple patterns or groups in brackets, else the keyword tells."""
+
+    keyword: str
+    begin: int
+    end: int
+    groups: "list[Group]" = field(default_factory=list)
+    patterns: list[Pattern] = field(default_factory=list)
+    """Empty also where they cannot be taken apart, as those that share a blank node."""
+    binds: set[str] = field(default_factory=set)
+    """Variables that are bound in each of its rows."""
+    names: set[str] = field(default_factory=set)
+    """All its variables."""
+    assigns: bool = False
+    """Whether it gives values to variables by other means than patterns, which LATERAL does not allow everywhere."""
+
+
+@dataclass
+class Group:
+    """A group graph pattern; its end is behind the bracket."""
+
+    elements: list[Element]
+    end: int
+
+    @property
+    def binds(self) -> set[str]:
+        """Variables that are bound in each of its rows."""
+        return set[str]().union(*(element.binds for element in self.elements))
+
+    @property
+    def names(self) -> set[str]:
+        """All its variables."""
+        return set[str]().union(*(element.names for element in self.elements))
+
+
+class Reader:
+    """Reads the groups of a query (SPARQL 1.1 Query, 19.8, rules 53 to 68)."""
+
+    def __init__(self, query: str) -> None:
+        self.prefixes: dict[str, str] = {}
+        self._tokens = [
+            Token(found.lastgroup, found[found.lastgroup], *found.span())
+            for found in _TOKEN.finditer(query)
+            if found.lastgroup is not None
+        ]
+        self._at = 0
+
+    def read(self) -> list[Group]:
+        """Return the groups of a query that stand in no other."""
+        while self._word() in {"PREFIX", "BASE", "VERSION"}:
+            if self._next().word == "PREFIX":
+                name, iri = self._next(), self._next()
+                self.prefixes[name.text] = iri.text[1:-1]
+            else:
+                self._next()
+        if self._word() == "CONSTRUCT" and self._word(1) == "{":
+            self._next()
+            self._skip()
+        return self._until("")
+
+    def _peek(self, ahead: int = 0) -> Token:
+        at = self._at + ahead
+        return self._tokens[at] if at < len(self._tokens) else Token("end", "", -1, -1)
+
+    def _word(self, ahead: int = 0) -> str:
+        return self._peek(ahead).word
+
+    def _next(self) -> Token:
+        token = self._peek()
+        if token.kind == "end":
+            raise NotUnderstoodError
+        self._at += 1
+        return token
+
+    def _skip(self) -> None:
+        """Go behind the bracket that closes the one that opens here."""
+        open_: list[str] = []
+        while True:
+            word = self._next().word
+            if word in _CLOSING:
+                open_.append(_CLOSING[word])
+            elif word in {")", "]", "}"} and (not open_ or open_.pop() != word):
+                raise NotUnderstoodError
+            if not open_:
+                return
+
+    def _until(self, closing: str, depth: int = 0) -> list[Group]:
+        """Return the groups that stand before a bracket, wherever: in a query, a sub-select, an expression."""
+        groups: list[Group] = []
+        while (word := self._word()) != closing or (not closing and self._peek().kind != "end"):
+            if word == "{":
+                groups.append(self._group(depth))
+            elif word == "VALUES":
+                self._values()
+            elif word == "(":
+                self._next()
+                groups += self._until(")", depth)
+                self._next()
+            else:
+                self._next()
+        return groups
+
+    def _group(self, depth: int) -> Group:
+        if self._next().word != "{" or depth > DEEPEST or self._word() == "|":
+            raise NotUnderstoodError
+        elements: list[Element] = []
+        while (word := self._word()) != "}":
+            if word == ".":
+                self._next()
+                continue
+            first = self._at
+            element = self._element(word, depth + 1)
+            element.begin, element.end = self._tokens[first].begin, self._tokens[self._at - 1].end
+            tokens = self._tokens[first : self._at]
+            element.names = {token.text[1:] for token in tokens if token.kind == "variable"}
+            element.assigns = any(token.word in _ASSIGNING for token in tokens)
+            elements.append(element)
+        return Group(elements, self._next().end)
+
+    def _element(self, word: str, depth: int) -> Element:
+        element = Element(word if word in _KEYWORDS else "", 0, 0)
+        if word == "{":
+            element.groups.append(self._group(depth))
+            while self._word() == "UNION":
+                self._next()
+                element.groups.append(self._group(depth))
+            element.binds = set.intersection(*(group.binds for group in element.groups))
+        elif word in {"OPTIONAL", "MINUS", "LATERAL", "GRAPH"}:
+            self._next()
+            name = self._next() if word == "GRAPH" else None
+            element.groups.append(self._group(depth))
+            if word in {"LATERAL", "GRAPH"}:
+                element.binds = element.groups[0].binds
+            if name is not None and name.kind == "variable":
+                element.binds.add(name.text[1:])
+        elif word in {"FILTER", "BIND"}:
+            self._next()
+            element.groups += self._expression(depth)
+        elif word == "VALUES":
+            element.binds = self._values()
+        elif word == "SELECT":
+            element.groups += self._until("}", depth)
+        elif word in _KEYWORDS:
+            raise NotUnderstoodError
+        else:
+            self._triples(element)
+        return element
+
+    def _expression(self, depth: int) -> list[Group]:
+        """Return the groups of FILTER NOT EXISTS {…}, FILTER REGEX(…), BIND(…)."""
+        while self._word() not in {"(", "{"}:
+            self._next()
+        if self._word() == "{":
+            return [self._group(depth)]
+        self._next()
+        groups = self._until(")", depth)
+        self._next()
+        return groups
+
+    def _values(self) -> set[str]:
+        self._next()
+        first = self._at
+        while self._word() != "{":
+            self._next()
+        variables = {token.text[1:] for token in self._tokens[first : self._at] if token.kind == "variable"}
+        data = self._at
+        self._skip()
+        return set() if any(token.word == "UNDEF" for token in self._tokens[data : self._at]) else variables
+
+    def _triples(self, element: Element) -> None:
+        first = self._at
+        while (word := self._word()) not in {"{", "}"} and word not in _KEYWORDS:
+            self._next()
+        last = self._at
+        element.binds = {token.text[1:] for token in self._tokens[first:last] if token.kind == "variable"}
+        self._at = first
+        try:
+            patterns = list(self._patterns(last))
+        except NotUnderstoodError:
+            patterns = []
+        element.patterns = patterns if len(patterns) <= MOST else []
+        self._at = last
+
+    def _patterns(self, last: int) -> Iterator[Pattern]:
+        while self._at < last:
+            subject = self._term()
+            while True:
+                path = self._path()
+                yield Pattern(subject, path, self._term())
+                while self._word() == ",":
+                    self._next()
+                    yield Pattern(subject, path, self._term())
+                while (more := self._word()) == ";":
+                    self._next()
+                    if self._at == last or self._word() == ".":
+                        more = ""
+                        break
+                    if self._word() != ";":
+                        break
+                if more != ";":
+                    break
+            if self._at < last and self._next().word != ".":
+                raise NotUnderstoodError
+
+    def _term(self) -> str:
+        token = self._next()
+        if token.kind == "text" and self._word() == "^^":
+            return token.text + self._next().text + self._next().text
+        if token.kind not in _TERMS and token.text not in {"true", "false"}:
+            raise NotUnderstoodError
+        return token.text
+
+    def _path(self) -> tuple[Token, ...]:
+        first = self._at
+        if self._peek().kind == "variable":
+            return (self._next(),)
+        while True:
+            while self._word() in {"^", "!"}:
+                self._next()
+            if self._word() == "(":
+                self._skip()
+            elif (token := self._next()).kind not in {"iri", "name"} and token.text != "a":
+                raise NotUnderstoodError
+            while self._word() in {"*", "+", "?"}:
+                self._next()
+            if self._word() not in {"/", "|"}:
+                return tuple(self._tokens[first : self._at])
+            self._next()
