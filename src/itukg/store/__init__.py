@@ -160,6 +160,7 @@ def read_query(text: str, services: Collection[str] = ()) -> Query:
             f"This service is read-only: {first} is an update. Ask with SELECT, ASK, CONSTRUCT or DESCRIBE."
         )
     words = bare.upper()  # a look for a word in it costs a tenth of a regular expression
+    calls = "(" in words
     asked = [_service_named(text, bare, found.end()) for found in _SERVICE.finditer(bare)] if "SERVICE" in words else []
     if any(iri not in services for iri in asked):
         others = f"services but {', '.join(services)}" if services else "other services"
@@ -169,7 +170,8 @@ def read_query(text: str, services: Collection[str] = ()) -> Query:
     if len(bare) > OPERATORS and len(re.findall(r"[-+*/!|&=<>^?]", bare)) > OPERATORS:
         raise QueryRefused(f"The query holds more than {OPERATORS} operators; use VALUES or IN, or ask in parts.")
     if first in ("SELECT", "ASK", "CONSTRUCT", "DESCRIBE"):
-        volatile = bool(asked) or (any(word in words for word in _CHANGING) and _VOLATILE.search(bare) is not None)
+        changing = calls and any(word in words for word in _CHANGING)
+        volatile = bool(asked) or (changing and _VOLATILE.search(bare) is not None)
         return Query(text, first, volatile, bool(asked))  # type: ignore[arg-type]  # narrowed by the membership test
     line, column = bare.count("\n", 0, at) + 1, at - bare.rfind("\n", 0, at)
     found = f", found {first}." if first else "."

@@ -13,7 +13,6 @@ share with the row only what the patterns around them bind ("well designed" in P
 Complexity of SPARQL, 2009). Anything else, and what is not understood, stays as it is written.
 """
 
-import re
 from collections.abc import Collection, Mapping
 from math import prod
 from typing import NamedTuple
@@ -36,15 +35,14 @@ WHERE { { ?s ?term ?o } UNION { ?s a ?term BIND(?term AS ?o) } } GROUP BY ?term"
 LONGEST = 10_000
 """Characters of a query that is looked at."""
 
-_ASKED = re.compile(r"\b(?:OPTIONAL|EXISTS)\b", re.IGNORECASE)
-
 
 def in_order(query: str, uses: Mapping[str, Use]) -> str:
     """Return a query with the same rows, whose OPTIONALs and EXISTS begin at the row at hand where that is quicker.
 
     `uses` is how terms (IRIs) are used in the graph. What is no query is returned as it is.
     """
-    if len(query) > LONGEST or not _ASKED.search(query):
+    words = query.upper()
+    if len(query) > LONGEST or ("OPTIONAL" not in words and "EXISTS" not in words):
         return query
     try:
         reader = Reader(query)

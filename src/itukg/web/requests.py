@@ -41,7 +41,8 @@ def text_of(body: bytes) -> str:
 
 def client_of(request: Request) -> str:
     """Return who asks, for turns and quotas."""
-    return request.client.host if request.client else ""
+    client = request.scope.get("client")
+    return client[0] if client else ""
 
 
 class Watch:
