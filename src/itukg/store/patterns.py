@@ -12,21 +12,25 @@ from typing import NamedTuple
 DEEPEST = 50
 """How deep groups may be nested."""
 MOST = 30
-"""How many triple patterns may stand together to be taken apart."""
+"""How many triple patterns may stand together, and how many words and signs in a path, to be taken apart."""
 
 _TOKEN = re.compile(
-    r"(?:\s|\#[^\n\r]*+)++"
-    r"|(?P<variable>[?$]\w+)"
-    r"|(?P<iri><[^<>\x22{}|^`\\\s]*+>)"
+    r"(?:[ \t\r\n]|\#[^\n\r]*+)++"
+    r"|(?P<variable>[?$][\w\x80-\U0010FFFF]+)"
+    r"|(?P<iri><(?:[^<>\x22{}|^`\\\x00-\x20]|\\[uU])*+>)"
     r"|(?P<text>(?:(?P<long>\x22{3}|\x27{3})(?:\\.|(?!(?P=long)).)*+(?P=long)"
     r"|(?P<short>[\x22\x27])(?:\\.|(?!(?P=short))[^\\\n\r])*+(?P=short))(?:@[A-Za-z]+(?:-\w+)*)?)"
-    r"|(?P<blank>_:[\w.-]+)"
-    r"|(?P<name>(?:[^\W\d_][\w.-]*+)?:(?:[\w:%-]|\\.|\.(?=\.*(?:[\w:%-]|\\)))*)"
-    r"|(?P<number>\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)"
+    r"|(?P<blank>_:[\w\x80-\U0010FFFF.-]+)"
+    r"|(?P<name>(?:[A-Za-z\x80-\U0010FFFF][\w\x80-\U0010FFFF.-]*+)?:"
+    r"(?:[\w\x80-\U0010FFFF:%-]|\\.|\.(?=\.*(?:[\w\x80-\U0010FFFF:%-]|\\)))*)"
+    r"|(?P<number>[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)"
     r"|(?P<word>[A-Za-z]\w*)"
     r"|(?P<mark>\^\^|.)",
     re.DOTALL,
 )
+"""What is not ASCII is part of a name wherever it stands: no sign and no space of the language is of it."""
+_TWO_COMPARISONS = re.compile(r"&&|[,)]")
+"""Stands in what looks like an IRI and may be none, as in ?a<?b&&?c>?d, which the engine takes for two comparisons."""
 _KEYWORDS = frozenset(
     ["OPTIONAL", "MINUS", "GRAPH", "SERVICE", "LATERAL", "FILTER", "BIND", "VALUES", "SELECT", "UNION"]
 )
@@ -115,16 +119,23 @@ class Group:
         return set[str]().union(*(element.names for element in self.elements))
 
 
+def _tokens(query: str) -> Iterator[Token]:
+    for found in _TOKEN.finditer(query):
+        if (kind := found.lastgroup) is not None:
+            text = found[kind]
+            if (kind == "mark" and text in "'\"") or (kind == "iri" and _TWO_COMPARISONS.search(text)):
+                raise NotUnderstoodError
+            yield Token(kind, text, *found.span())
+
+
 class Reader:
     """Reads the groups of a query (SPARQL 1.1 Query, 19.8, rules 53 to 68)."""
 
     def __init__(self, query: str) -> None:
         self.prefixes: dict[str, str] = {}
-        self._tokens = [
-            Token(found.lastgroup, found[found.lastgroup], *found.span())
-            for found in _TOKEN.finditer(query)
-            if found.lastgroup is not None
-        ]
+        self.values = set[str]()
+        """Variables to which VALUES behind a group, or behind that of a sub-select, gives values."""
+        self._tokens = list(_tokens(query))
         self._at = 0
 
     def read(self) -> list[Group]:
@@ -168,15 +179,19 @@ class Reader:
 
     def _until(self, closing: str, depth: int = 0) -> list[Group]:
         """Return the groups that stand before a bracket, wherever: in a query, a sub-select, an expression."""
+        if depth > DEEPEST:
+            raise NotUnderstoodError
         groups: list[Group] = []
         while (word := self._word()) != closing or (not closing and self._peek().kind != "end"):
             if word == "{":
                 groups.append(self._group(depth))
             elif word == "VALUES":
+                first = self._at
                 self._values()
+                self.values |= self._variables(first, self._at)
             elif word == "(":
                 self._next()
-                groups += self._until(")", depth)
+                groups += self._until(")", depth + 1)
                 self._next()
             else:
                 self._next()
@@ -193,9 +208,8 @@ class Reader:
             first = self._at
             element = self._element(word, depth + 1)
             element.begin, element.end = self._tokens[first].begin, self._tokens[self._at - 1].end
-            tokens = self._tokens[first : self._at]
-            element.names = {token.text[1:] for token in tokens if token.kind == "variable"}
-            element.assigns = any(token.word in _ASSIGNING for token in tokens)
+            element.names = self._variables(first, self._at)
+            element.assigns = any(token.word in _ASSIGNING for token in self._tokens[first : self._at])
             elements.append(element)
         return Group(elements, self._next().end)
 
@@ -244,17 +258,24 @@ class Reader:
         first = self._at
         while self._word() != "{":
             self._next()
-        variables = {token.text[1:] for token in self._tokens[first : self._at] if token.kind == "variable"}
+        variables = self._variables(first, self._at)
         data = self._at
         self._skip()
         return set() if any(token.word == "UNDEF" for token in self._tokens[data : self._at]) else variables
+
+    def _variables(self, first: int, last: int) -> set[str]:
+        return {token.text[1:] for token in self._tokens[first:last] if token.kind == "variable"}
 
     def _triples(self, element: Element) -> None:
         first = self._at
         while (word := self._word()) not in {"{", "}"} and word not in _KEYWORDS:
             self._next()
         last = self._at
-        element.binds = {token.text[1:] for token in self._tokens[first:last] if token.kind == "variable"}
+        if any(token.word == "!" for token in self._tokens[first:last]):
+            # the engine counts once what it leads to by several properties, but only where both ends are bound before:
+            # then how often a row comes hangs on the order of joins, which changes with what stands beside
+            raise NotUnderstoodError
+        element.binds = self._variables(first, last)
         self._at = first
         try:
             patterns = list(self._patterns(last))
@@ -297,7 +318,7 @@ class Reader:
         if self._peek().kind == "variable":
             return (self._next(),)
         while True:
-            while self._word() in {"^", "!"}:
+            while self._word() == "^":
                 self._next()
             if self._word() == "(":
                 self._skip()
@@ -306,5 +327,9 @@ class Reader:
             while self._word() in {"*", "+", "?"}:
                 self._next()
             if self._word() not in {"/", "|"}:
-                return tuple(self._tokens[first : self._at])
+                break
             self._next()
+        path = tuple(self._tokens[first : self._at])
+        if len(path) > MOST or all(token.kind == "mark" for token in path):
+            raise NotUnderstoodError
+        return path

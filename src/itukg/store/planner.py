@@ -46,9 +46,10 @@ def in_order(query: str, uses: Mapping[str, Use]) -> str:
         return query
     try:
         reader = Reader(query)
-        planner = _Planner(reader.prefixes, uses)
-        for group in reader.read():
-            planner.plan(group, _Row())
+        groups = reader.read()
+        planner = _Planner(reader.prefixes, uses, frozenset(reader.values))
+        for group in groups:
+            planner.plan(group, _Row(), planner.values)
     except NotUnderstoodError:
         return query
     pieces, at = list[str](), 0
@@ -89,41 +90,58 @@ _NO_USE = Use(0, 0, 0)
 
 
 class _Planner:
-    def __init__(self, prefixes: Mapping[str, str], uses: Mapping[str, Use]) -> None:
+    def __init__(self, prefixes: Mapping[str, str], uses: Mapping[str, Use], values: frozenset[str]) -> None:
+        self.values = values
         self.edits: list[tuple[int, int, str]] = []
         """What to write instead of a part of the query: its begin, its end, the text."""
         self._prefixes, self._uses = prefixes, uses
+        self._numbers: dict[int, float] = {}
         self._together = Use(*map(sum, zip(_NO_USE, *uses.values(), strict=True)))
 
-    def plan(self, group: Group, row: _Row) -> None:
-        """Plan what is inside the elements of a group, which is evaluated with `row` at hand."""
+    def plan(self, group: Group, row: _Row, others: frozenset[str], before: frozenset[str] = frozenset()) -> None:
+        """Plan what is inside the elements of a group, which is evaluated with `row` at hand.
+
+        `others` are the variables outside of the group, but for those `before` an OPTIONAL, which its filters see.
+        """
+        following = [others]
+        for element in reversed(group.elements[1:]):
+            following.append(following[-1] | element.names)
         for element in group.elements:
+            behind = following.pop()
             if element.keyword == "OPTIONAL":
-                self._optional(element, row)
+                self._optional(element, row, before | behind)
             elif element.keyword == "FILTER":  # wherever it stands, it sees what the whole group binds
                 for tested in element.groups:
-                    self._exists(tested, row.after(group, 1))
+                    self._exists(tested, row.after(group, 1), others)
             elif element.keyword == "BIND":
                 for tested in element.groups:
-                    self._exists(tested, row)
+                    self._exists(tested, row, before | behind)
             else:  # the engine joins it; what it knows then is its own affair
+                around = self.values if element.keyword == "SELECT" else before | behind | row.names
                 for inner in element.groups:
-                    self.plan(inner, _Row())
+                    self.plan(inner, _Row(), around)
             row = row.after(element, self._number(element, row.binds))
 
-    def _exists(self, group: Group, row: _Row) -> None:
+    def _exists(self, group: Group, row: _Row, others: frozenset[str]) -> None:
+        """Plan an EXISTS, if it shares with `others` only what its row binds.
+
+        Else it could see what it must not: the engine looks up row by row what is joined, and takes for fit for that an
+        EXISTS that is a chain, as one of a single pattern.
+        """
+        if group.names & others - row.binds:
+            return
         row = row._replace(number=1)  # however many there are, it is evaluated for each
         self._chain(group, row)
-        self.plan(group, row)
+        self.plan(group, row, others)
 
-    def _optional(self, element: Element, row: _Row) -> None:
+    def _optional(self, element: Element, row: _Row, others: frozenset[str]) -> None:
         (group,) = element.groups
         if not self._row_by_row(group, row):
-            self.plan(group, _Row())
+            self.plan(group, _Row(), others, row.names)
             return
         self.edits += [(element.begin, element.begin, "LATERAL { "), (element.end, element.end, " }")]
         self._chain(group, row)
-        self.plan(group, row)
+        self.plan(group, row, others)
 
     def _row_by_row(self, group: Group, row: _Row) -> bool:
         """Tell whether an OPTIONAL may be evaluated row by row, and is better so."""
@@ -150,8 +168,14 @@ class _Planner:
         if element.patterns:
             return self._ordered(element.patterns, known)[1][-1]
         if element.keyword in {"", "GRAPH", "LATERAL", "SELECT"} and element.groups:
-            return sum(prod(self._number(inner, ()) for inner in group.elements) for group in element.groups)
+            return sum(self._number_alone(group) for group in element.groups)
         return 1
+
+    def _number_alone(self, group: Group) -> float:
+        """Return how many rows a group has where nothing is known; reckoned once, however deep the group stands."""
+        if id(group) not in self._numbers:
+            self._numbers[id(group)] = prod(self._number(inner, ()) for inner in group.elements)
+        return self._numbers[id(group)]
 
     def _ordered(self, patterns: list[Pattern], known: Collection[str]) -> tuple[list[Pattern], list[float]]:
         """Return the patterns, each time the one that gives the fewest rows next, and the numbers of rows from one on.
