@@ -36,7 +36,7 @@ def everything(_thing: Node) -> bool:
 
 def to_rdflib(triples: Iterable[ox.Triple | ox.Quad]) -> rdflib.Graph:
     """Copy triples, or quads without their graph names, into an rdflib graph."""
-    graph = rdflib.Graph()
+    graph = rdflib.Graph(store="SimpleMemory")  # it keeps no graph names, which takes half the time
     made: dict[object, Node] = {}  # a term that many triples share is one object
 
     def node(term: ox.NamedNode | ox.BlankNode | ox.Literal | ox.Triple) -> Node:
