@@ -109,11 +109,16 @@ async def graphs(store: Store) -> dict[str, int]:
     return {row["g"].value: int(row["n"].value) for row in found}
 
 
+STRING = (
+    r"(?:(?P<long>\x22{3}|\x27{3})(?:\\.|(?!(?P=long)).)*+(?P=long)"
+    r"|(?P<short>[\x22\x27])(?:\\.|(?!(?P=short))[^\\\n\r])*+(?P=short))"
+)
+"""A string of a query, as a regular expression in which the dot is any character (SPARQL 1.1 Query, 19.8, rules 156 to 159)."""
+IRI = r"<(?:[^<>\x22{}|^`\\\x00-\x20]|\\[uU])*+>"
+"""An IRI in full, which may hold escapes (rule 139, and 19.2)."""
 # One linear pass (nothing in it backtracks); whatever it matches holds no keyword or bracket of the query's own.
 _OPAQUE = re.compile(
-    r"(?P<long>\x22{3}|\x27{3})(?:\\.|(?!(?P=long)).)*+(?P=long)"
-    r"|(?P<short>[\x22\x27])(?:\\.|(?!(?P=short))[^\\\n\r])*+(?P=short)"
-    r"|<[^<>\x22{}|^`\\\s]*+>|#[^\n\r]*+"
+    rf"{STRING}|{IRI}|#[^\n\r]*+"
     r"|\\.",  # an escape in a local name: e:a\#b opens no comment
     re.DOTALL,
 )
@@ -160,7 +165,6 @@ def read_query(text: str, services: Collection[str] = ()) -> Query:
             f"This service is read-only: {first} is an update. Ask with SELECT, ASK, CONSTRUCT or DESCRIBE."
         )
     words = bare.upper()  # a look for a word in it costs a tenth of a regular expression
-    calls = "(" in words
     asked = [_service_named(text, bare, found.end()) for found in _SERVICE.finditer(bare)] if "SERVICE" in words else []
     if any(iri not in services for iri in asked):
         others = f"services but {', '.join(services)}" if services else "other services"
@@ -170,7 +174,7 @@ def read_query(text: str, services: Collection[str] = ()) -> Query:
     if len(bare) > OPERATORS and len(re.findall(r"[-+*/!|&=<>^?]", bare)) > OPERATORS:
         raise QueryRefused(f"The query holds more than {OPERATORS} operators; use VALUES or IN, or ask in parts.")
     if first in ("SELECT", "ASK", "CONSTRUCT", "DESCRIBE"):
-        changing = calls and any(word in words for word in _CHANGING)
+        changing = "(" in words and any(word in words for word in _CHANGING)
         volatile = bool(asked) or (changing and _VOLATILE.search(bare) is not None)
         return Query(text, first, volatile, bool(asked))  # type: ignore[arg-type]  # narrowed by the membership test
     line, column = bare.count("\n", 0, at) + 1, at - bare.rfind("\n", 0, at)

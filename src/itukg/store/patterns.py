@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from itukg.store import IRI, STRING
+
 DEEPEST = 50
 """How deep groups may be nested."""
 MOST = 30
@@ -17,9 +19,8 @@ MOST = 30
 _TOKEN = re.compile(
     r"(?:[ \t\r\n]|\#[^\n\r]*+)++"
     r"|(?P<variable>[?$][\w\x80-\U0010FFFF]+)"
-    r"|(?P<iri><(?:[^<>\x22{}|^`\\\x00-\x20]|\\[uU])*+>)"
-    r"|(?P<text>(?:(?P<long>\x22{3}|\x27{3})(?:\\.|(?!(?P=long)).)*+(?P=long)"
-    r"|(?P<short>[\x22\x27])(?:\\.|(?!(?P=short))[^\\\n\r])*+(?P=short))(?:@[A-Za-z]+(?:-\w+)*)?)"
+    rf"|(?P<iri>{IRI})"
+    rf"|(?P<text>{STRING}(?:@[A-Za-z]+(?:-\w+)*)?)"
     r"|(?P<blank>_:[\w\x80-\U0010FFFF.-]+)"
     r"|(?P<name>(?:[A-Za-z\x80-\U0010FFFF][\w\x80-\U0010FFFF.-]*+)?:"
     r"(?:[\w\x80-\U0010FFFF:%-]|\\.|\.(?=\.*(?:[\w\x80-\U0010FFFF:%-]|\\)))*)"
@@ -57,6 +58,9 @@ class Token(NamedTuple):
         return self.text.upper() if self.kind in {"word", "mark"} else ""
 
 
+_END = Token("mark", "end of query", -1, -1)
+
+
 class Pattern(NamedTuple):
     """A triple pattern: its terms as they are written, and the tokens of its path."""
 
@@ -83,13 +87,13 @@ class Pattern(NamedTuple):
         return any(token.text in {"*", "?"} for token in self.path)
 
 
-@dataclass
+@dataclass(eq=False)
 class Element:
     """What stands in a group: "" is triple patterns or groups in brackets, else the keyword tells."""
 
     keyword: str
-    begin: int
-    end: int
+    begin: int = 0
+    end: int = 0
     groups: "list[Group]" = field(default_factory=list)
     patterns: list[Pattern] = field(default_factory=list)
     """Empty also where they cannot be taken apart, as those that share a blank node."""
@@ -103,10 +107,9 @@ class Element:
 
 @dataclass
 class Group:
-    """A group graph pattern; its end is behind the bracket."""
+    """A group graph pattern."""
 
     elements: list[Element]
-    end: int
 
     @property
     def binds(self) -> set[str]:
@@ -149,18 +152,18 @@ class Reader:
         if self._word() == "CONSTRUCT" and self._word(1) == "{":
             self._next()
             self._skip()
-        return self._until("")
+        return self._until(_END.word)
 
     def _peek(self, ahead: int = 0) -> Token:
         at = self._at + ahead
-        return self._tokens[at] if at < len(self._tokens) else Token("end", "", -1, -1)
+        return self._tokens[at] if at < len(self._tokens) else _END
 
     def _word(self, ahead: int = 0) -> str:
         return self._peek(ahead).word
 
     def _next(self) -> Token:
         token = self._peek()
-        if token.kind == "end":
+        if token is _END:
             raise NotUnderstoodError
         self._at += 1
         return token
@@ -182,7 +185,7 @@ class Reader:
         if depth > DEEPEST:
             raise NotUnderstoodError
         groups: list[Group] = []
-        while (word := self._word()) != closing or (not closing and self._peek().kind != "end"):
+        while (word := self._word()) != closing:
             if word == "{":
                 groups.append(self._group(depth))
             elif word == "VALUES":
@@ -211,10 +214,11 @@ class Reader:
             element.names = self._variables(first, self._at)
             element.assigns = any(token.word in _ASSIGNING for token in self._tokens[first : self._at])
             elements.append(element)
-        return Group(elements, self._next().end)
+        self._next()
+        return Group(elements)
 
     def _element(self, word: str, depth: int) -> Element:
-        element = Element(word if word in _KEYWORDS else "", 0, 0)
+        element = Element(word if word in _KEYWORDS else "")
         if word == "{":
             element.groups.append(self._group(depth))
             while self._word() == "UNION":
@@ -286,24 +290,23 @@ class Reader:
 
     def _patterns(self, last: int) -> Iterator[Pattern]:
         while self._at < last:
-            subject = self._term()
-            while True:
-                path = self._path()
-                yield Pattern(subject, path, self._term())
-                while self._word() == ",":
-                    self._next()
-                    yield Pattern(subject, path, self._term())
-                while (more := self._word()) == ";":
-                    self._next()
-                    if self._at == last or self._word() == ".":
-                        more = ""
-                        break
-                    if self._word() != ";":
-                        break
-                if more != ";":
-                    break
+            yield from self._patterns_of(self._term(), last)
             if self._at < last and self._next().word != ".":
                 raise NotUnderstoodError
+
+    def _patterns_of(self, subject: str, last: int) -> Iterator[Pattern]:
+        while True:
+            path = self._path()
+            yield Pattern(subject, path, self._term())
+            while self._word() == ",":
+                self._next()
+                yield Pattern(subject, path, self._term())
+            if self._word() != ";":
+                return
+            while self._word() == ";":
+                self._next()
+            if self._at == last or self._word() == ".":
+                return
 
     def _term(self) -> str:
         token = self._next()

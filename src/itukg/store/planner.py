@@ -41,8 +41,8 @@ def in_order(query: str, uses: Mapping[str, Use]) -> str:
 
     `uses` is how terms (IRIs) are used in the graph. What is no query is returned as it is.
     """
-    words = query.upper()
-    if len(query) > LONGEST or ("OPTIONAL" not in words and "EXISTS" not in words):
+    words = query.upper() if len(query) <= LONGEST else ""
+    if "OPTIONAL" not in words and "EXISTS" not in words:
         return query
     try:
         reader = Reader(query)
@@ -73,7 +73,7 @@ class _Row(NamedTuple):
 
 def _well_designed(group: Group, outside: frozenset[str]) -> bool:
     """Tell whether a group gives the same when it sees a row that has the variables `outside`: see above."""
-    first, *others = group.elements or [Element("", 0, 0)]
+    first, *others = group.elements or [Element("")]
     if not first.patterns or any(pattern.of_no_length for pattern in first.patterns):
         return False
     for other in others:
@@ -87,6 +87,7 @@ def _well_designed(group: Group, outside: frozenset[str]) -> bool:
 
 
 _NO_USE = Use(0, 0, 0)
+_Order = tuple[list[Pattern], list[float]]
 
 
 class _Planner:
@@ -95,7 +96,7 @@ class _Planner:
         self.edits: list[tuple[int, int, str]] = []
         """What to write instead of a part of the query: its begin, its end, the text."""
         self._prefixes, self._uses = prefixes, uses
-        self._numbers: dict[int, float] = {}
+        self._orders: dict[tuple[Element, frozenset[str]], _Order] = {}
         self._together = Use(*map(sum, zip(_NO_USE, *uses.values(), strict=True)))
 
     def plan(self, group: Group, row: _Row, others: frozenset[str], before: frozenset[str] = frozenset()) -> None:
@@ -150,39 +151,39 @@ class _Planner:
         first, *others = group.elements
         if len(first.patterns) == 1 and first.patterns[0].plain and all(other.keyword == "FILTER" for other in others):
             return False  # the engine does so itself
-        chain, numbers = self._ordered(first.patterns, row.binds)
-        _, of_all = self._ordered(first.patterns, ())
+        chain, numbers = self._ordered(first, row.binds)
+        _, of_all = self._ordered(first)
         return bool(chain[0].variables & row.binds) and row.number * sum(numbers) <= row.number + sum(of_all)
 
     def _chain(self, group: Group, row: _Row) -> None:
         first = group.elements[0] if group.elements else None
         if first is None or not first.patterns[1:]:
             return
-        chain, _ = self._ordered(first.patterns, row.binds)
+        chain, _ = self._ordered(first, row.binds)
         if chain[0].variables & row.binds:
             text = f"{chain[0]} " + " ".join(f"LATERAL {{ {pattern} }}" for pattern in chain[1:])
             self.edits.append((first.begin, first.end, text + " "))
 
-    def _number(self, element: Element, known: Collection[str]) -> float:
+    def _number(self, element: Element, known: frozenset[str] = frozenset()) -> float:
         """Return how many rows an element makes of one, by estimate; 1 where nothing tells."""
         if element.patterns:
-            return self._ordered(element.patterns, known)[1][-1]
+            return self._ordered(element, known)[1][-1]
         if element.keyword in {"", "GRAPH", "LATERAL", "SELECT"} and element.groups:
-            return sum(self._number_alone(group) for group in element.groups)
+            return sum(prod(self._number(inner) for inner in group.elements) for group in element.groups)
         return 1
 
-    def _number_alone(self, group: Group) -> float:
-        """Return how many rows a group has where nothing is known; reckoned once, however deep the group stands."""
-        if id(group) not in self._numbers:
-            self._numbers[id(group)] = prod(self._number(inner, ()) for inner in group.elements)
-        return self._numbers[id(group)]
+    def _ordered(self, element: Element, known: frozenset[str] = frozenset()) -> _Order:
+        """Return the patterns of an element in order; reckoned once, however often it is asked."""
+        if (element, known) not in self._orders:
+            self._orders[element, known] = self._order(element.patterns, set(known))
+        return self._orders[element, known]
 
-    def _ordered(self, patterns: list[Pattern], known: Collection[str]) -> tuple[list[Pattern], list[float]]:
+    def _order(self, patterns: list[Pattern], known: set[str]) -> _Order:
         """Return the patterns, each time the one that gives the fewest rows next, and the numbers of rows from one on.
 
         A pattern is looked up for each row that there is before it; the last number is that of the rows in the end.
         """
-        chain, left, known = list[Pattern](), list(patterns), set(known)
+        chain, left = list[Pattern](), list(patterns)
         numbers = [1.0]
         while left:
             best = min(left, key=lambda pattern: (self._rows(pattern, known), not pattern.variables & known))

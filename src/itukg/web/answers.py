@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Se
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 
 from cachetools import LRUCache
@@ -58,7 +58,6 @@ class Held:
     headers: list[Header]
     body: bytes
     frame: Sequence[Header] = field(default=(), kw_only=True)
-    _written: bytes = field(default=b"", kw_only=True)
 
     @classmethod
     async def of(cls, body: bytes, media_type: str, headers: Iterable[Header], *, zipped: bool) -> "Held":
@@ -76,11 +75,9 @@ class Held:
         """Return about how many bytes this takes."""
         return len(self.body) + 1000
 
-    @property
+    @cached_property
     def _lines(self) -> bytes:
-        if not self._written:
-            self._written = header_lines(self.headers) + constant_lines(tuple(self.frame))
-        return self._written
+        return header_lines(self.headers) + constant_lines(tuple(self.frame))
 
     async def send(self, scope: Scope, send: Send, whole: Whole | None = None) -> int:
         """Answer a request, and return the status: 200, or 304 to a client that has it already.

@@ -25,7 +25,7 @@ class Connection(HttpToolsProtocol):
         """Begin to wait for the first request."""
         super().connection_made(transport)
         self._began = self.loop.time()
-        self._look = self.loop.call_later(HEADERS_WITHIN, self._look_at_the_time)
+        self._look_at_the_time()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no longer."""
