@@ -108,6 +108,7 @@ def test_a_query_without_an_answer_in_time_is_given_up_and_others_go_on(store: E
         ("clear all", "CLEAR is an update"),
         ("SELECT * WHERE { SERVICE <http://localhost/> { ?s ?p ?o } }", "SERVICE is not run"),
         ("SELECT * WHERE { service silent ?x { ?s ?p ?o } }", "SERVICE is not run"),
+        ("SELECT * { ?s <x:\\u0041'> ?o SERVICE <x:y> { ?a ?b ?c } FILTER(?o != 'x') }", "SERVICE is not run"),
         ("ASK " + "{" * 20_000 + "}" * 20_000, "nests more than"),
         ("ASK { FILTER(" + "1+" * 20_001 + "1) }", "operators"),
     ],
