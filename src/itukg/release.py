@@ -25,7 +25,10 @@ from itukg.conformance import (
     moment,
     now,
     read_waivers,
+    report_of,
+    reports,
     to_rdflib,
+    told,
     validate,
     waived,
     write,
@@ -37,6 +40,7 @@ from itukg.dumps import STEM, File, files, write_dumps, write_sums
 from itukg.errors import DoesNotConform
 from itukg.formats import JSON, N_QUADS, PATCH, write_json
 from itukg.search import write_index
+from itukg.settings import cores
 from itukg.void import describe, examples, provenance
 
 STEPS = ("Reading files", "Deriving", "Checking shapes", "Writing the release")
@@ -236,12 +240,13 @@ def check_corpus(corpus: Corpus, quads: list[ox.Quad], derived: list[ox.Quad] | 
     files = {names.graph(graph): path.relative_to(corpus.root).as_posix() for path, graph in corpus.files().items()}
     shapes = ox.NamedNode(names.graph("shapes"))
     rules = [quad for quad in quads if quad.graph_name == shapes]
-    report = check_quads([quad for quad in quads if quad.graph_name != shapes], rules, files, name, release=name)
+    data = [quad for quad in quads if quad.graph_name != shapes]
+    report = check_quads(data, rules, files, name, release=name, processes=cores())
     if not derived:
         return report
     ontology = ox.NamedNode(names.graph("ontology"))
     terms = [quad for quad in quads if quad.graph_name == ontology]
-    return report.joined(validate(to_rdflib([*terms, *derived]), for_derived(to_rdflib(rules))))
+    return report.joined(validate([*terms, *derived], for_derived(to_rdflib(rules))))
 
 
 def check_quads(
@@ -252,29 +257,31 @@ def check_quads(
     *,
     release: str | None = None,
     own: Own = everything,
+    processes: int = 1,
 ) -> Report:
     """Validate `data`, which holds the ontology too, against the shapes in `rules`; report of one's `own` things alone.
 
-    `files` has the path of the file behind a graph. Raises ShapesRefused for rules that cannot be applied.
+    `files` has the path of the file behind a graph; large data is validated in so many `processes`. Raises ShapesRefused
+    for rules that cannot be applied.
     """
     places = {
-        str(quad.subject.value): files[quad.graph_name.value]
-        for quad in data
-        if isinstance(quad.subject, ox.NamedNode | ox.BlankNode)
-        and isinstance(quad.graph_name, ox.NamedNode)
-        and quad.graph_name.value in files
+        str(subject.value): files[graph.value]
+        for subject, graph in dict.fromkeys((quad.subject, quad.graph_name) for quad in data)
+        if isinstance(subject, ox.NamedNode | ox.BlankNode) and isinstance(graph, ox.NamedNode) and graph.value in files
     }
-    graph, shapes = to_rdflib(data), to_rdflib(rules)
-    header = header_of(
-        subject,
-        release,
-        data=canonical_hash(data),
-        shapes=canonical_hash(rules),
-        rules=shapes,
-        graph=graph,
-        own=own,
-    )
-    return validate(graph, shapes, header, places, own)
+    shapes = to_rdflib(rules)
+    with reports(data, shapes, processes) as results:
+        graph = told(data)
+        header = header_of(
+            subject,
+            release,
+            data=canonical_hash(data),
+            shapes=canonical_hash(rules),
+            rules=shapes,
+            graph=graph,
+            own=own,
+        )
+        return report_of(results, graph, shapes, header, files=places, own=own)
 
 
 def _write(

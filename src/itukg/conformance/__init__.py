@@ -1,5 +1,6 @@
 """SHACL: data against the shapes → a `Report` of findings with a verdict; baseline, waivers and renderings of it."""
 
+from itukg.conformance.engine import reports, to_rdflib
 from itukg.conformance.model import (
     SEVERITIES,
     Finding,
@@ -12,7 +13,7 @@ from itukg.conformance.model import (
     read_baseline,
 )
 from itukg.conformance.renderings import HISTORY_FORMATS, REPORT_FORMATS, pdf_template, write, write_history, write_text
-from itukg.conformance.validation import Own, everything, for_derived, header_of, to_rdflib, validate
+from itukg.conformance.validation import Own, everything, for_derived, header_of, report_of, told, validate
 from itukg.conformance.waivers import Waiver, read_waivers, waived
 
 __all__ = [
@@ -34,7 +35,10 @@ __all__ = [
     "pdf_template",
     "read_baseline",
     "read_waivers",
+    "report_of",
+    "reports",
     "to_rdflib",
+    "told",
     "validate",
     "waived",
     "write",

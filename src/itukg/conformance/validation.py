@@ -1,29 +1,35 @@
-"""Data against the shapes: the engine, and what its results say to an auditor."""
+"""Data against the shapes: what the engine's results say to an auditor."""
 
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
-from functools import cache
-from importlib import metadata
+from itertools import chain
 
 import pyoxigraph as ox
 import rdflib
-from rdflib.namespace import DCTERMS, RDF, RDFS, SH, SKOS, XSD
+from rdflib.namespace import DCTERMS, RDF, RDFS, SH, SKOS
 from rdflib.term import Node
 
 from itukg import __version__, names
+from itukg.conformance.engine import engine, reports, to_rdflib
 from itukg.conformance.model import SEVERITIES, Coverage, Finding, Header, Report, Rule, Share, actor_by
-from itukg.errors import ShapesRefused
 
 ITU = rdflib.Namespace(names.ITU)
 ITUSH = rdflib.Namespace(names.PREFIXES["itush"])
 REPORT = names.BASE + "conformance"
 """The IRI of the report on the served release."""
-WORDS = 400
-_STRING = ox.NamedNode(str(XSD.string))
-"""Characters of what the engine says against shapes that are passed on."""
+_READ = frozenset(
+    ox.NamedNode(str(term))
+    for term in (
+        RDF.type, RDFS.label, RDFS.subClassOf, SKOS.notation, DCTERMS.source,
+        ITU.plan, ITU.quote, ITU.section, ITU.line, ITU.missing, ITU.about, ITU.ofClass,
+    )
+)  # fmt: skip
+"""The properties that are read below."""
+_NOT_KEPT = frozenset([SH.conforms, SH.sourceConstraint, SH.resultMessage])
+"""What the engine says and our report graph does not, or says in other words."""
 
 Own = Callable[[Node], bool]
 """Whether a report is about a thing, and not about what stands beside it."""
@@ -34,85 +40,51 @@ def everything(_thing: Node) -> bool:
     return True
 
 
-def to_rdflib(triples: Iterable[ox.Triple | ox.Quad]) -> rdflib.Graph:
-    """Copy triples, or quads without their graph names, into an rdflib graph."""
-    graph = rdflib.Graph(store="SimpleMemory")  # it keeps no graph names, which takes half the time
-    made: dict[object, Node] = {}  # a term that many triples share is one object
+def validate(data: Collection[ox.Quad], shapes: rdflib.Graph) -> Report:
+    """Validate `data`, which holds the ontology too, against `shapes`.
 
-    def node(term: ox.NamedNode | ox.BlankNode | ox.Literal | ox.Triple) -> Node:
-        if (found := made.get(term)) is None:
-            found = made[term] = _node(term)
-        return found
-
-    for t in triples:
-        graph.add((node(t.subject), node(t.predicate), node(t.object)))
-    return graph
+    Raises ShapesRefused, with the engine's words: it follows no owl:imports, asks no service, and runs no rule or script.
+    """
+    with reports(data, shapes) as results:
+        return report_of(results, told(data), shapes)
 
 
-def _node(term: ox.NamedNode | ox.BlankNode | ox.Literal | ox.Triple) -> Node:
-    """Return a term as rdflib has it; blank nodes keep their names, so that a finding on one is known again."""
-    match term:
-        case ox.NamedNode(value=iri):
-            return rdflib.URIRef(iri)
-        case ox.BlankNode(value=name):
-            return rdflib.BNode(name)
-        case ox.Literal(value=text, language=str() as language):
-            return rdflib.Literal(text, lang=language)
-        case ox.Literal(value=text, datatype=kind):
-            return rdflib.Literal(text, datatype=None if kind == _STRING else rdflib.URIRef(kind.value))
-    raise ValueError(f"rdflib has no term for {term}")
+def told(data: Iterable[ox.Quad]) -> rdflib.Graph:
+    """Return what a report reads of the data, which is a quarter of it."""
+    return to_rdflib(quad for quad in data if quad.predicate in _READ)
 
 
-def validate(
+def report_of(
+    results: Iterable[rdflib.Graph],
     data: rdflib.Graph,
     shapes: rdflib.Graph,
     header: Header | None = None,
+    *,
     files: Mapping[str, str] | None = None,
     own: Own = everything,
 ) -> Report:
-    """Validate `data`, which holds the ontology too, against `shapes`. The engine is hidden in this one function.
+    """Return the report on `data`, as far as `told` gives it, by the engine's `results` against `shapes`.
 
-    `files` names the data file that describes a thing. Findings and coverage are of one's `own` things alone.
-    Raises ShapesRefused, with the engine's words: it follows no owl:imports, asks no service, and runs no rule or script.
+    `files` names the data file that describes a thing. Findings and coverage are of one's `own` things alone. Raises
+    what the engine raises.
     """
-    import pyshacl_turbo
-
-    try:
-        _, results, _ = pyshacl_turbo.validate(data, shacl_graph=shapes, inference="none")
-    except (ValueError, NotImplementedError, pyshacl_turbo.ReportableRuntimeError) as error:
-        raise ShapesRefused(_cut(str(error))) from None
-    if not isinstance(results, rdflib.Graph):
-        raise ShapesRefused(_cut(str(results)))
+    parts = list(results)
     found = [
-        (_finding(result, results, data, shapes), result)
-        for result in results.objects(None, SH.result)
-        if (focus := results.value(result, SH.focusNode)) is not None and own(focus)
+        (_finding(result, part, data, shapes), result, part)
+        for part in parts
+        for result in part.objects(None, SH.result)
+        if (focus := part.value(result, SH.focusNode)) is not None and own(focus)
     ]
-    found.sort(key=lambda pair: (pair[0].order, str(results.value(pair[1], SH.sourceConstraintComponent))))
+    found.sort(key=lambda each: (each[0].order, str(each[2].value(each[1], SH.sourceConstraintComponent))))
     seen: Counter[str] = Counter()
-    for place, (finding, result) in enumerate(found):
+    for place, (finding, result, part) in enumerate(found):
         seen[finding.id] += 1
         # One shape may find two faults in one value.
         key = finding.id if seen[finding.id] == 1 else _hash(f"{finding.id} {seen[finding.id]}")
-        found[place] = replace(finding, id=key, file=(files or {}).get(finding.focus)), result
-    findings = tuple(finding for finding, _ in found)
-    graph = _pure(results, {result: finding for finding, result in found})
+        found[place] = replace(finding, id=key, file=(files or {}).get(finding.focus)), result, part
+    findings = tuple(finding for finding, _, _ in found)
+    graph = _pure(parts, {result: finding for finding, result, _ in found})
     return Report(header or Header(), findings, _coverage(data, shapes, findings, own), _rules(shapes), graph)
-
-
-def _cut(words: str) -> str:
-    words = " ".join(words.split())
-    return words if len(words) <= WORDS else words[:WORDS] + "…"
-
-
-@cache
-def engine() -> dict[str, str]:
-    """Return what validates: name, version, SHA-256 of its installed modules, and the library that it stands on."""
-    distribution = metadata.distribution("pyshacl-turbo")
-    # A record's other lines name scripts and compiled files, which differ from machine to machine.
-    modules = [line for line in (distribution.read_text("RECORD") or "").splitlines() if ".py,sha256=" in line]
-    digest = hashlib.sha256("\n".join(sorted(modules)).encode()).hexdigest()
-    return {"name": "pyshacl-turbo", "version": distribution.version, "sha256": digest, "rdflib": rdflib.__version__}
 
 
 def header_of(
@@ -319,20 +291,21 @@ def _gap_property(shape: Node, shapes: rdflib.Graph) -> Node | None:
     return None
 
 
-def _pure(results: rdflib.Graph, findings: Mapping[Node, Finding]) -> bytes:
+def _pure(results: Iterable[rdflib.Graph], findings: Mapping[Node, Finding]) -> bytes:
     """Return the standard's report graph but for `sh:conforms`, sorted, with an IRI for each result."""
     renamed: dict[Node, Node] = {node: rdflib.URIRef(finding_iri(each.id)) for node, each in findings.items()}
-    report = results.value(predicate=RDF.type, object=SH.ValidationReport)
-    assert report is not None
-    renamed[report] = rdflib.URIRef(REPORT)
-    kept = rdflib.Graph()
-    for s, p, o in results:
-        left_out = p in (SH.conforms, SH.sourceConstraint) or (p == SH.resultPath and isinstance(o, rdflib.BNode))
+    for part in results:
+        report = part.value(predicate=RDF.type, object=SH.ValidationReport)
+        assert report is not None
+        renamed[report] = rdflib.URIRef(REPORT)
+    kept = rdflib.Graph(store="SimpleMemory")
+    for s, p, o in chain.from_iterable(results):
+        left_out = p in _NOT_KEPT or (p == SH.resultPath and isinstance(o, rdflib.BNode))
         left_out |= p == SH.result and o not in renamed  # it is of what stands beside
         if s in renamed and not left_out:
             kept.add((renamed[s], p, renamed.get(o, o)))
     for node, finding in findings.items():
-        kept.set((renamed[node], SH.resultMessage, rdflib.Literal(finding.message, lang="en")))
+        kept.add((renamed[node], SH.resultMessage, rdflib.Literal(finding.message, lang="en")))
     lines = kept.serialize(format="nt", encoding="utf-8").splitlines(keepends=True)
     return b"".join(sorted(line for line in lines if line.strip()))
 

@@ -12,6 +12,7 @@ from itukg import names
 from itukg.conformance import Report
 from itukg.corpus import Corpus, canonical, read_rdf
 from itukg.release import Release, check_quads
+from itukg.settings import cores
 
 BROUGHT = names.graph("checked")
 """The named graph that holds what is brought."""
@@ -50,23 +51,26 @@ class Surroundings:
         shapes: list[ox.Quad] | None = None,
         with_release: bool = False,
         place: str = "",
+        processes: int = 1,
     ) -> Report:
         """Validate what is `brought` beside ontology and schemes, or beside all our data, against our shapes or others.
 
         A thing to which it gives a type is described by it alone: our description is left out, and where the thing is
         a plan, the plan's whole graph. Findings are about what it says something of, or mentions and nobody describes.
-        `subject` names it in the report and `place` is its file. Raises ShapesRefused for shapes that cannot be applied.
+        `subject` names it in the report and `place` is its file; large data is validated in so many `processes`.
+        Raises ShapesRefused for shapes that cannot be applied.
         """
         brought = canonical(brought)  # The parser names blank nodes anew each time; a finding must be known again.
         beside = self._beside(brought, with_release=with_release)
-        others = {_name(quad.subject) for quad in beside} - {_name(quad.subject) for quad in brought}
-        mentioned = {_name(term) for quad in brought for term in (quad.subject, quad.predicate, quad.object)}
+        others = set(map(_name, {quad.subject for quad in beside} - {quad.subject for quad in brought}))
+        mentioned = set(map(_name, {term for quad in brought for term in quad.triple}))
 
         def own(thing: Node) -> bool:
             return isinstance(thing, Literal) or (str(thing) in mentioned and str(thing) not in others)
 
         rules = _renamed(canonical(shapes)) if shapes is not None else self._graph(_SHAPES)
-        return check_quads([*beside, *brought], rules, {BROUGHT: place} if place else {}, subject, own=own)
+        files = {BROUGHT: place} if place else {}
+        return check_quads([*beside, *brought], rules, files, subject, own=own, processes=processes)
 
     def _beside(self, brought: list[ox.Quad], *, with_release: bool) -> list[ox.Quad]:
         anew = {quad.subject for quad in brought if quad.predicate == _TYPE}
@@ -93,7 +97,7 @@ def check_file(surroundings: Surroundings, file: Path, *, with_release: bool = F
     Raises DataError with file, line and reason for a file that cannot be read.
     """
     brought = list(read_rdf(file, BROUGHT))
-    return surroundings.check(brought, file.name, with_release=with_release, place=file.as_posix())
+    return surroundings.check(brought, file.name, with_release=with_release, place=file.as_posix(), processes=cores())
 
 
 def _schemes(paths: list[Path]) -> frozenset[str]:
