@@ -1,5 +1,7 @@
 """What a process and its descendants hold in memory; from /proc, so on Linux only."""
 
+import contextlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,4 +43,14 @@ def tree(process: int) -> list[int]:
     found = [process]
     for member in found:
         found.extend(child for child, parent in parents.items() if parent == member)
+    return found
+
+
+def peaks(process: int) -> dict[int, float]:
+    """Return the most memory (RSS) that `process` and its descendants have held so far, each by number, in MiB."""
+    found = {}
+    for member in tree(process):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            if most := re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{member}/status").read_text()):
+                found[member] = int(most[1]) / 1024
     return found

@@ -24,6 +24,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from rdflib.term import Node
 from benchmarks import report
 from benchmarks.compare import progress
 from benchmarks.grow import COPY, Template, template
+from benchmarks.memory import peaks
 from benchmarks.servers import BUILD, HERE, ROOT, build, dataset, peers
 
 FOLDER = BUILD / "shacl"
@@ -68,7 +70,7 @@ class Run:
     seconds: float | None
     """None when it was ended after the limit, or failed."""
     megabytes: float = 0
-    """The most memory that it held (RSS)."""
+    """The most memory that it held (RSS), added up where it is several processes."""
     findings: Findings | None = None
     trouble: str = ""
 
@@ -241,13 +243,17 @@ def once(engine: Engine, files: tuple[Path, Path] | None, limit: float) -> Run:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=printed, stderr=log, env=environment, cwd=FOLDER
         )
-        megabytes = 0.0
-        while process.poll() is None:
-            megabytes = _peak(process.pid) or megabytes
+        held: dict[int, float] = {}
+        for look in count():
+            if process.poll() is not None:
+                break
+            if look % 10 == 0:
+                held |= peaks(process.pid)
             if time.perf_counter() - before > limit:
                 process.kill()
             time.sleep(0.02)
         seconds, code = time.perf_counter() - before, process.returncode
+        megabytes = sum(held.values())
     if seconds > limit:
         return Run(None, megabytes, trouble=f"> {limit:g}")
     if code not in (0, 1):  # 1 is how engines say that data does not conform
@@ -260,16 +266,6 @@ def once(engine: Engine, files: tuple[Path, Path] | None, limit: float) -> Run:
         return Run(seconds, megabytes)
     written_to, syntax = (FOLDER / "printed", "turtle") if engine.prints else (out, "nt")
     return Run(seconds, megabytes, findings(rdflib.Graph().parse(written_to, format=syntax)))
-
-
-def _peak(process: int) -> float:
-    """Return the most memory that a process has held so far, in MiB; 0 when it has ended."""
-    try:
-        status = Path(f"/proc/{process}/status").read_text()
-    except OSError:
-        return 0.0
-    found = re.search(r"VmHWM:\s+(\d+) kB", status)
-    return int(found[1]) / 1024 if found else 0.0
 
 
 def findings(graph: rdflib.Graph) -> Findings:

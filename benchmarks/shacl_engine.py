@@ -36,11 +36,10 @@ def itukg(data: Path, shapes: Path, report: Path) -> None:
 
     from itukg.conformance import to_rdflib, validate
 
-    data_graph, shapes_graph = (
-        to_rdflib(ox.parse(path=path, format=ox.RdfFormat.N_TRIPLES)) for path in (data, shapes)
-    )
+    triples = list(ox.parse(path=data, format=ox.RdfFormat.N_TRIPLES))
+    rules = to_rdflib(ox.parse(path=shapes, format=ox.RdfFormat.N_TRIPLES))
     before = time.perf_counter()
-    found = validate(data_graph, shapes_graph)
+    found = validate(triples, rules)
     print(time.perf_counter() - before)
     report.write_bytes(found.graph)
 

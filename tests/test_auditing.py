@@ -63,7 +63,7 @@ DATA = """
 
 
 def checked(data: str = DATA, shapes: str = SHAPES) -> Report:
-    return validate(Graph().parse(data=data), Graph().parse(data=shapes)).dated(DAY)
+    return validate(list(ox.parse(data, format=ox.RdfFormat.TURTLE)), Graph().parse(data=shapes)).dated(DAY)
 
 
 def rows(client: TestClient, path: str) -> dict[str, Any]:

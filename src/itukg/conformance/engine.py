@@ -43,7 +43,7 @@ def _run(data: bytes, shapes: rdflib.Graph, only: Collection[str]) -> rdflib.Gra
 
     What it says keeps the names of blank nodes and the spelling of literals. Raises ShapesRefused.
     """
-    text = Input(data.decode(), "nt", None, {}, preserve_ids=True)
+    text = Input(data.decode(), "nt", None, {})
     try:
         _, results, _ = pyshacl_turbo.validate(text, shacl_graph=shapes, inference="none", use_shapes=list(only))
     except (ValueError, NotImplementedError, pyshacl_turbo.ReportableRuntimeError) as error:
