@@ -460,3 +460,16 @@ def test_the_report_on_the_same_data_is_the_same_in_every_process(itukg: Run) ->
     for report in reports:
         assert report["header"].pop("date")
     assert reports[0] == reports[1] and reports[0]["findings"]
+
+
+def test_check_shows_on_a_terminal_what_it_does_and_nothing_elsewhere(itukg: Run) -> None:
+    assert itukg("check", FAILING).stderr == ""
+    ours, theirs = os.openpty()
+    with os.fdopen(ours, "rb", buffering=0) as terminal:
+        command = [sys.executable, "-m", "itukg", "check", str(FAILING)]
+        with os.fdopen(theirs, "wb") as end:
+            subprocess.run(
+                command, stdout=subprocess.DEVNULL, stderr=end, check=False, env=os.environ | {"TERM": "xterm"}
+            )
+            shown = terminal.read(100_000).decode()
+    assert re.search(r"Reading.*Validating [0-9,]+ triples", shown, re.DOTALL)

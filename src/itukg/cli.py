@@ -469,14 +469,20 @@ def _question(question: str, corpus: "Corpus") -> str:
 
 
 def _checked(corpus: "Corpus", file: Path | None, *, with_release: bool) -> "Report":
+    from rich.console import Console
+
     from itukg.release import check_corpus
     from itukg.upload.surroundings import Surroundings, check_file
 
     gc.disable()  # all that is read is kept until the end, and to look through it again and again takes its time
     try:
-        if file is None:
-            return check_corpus(corpus, list(corpus.quads()))
-        return check_file(Surroundings.of_corpus(corpus), file, with_release=with_release)
+        with Console(stderr=True).status("Reading") as shown:  # it moves where a terminal is attached
+            if file is not None:
+                surroundings = Surroundings.of_corpus(corpus)
+                return check_file(surroundings, file, with_release=with_release, announce=shown.update)
+            quads = list(corpus.quads())
+            shown.update(f"Validating {len(quads):,} triples")
+            return check_corpus(corpus, quads)
     finally:
         gc.enable()
 

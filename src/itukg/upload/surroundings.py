@@ -1,5 +1,6 @@
 """What data that somebody brings is checked beside, so that its links lead somewhere, and the one check that all ways use."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -91,12 +92,19 @@ class Surroundings:
         return [quad for quad in self.quads if quad.graph_name == name]
 
 
-def check_file(surroundings: Surroundings, file: Path, *, with_release: bool = False) -> Report:
-    """Validate an RDF file, whose suffix names its syntax, as `Surroundings.check` does.
+def check_file(
+    surroundings: Surroundings,
+    file: Path,
+    *,
+    with_release: bool = False,
+    announce: Callable[[str], None] = lambda _: None,
+) -> Report:
+    """Validate an RDF file, whose suffix names its syntax, as `Surroundings.check` does; `announce` is told when it begins.
 
     Raises DataError with file, line and reason for a file that cannot be read.
     """
     brought = list(read_rdf(file, BROUGHT))
+    announce(f"Validating {len(brought):,} triples")
     return surroundings.check(brought, file.name, with_release=with_release, place=file.as_posix(), processes=cores())
 
 
