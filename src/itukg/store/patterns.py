@@ -51,14 +51,11 @@ class Token(NamedTuple):
     text: str
     begin: int
     end: int
-
-    @property
-    def word(self) -> str:
-        """A keyword in capitals, a bracket or sign as it is; "" for what is a term."""
-        return self.text.upper() if self.kind in {"word", "mark"} else ""
+    word: str = ""
+    """A keyword in capitals, a bracket or sign as it is; "" for what is a term."""
 
 
-_END = Token("mark", "end of query", -1, -1)
+_END = Token("mark", "", -1, -1, "end of query")
 
 
 class Pattern(NamedTuple):
@@ -67,6 +64,8 @@ class Pattern(NamedTuple):
     subject: str
     path: tuple[Token, ...]
     object: str
+    graph: str = ""
+    """The graph that GRAPH names around it."""
 
     def __str__(self) -> str:
         return f"{self.subject} {' '.join(token.text for token in self.path)} {self.object}"
@@ -85,6 +84,11 @@ class Pattern(NamedTuple):
     def of_no_length(self) -> bool:
         """Whether its path may lead nowhere: then a term that the graph does not hold may match it too."""
         return any(token.text in {"*", "?"} for token in self.path)
+
+    @property
+    def unsteady(self) -> bool:
+        """Whether what it gives hangs on where it stands, or is hard to estimate."""
+        return any(token.text in {"*", "?", "|"} for token in self.path)
 
 
 @dataclass(eq=False)
@@ -122,13 +126,23 @@ class Group:
         return set[str]().union(*(element.names for element in self.elements))
 
 
-def _tokens(query: str) -> Iterator[Token]:
+def _tokens(query: str) -> list[Token]:
+    tokens = list[Token]()
     for found in _TOKEN.finditer(query):
-        if (kind := found.lastgroup) is not None:
-            text = found[kind]
-            if (kind == "mark" and text in "'\"") or (kind == "iri" and _TWO_COMPARISONS.search(text)):
+        kind = found.lastgroup
+        if kind is None:
+            continue
+        text, word = found[kind], ""
+        if kind == "mark":
+            if text in "'\"":
                 raise NotUnderstoodError
-            yield Token(kind, text, *found.span())
+            word = text
+        elif kind == "word":
+            word = text.upper()
+        elif kind == "iri" and _TWO_COMPARISONS.search(text):
+            raise NotUnderstoodError
+        tokens.append(Token(kind, text, found.start(), found.end(), word))
+    return tokens
 
 
 class Reader:
@@ -138,8 +152,9 @@ class Reader:
         self.prefixes: dict[str, str] = {}
         self.values = set[str]()
         """Variables to which VALUES behind a group, or behind that of a sub-select, gives values."""
-        self._tokens = list(_tokens(query))
+        self._tokens = [*_tokens(query), _END, _END]
         self._at = 0
+        self._graph = ""
 
     def read(self) -> list[Group]:
         """Return the groups of a query that stand in no other."""
@@ -154,15 +169,11 @@ class Reader:
             self._skip()
         return self._until(_END.word)
 
-    def _peek(self, ahead: int = 0) -> Token:
-        at = self._at + ahead
-        return self._tokens[at] if at < len(self._tokens) else _END
-
     def _word(self, ahead: int = 0) -> str:
-        return self._peek(ahead).word
+        return self._tokens[self._at + ahead].word
 
     def _next(self) -> Token:
-        token = self._peek()
+        token = self._tokens[self._at]
         if token is _END:
             raise NotUnderstoodError
         self._at += 1
@@ -206,7 +217,9 @@ class Reader:
         elements: list[Element] = []
         while (word := self._word()) != "}":
             if word == ".":
-                self._next()
+                end = self._next().end
+                if elements:
+                    elements[-1].end = end
                 continue
             first = self._at
             element = self._element(word, depth + 1)
@@ -228,7 +241,9 @@ class Reader:
         elif word in {"OPTIONAL", "MINUS", "LATERAL", "GRAPH"}:
             self._next()
             name = self._next() if word == "GRAPH" else None
+            outer, self._graph = self._graph, name.text if name else self._graph
             element.groups.append(self._group(depth))
+            self._graph = outer
             if word in {"LATERAL", "GRAPH"}:
                 element.binds = element.groups[0].binds
             if name is not None and name.kind == "variable":
@@ -297,10 +312,10 @@ class Reader:
     def _patterns_of(self, subject: str, last: int) -> Iterator[Pattern]:
         while True:
             path = self._path()
-            yield Pattern(subject, path, self._term())
+            yield Pattern(subject, path, self._term(), self._graph)
             while self._word() == ",":
                 self._next()
-                yield Pattern(subject, path, self._term())
+                yield Pattern(subject, path, self._term(), self._graph)
             if self._word() != ";":
                 return
             while self._word() == ";":
@@ -318,7 +333,7 @@ class Reader:
 
     def _path(self) -> tuple[Token, ...]:
         first = self._at
-        if self._peek().kind == "variable":
+        if self._tokens[self._at].kind == "variable":
             return (self._next(),)
         while True:
             while self._word() == "^":

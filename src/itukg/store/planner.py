@@ -1,4 +1,4 @@
-"""Orders what the embedded engine orders badly: triple patterns inside OPTIONAL and EXISTS.
+"""Orders what the embedded engine orders badly: triple patterns inside OPTIONAL and EXISTS, and those that match much.
 
 Oxigraph plans them as if nothing were known outside: an OPTIONAL of several patterns is matched with the whole graph, and an
 EXISTS begins anywhere, once for each row. Yet the row at hand is known. `in_order` writes such a group as a chain that
@@ -11,13 +11,25 @@ The rows are the same, and as many. Patterns may be joined in any order (SPARQL 
 once for each row, with what the row binds: that is the left join where a group holds patterns, filters, and OPTIONALs that
 share with the row only what the patterns around them bind ("well designed" in Pérez, Arenas and Gutierrez, Semantics and
 Complexity of SPARQL, 2009). Anything else, and what is not understood, stays as it is written.
+
+Elsewhere nothing is at hand, and the engine looks up pattern by pattern. Where much matches, a group is written as sub-selects,
+which it joins by hash (see `joins`):
+
+    ?link itu:subject ?thing ; itu:rule ?rule
+    { SELECT * { ?link itu:subject ?thing } } { SELECT * { ?link itu:rule ?rule } }
+
+That is done where all rows are asked for, in a group that the engine evaluates as a whole and in which nothing but patterns
+restricts them.
 """
 
-from collections.abc import Collection, Mapping
-from math import prod
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from math import inf, prod
 from typing import NamedTuple
 
 from itukg import names
+from itukg.store.joins import SCANNED, Part, by_hash
 from itukg.store.patterns import Element, Group, NotUnderstoodError, Pattern, Reader
 
 
@@ -29,27 +41,63 @@ class Use(NamedTuple):
     objects: int
 
 
+class Uses(dict[str, Use]):
+    """How terms are used: by IRI in the merged graph, by the graph's IRI, a space and the term's in a named one."""
+
+    @cached_property
+    def often(self) -> frozenset[str]:
+        """What stands behind the last sign in the IRIs of terms so often used that lookups of them may take a millisecond."""
+        return frozenset(
+            word for term, use in self.items() if use.triples >= OFTEN for word in _LOCAL.findall(term)[-1:]
+        )
+
+    @cached_property
+    def together(self) -> Use:
+        """How all terms of the merged graph are used together."""
+        return Use(*map(sum, zip(_NO_USE, *(use for term, use in self.items() if " " not in term), strict=True)))
+
+
+_NO_USE = Use(0, 0, 0)
 USES = """SELECT ?term (COUNT(*) AS ?triples) (COUNT(DISTINCT ?s) AS ?subjects) (COUNT(DISTINCT ?o) AS ?objects)
 WHERE { { ?s ?term ?o } UNION { ?s a ?term BIND(?term AS ?o) } } GROUP BY ?term"""
-"""The query that tells how properties and classes are used."""
+"""The query that tells how properties and classes are used in a graph."""
 LONGEST = 10_000
 """Characters of a query that is looked at."""
+OFTEN = 500
+"""Triples of a term from which on a join of two may be worth planning."""
+MOST_JOINED = 12
+"""How many patterns of a group are joined otherwise than they are written."""
+
+_LOCAL = re.compile(r"[:#/](\w+)")
+_NO_JOINS = re.compile(
+    r"(?::\w+|[>)])[?*]\s|\b(?:ASK|REDUCED|SAMPLE|GROUP_CONCAT|RAND|UUID|STRUUID)\b|\bCONSTRUCT\s+(?:FROM|WHERE)\b"
+    r"|\}(?:(?!\b(?:ORDER|GROUP)\b)[^{}])*\b(?:LIMIT|OFFSET)\b"
+)
+"""In capitals, what stands, as VALUES may, in a query whose patterns are not joined by hash: a path that may lead nowhere gives
+rows, the first rows are enough, their order or chance tells, or nothing but patterns may stand."""
 
 
-def in_order(query: str, uses: Mapping[str, Use]) -> str:
+def in_order(query: str, uses: Uses) -> str:
     """Return a query with the same rows, whose OPTIONALs and EXISTS begin at the row at hand where that is quicker.
 
-    `uses` is how terms (IRIs) are used in the graph. What is no query is returned as it is.
+    Its patterns are joined by hash where that is. What is no query is returned as it is.
     """
-    words = query.upper() if len(query) <= LONGEST else ""
-    if "OPTIONAL" not in words and "EXISTS" not in words:
+    if len(query) > LONGEST:
+        return query
+    words = query.upper()
+    joins = (
+        "VALUES" not in words
+        and sum(map(uses.often.__contains__, _LOCAL.findall(query))) > 1
+        and not _NO_JOINS.search(words)
+    )
+    if not joins and "OPTIONAL" not in words and "EXISTS" not in words:
         return query
     try:
         reader = Reader(query)
         groups = reader.read()
         planner = _Planner(reader.prefixes, uses, frozenset(reader.values))
         for group in groups:
-            planner.plan(group, _Row(), planner.values)
+            planner.plan(group, _Row(), planner.values, whole=joins and len(groups) == 1)
     except NotUnderstoodError:
         return query
     pieces, at = list[str](), 0
@@ -86,24 +134,50 @@ def _well_designed(group: Group, outside: frozenset[str]) -> bool:
     return True
 
 
-_NO_USE = Use(0, 0, 0)
-_Order = tuple[list[Pattern], list[float]]
+def _whole(inner: Group, element: Element, group: Group) -> bool:
+    """Tell whether the engine evaluates a group in an element as a whole, if it does so with the `group` around."""
+    if element.keyword == "SELECT":
+        return len(element.groups) == 1  # else one stands in an expression
+    select = [within.keyword for within in inner.elements] == ["SELECT"]
+    return element.keyword == "" and (select or _alone(element, group))
+
+
+def _alone(element: Element, group: Group, beside: frozenset[str] = frozenset()) -> bool:
+    """Tell whether nothing in a group binds variables for an element, but what has keywords `beside`, and what takes its rows."""
+    at = group.elements.index(element)
+    return all(other.keyword in beside | {"FILTER"} for other in group.elements[:at]) and all(
+        other.keyword in {"FILTER", "OPTIONAL", "MINUS", "BIND"} for other in group.elements[at + 1 :]
+    )
+
+
+_Order = tuple[list[Part], list[float]]
 
 
 class _Planner:
-    def __init__(self, prefixes: Mapping[str, str], uses: Mapping[str, Use], values: frozenset[str]) -> None:
+    def __init__(self, prefixes: Mapping[str, str], uses: Uses, values: frozenset[str]) -> None:
         self.values = values
         self.edits: list[tuple[int, int, str]] = []
         """What to write instead of a part of the query: its begin, its end, the text."""
         self._prefixes, self._uses = prefixes, uses
         self._orders: dict[tuple[Element, frozenset[str]], _Order] = {}
-        self._together = Use(*map(sum, zip(_NO_USE, *uses.values(), strict=True)))
 
-    def plan(self, group: Group, row: _Row, others: frozenset[str], before: frozenset[str] = frozenset()) -> None:
+    def plan(
+        self,
+        group: Group,
+        row: _Row,
+        others: frozenset[str],
+        before: frozenset[str] = frozenset(),
+        *,
+        whole: bool = False,
+    ) -> None:
         """Plan what is inside the elements of a group, which is evaluated with `row` at hand.
 
-        `others` are the variables outside of the group, but for those `before` an OPTIONAL, which its filters see.
+        `others` are the variables outside of the group, but for those `before` an OPTIONAL, which its filters see. What the
+        engine evaluates by itself and as a `whole`, whatever stands around, is joined by hash where that is quicker.
         """
+        if whole:
+            self._join(group)
+        counted = any(element.keyword == "OPTIONAL" for element in group.elements)
         following = [others]
         for element in reversed(group.elements[1:]):
             following.append(following[-1] | element.names)
@@ -120,8 +194,32 @@ class _Planner:
             else:  # the engine joins it; what it knows then is its own affair
                 around = self.values if element.keyword == "SELECT" else before | behind | row.names
                 for inner in element.groups:
-                    self.plan(inner, _Row(), around)
-            row = row.after(element, self._number(element, row.binds))
+                    self.plan(inner, _Row(), around, whole=whole and _whole(inner, element, group))
+            row = row.after(element, self._number(element, row.binds) if counted else 1)
+
+    def _join(self, group: Group) -> None:
+        """Join the patterns of a group by hash where that is quicker, if nothing else binds what they are joined with."""
+        elements = [element for element in group.elements if element.keyword in {"", "GRAPH"}]
+        if not elements or not _alone(elements[-1], group, frozenset({"", "GRAPH"})):
+            return
+        patterns = list[Pattern]()
+        for element in elements:
+            inner = element.groups[0].elements if element.keyword == "GRAPH" else [element]
+            if len(inner) != 1 or not inner[0].patterns:
+                return
+            patterns += inner[0].patterns
+        if len(patterns) > MOST_JOINED or any(
+            pattern.unsteady or pattern.graph[:1] in {"?", "$"} for pattern in patterns
+        ):
+            return
+        parts = [
+            part._replace(text=f"GRAPH {pattern.graph} {{ {part} }}") if pattern.graph else part
+            for pattern, part in zip(patterns, map(self._part, patterns), strict=True)
+        ]
+        filters = [frozenset(element.names) for element in group.elements if element.keyword == "FILTER"]
+        if tree := by_hash(parts, filters):
+            texts = [f"{tree} ", *[""] * (len(elements) - 1)]
+            self.edits += [(element.begin, element.end, text) for element, text in zip(elements, texts, strict=True)]
 
     def _exists(self, group: Group, row: _Row, others: frozenset[str]) -> None:
         """Plan an EXISTS, if it shares with `others` only what its row binds.
@@ -153,14 +251,14 @@ class _Planner:
             return False  # the engine does so itself
         chain, numbers = self._ordered(first, row.binds)
         _, of_all = self._ordered(first)
-        return bool(chain[0].variables & row.binds) and row.number * sum(numbers) <= row.number + sum(of_all)
+        return bool(chain[0].values.keys() & row.binds) and row.number * sum(numbers) <= row.number + sum(of_all)
 
     def _chain(self, group: Group, row: _Row) -> None:
         first = group.elements[0] if group.elements else None
         if first is None or not first.patterns[1:]:
             return
         chain, _ = self._ordered(first, row.binds)
-        if chain[0].variables & row.binds:
+        if chain[0].values.keys() & row.binds:
             text = f"{chain[0]} " + " ".join(f"LATERAL {{ {pattern} }}" for pattern in chain[1:])
             self.edits.append((first.begin, first.end, text + " "))
 
@@ -175,43 +273,61 @@ class _Planner:
     def _ordered(self, element: Element, known: frozenset[str] = frozenset()) -> _Order:
         """Return the patterns of an element in order; reckoned once, however often it is asked."""
         if (element, known) not in self._orders:
-            self._orders[element, known] = self._order(element.patterns, set(known))
+            self._orders[element, known] = self._order(
+                [self._part(pattern) for pattern in element.patterns], set(known)
+            )
         return self._orders[element, known]
 
-    def _order(self, patterns: list[Pattern], known: set[str]) -> _Order:
-        """Return the patterns, each time the one that gives the fewest rows next, and the numbers of rows from one on.
+    def _order(self, parts: list[Part], known: set[str]) -> _Order:
+        """Return patterns, each time the one that gives the fewest rows next, and the numbers of rows from one on.
 
         A pattern is looked up for each row that there is before it; the last number is that of the rows in the end.
         """
-        chain, left = list[Pattern](), list(patterns)
+        chain, left = list[Part](), list(parts)
         numbers = [1.0]
         while left:
-            best = min(left, key=lambda pattern: (self._rows(pattern, known), not pattern.variables & known))
-            left.remove(best)
-            numbers.append(numbers[-1] * self._rows(best, known))
-            known |= best.variables
-            chain.append(best)
+            rows, _, at = min(
+                (part.given(known), part.values.keys().isdisjoint(known), at) for at, part in enumerate(left)
+            )
+            chain.append(left.pop(at))
+            numbers.append(numbers[-1] * rows)
+            known |= chain[-1].values.keys()
         return chain, numbers
 
-    def _rows(self, pattern: Pattern, known: Collection[str]) -> float:
-        """Return how many triples match a pattern on average, when the variables `known` are bound."""
-        subject, object_ = (term[0] not in "?$" or term[1:] in known for term in (pattern.subject, pattern.object))
-        steps = [self._use(token.text) for token in pattern.path if token.kind != "mark"]
-        if pattern.path[0].text == "a" and pattern.object[0] not in "?$":
-            steps[-1] = self._use(pattern.object)
-        if subject:
+    def _part(self, pattern: Pattern) -> Part:
+        """Return what a pattern gives and costs."""
+        steps = self._steps(pattern)
+        if pattern.subject[0] not in "?$":
             rows = prod(use.triples / max(1, use.subjects) for use in steps)
-            return rows / max(1, steps[-1].objects) if object_ else rows
-        if object_:
-            return prod(use.triples / max(1, use.objects) for use in steps)
-        return steps[0].triples * prod(use.triples / max(1, use.subjects) for use in steps[1:])
+            rows /= 1 if pattern.object[0] in "?$" else max(1, steps[-1].objects)
+        elif pattern.object[0] not in "?$":
+            rows = prod(use.triples / max(1, use.objects) for use in steps)
+        else:
+            rows = steps[0].triples * prod(use.triples / max(1, use.subjects) for use in steps[1:])
+        ends = (pattern.path[0].text, 1), (pattern.subject, steps[0].subjects), (pattern.object, steps[-1].objects)
+        values = {term[1:]: max(1.0, number) for term, number in ends if term[0] in "?$"}
+        subject = pattern.subject[1:] if pattern.subject[0] in "?$" else ""
+        if not pattern.plain:
+            return Part(0, rows, values, inf, inf, frozenset(), subject, str(pattern))
+        keys = frozenset(term[1:] for term, number in ends[1:] if term[0] in "?$" and number == steps[0].triples)
+        return Part(0, rows, values, rows * SCANNED, steps[0].triples, keys, subject, str(pattern))
 
-    def _use(self, term: str) -> Use:
+    def _steps(self, pattern: Pattern) -> list[Use]:
+        """Return how each property of a pattern's path is used, or the class if it tells that."""
+        terms = [token.text for token in pattern.path if token.kind != "mark"]
+        if terms[0] == "a" and pattern.object[0] not in "?$":
+            terms[-1] = pattern.object
+        return [self._use(term, pattern.graph) for term in terms]
+
+    def _use(self, term: str, graph: str) -> Use:
         """Return how a property or class is used; of a variable, as all are together."""
         if term[0] in "?$":
-            return self._together
+            return self._uses.together
+        iri = self._iri(term)
+        return self._uses.get(f"{self._iri(graph)} {iri}" if graph and graph[0] not in "?$" else iri, _NO_USE)
+
+    def _iri(self, term: str) -> str:
         if term[0] == "<":
-            return self._uses.get(term[1:-1], _NO_USE)
+            return term[1:-1]
         prefix, _, local = term.partition(":")
-        iri = names.RDF_TYPE if term == "a" else self._prefixes.get(f"{prefix}:", "") + local
-        return self._uses.get(iri, _NO_USE)
+        return names.RDF_TYPE if term == "a" else self._prefixes.get(f"{prefix}:", "") + local

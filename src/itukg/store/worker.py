@@ -17,7 +17,7 @@ from itukg.errors import BadRequest, DataError, QueryRefused, SyntaxProblem
 from itukg.formats import GRAPH_FORMATS, PROFILE_FORMATS, TABLE_FORMATS, Format, best_labels, write_graph, write_table
 from itukg.processes.worker import Output, Work, main
 from itukg.store import after_prologue, blank_out
-from itukg.store.planner import USES, Use, in_order
+from itukg.store.planner import USES, Use, Uses, in_order
 
 _SYNTAXES = {syntax.media_type: syntax for syntax in (*TABLE_FORMATS, *GRAPH_FORMATS, *PROFILE_FORMATS)}
 
@@ -43,10 +43,15 @@ def load(dataset: str) -> Work:
     return lambda question, output: answer(engine, *marshal.loads(question), output=output, uses=uses)  # noqa: S302  (of ours)
 
 
-def how_terms_are_used(engine: ox.Store) -> dict[str, Use]:
-    """Return how properties and classes are used in the merged graph, by IRI."""
-    rows: Any = engine.query(USES)
-    return {row["term"].value: Use(*(int(row[name].value) for name in Use._fields)) for row in rows}
+def how_terms_are_used(engine: ox.Store) -> Uses:
+    """Return how properties and classes are used in the merged graph and in each named one."""
+    uses = Uses()
+    for graph in (ox.DefaultGraph(), *engine.named_graphs()):
+        before = "" if isinstance(graph, ox.DefaultGraph) else f"{graph.value} "
+        rows: Any = engine.query(USES, default_graph=graph)  # one by one, which takes less memory
+        for row in rows:
+            uses[before + row["term"].value] = Use(*(int(row[name].value) for name in Use._fields))
+    return uses
 
 
 def answer(
@@ -57,7 +62,7 @@ def answer(
     media_type: str,
     *,
     output: Output,
-    uses: Mapping[str, Use],
+    uses: Uses,
 ) -> None:
     """Evaluate `query` and write its answer; raises what `Store.answer` raises, but for the time limit."""
     syntax = _SYNTAXES[media_type]
@@ -84,7 +89,7 @@ def answer(
         raise QueryRefused(f"The engine does not run this query: {error}") from None
 
 
-def planned(query: str, uses: Mapping[str, Use], evaluate: Callable[[str], Any]) -> Any:
+def planned(query: str, uses: Uses, evaluate: Callable[[str], Any]) -> Any:
     """Evaluate a query as `in_order` writes it, and as it is written itself where the engine does not understand that."""
     quicker = in_order(query, uses)
     if quicker != query:
