@@ -1,11 +1,14 @@
 """Much data is validated in several processes, and what they report together is what one reports."""
 
+import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pyoxigraph as ox
 import pytest
+from conftest import Engine, processes
 from rdflib import SH, Graph, URIRef
 
 from itukg import names
@@ -71,7 +74,7 @@ def test_the_processes_run_while_the_caller_goes_on(data: list[ox.Quad], rules: 
 def test_little_data_is_validated_here(
     data: list[ox.Quad], rules: list[ox.Quad], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(subprocess, "run", None)
+    monkeypatch.setattr(subprocess, "Popen", None)
     with reports(data, to_rdflib(rules), 2) as parts:
         assert len(list(parts)) == 1
 
@@ -107,8 +110,8 @@ def test_what_the_engine_says_of_shapes_is_said_by_a_process_too(data: list[ox.Q
     broken = f"""@prefix sh: <{names.SH}> . <urn:S> a sh:NodeShape ; sh:targetNode <urn:a> ; sh:sparql [ sh:select "SELECT" ] .
         <urn:T> a sh:NodeShape ; sh:targetNode <urn:a> ."""
     words = []
-    for processes in (1, 2):
-        with pytest.raises(ShapesRefused) as refused, reports(data, Graph().parse(data=broken), processes) as parts:
+    for number in (1, 2):
+        with pytest.raises(ShapesRefused) as refused, reports(data, Graph().parse(data=broken), number) as parts:
             list(parts)
         words.append(str(refused.value))
     assert words[0]
@@ -125,6 +128,27 @@ def test_a_process_that_ends_is_told_of(
         reports(data, to_rdflib(rules), 2) as parts,
     ):
         list(parts)
+
+
+@pytest.mark.usefixtures("any_is_much")
+def test_processes_end_with_whoever_asked(data: list[ox.Quad], rules: list[ox.Quad]) -> None:
+    before = set(processes(os.getpid()))
+    with reports(data, to_rdflib(rules), 2):
+        assert len(set(processes(os.getpid())) - before) == 2
+    assert not set(processes(os.getpid())) - before
+
+
+@pytest.mark.usefixtures("any_is_much")
+def test_nothing_is_imported_from_where_one_happens_to_be(
+    data: list[ox.Quad], rules: list[ox.Quad], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pyoxigraph.py").write_text("raise SystemExit('imported')")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dataset.nq").write_text("<urn:a> <urn:b> <urn:c> .")
+    with Engine(tmp_path / "dataset.nq") as queries:
+        assert queries.rows("SELECT ?c { <urn:a> ?b ?c }") == [{"c": ox.NamedNode("urn:c")}]
+    with reports(data, to_rdflib(rules), 2) as parts:
+        assert len(list(parts)) == 2
 
 
 def test_a_report_reads_no_more_of_the_data_than_is_kept_for_it(data: list[ox.Quad], rules: list[ox.Quad]) -> None:

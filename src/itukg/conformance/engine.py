@@ -1,7 +1,7 @@
 """The engine that validates: in this process, or in several beside it where there is much to validate.
 
-`main` is what such a process does: it reads two files of N-Triples, validates against the shapes that it is given by IRI, and
-writes the report as N-Triples.
+`main` is what such a process does: it reads data and shapes, validates against those shapes that it is given by IRI, and writes
+the report, all in files of N-Triples.
 """
 
 import gc
@@ -11,9 +11,8 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Collection, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import cache, partial
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -115,11 +114,16 @@ def reports(data: Collection[ox.Quad], shapes: rdflib.Graph, processes: int = 1)
     if len(data) < MUCH or len(shares) == 1:
         yield (_run(ox.serialize(triples, format=ox.RdfFormat.N_TRIPLES) or b"", shapes, each) for each in [()])
         return
-    with tempfile.TemporaryDirectory(prefix="itukg-") as folder, ThreadPoolExecutor(len(shares)) as waiting:
-        files = Path(folder, "data.nt"), Path(folder, "shapes.nt")
+    with tempfile.TemporaryDirectory(prefix="itukg-") as folder:
+        files = [Path(folder, name) for name in ("data.nt", "shapes.nt")]
         ox.serialize(triples, files[0], format=ox.RdfFormat.N_TRIPLES)
         shapes.serialize(files[1], format="nt", encoding="utf-8")
-        yield waiting.map(partial(_validated, files), shares)
+        running = [_Process(files, share, Path(folder, f"report-{number}.nt")) for number, share in enumerate(shares)]
+        try:
+            yield (process.report() for process in running)
+        finally:
+            for process in running:
+                process.end()
 
 
 def shared_out(shapes: rdflib.Graph, number: int) -> list[list[str]]:
@@ -144,29 +148,50 @@ def shared_out(shapes: rdflib.Graph, number: int) -> list[list[str]]:
     return shares
 
 
-def _validated(files: tuple[Path, Path], share: list[str]) -> rdflib.Graph:
-    """Return what a process of its own reports on a share of the shapes."""
-    command = [sys.executable, "-c", f"from {__name__} import main; main()", *map(str, files), *share]
-    environment = os.environ | allocator()
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False, env=environment)  # noqa: S603
-    if done.returncode:
-        words = done.stderr.decode(errors="replace").strip()
-        if done.returncode == _REFUSED:
+class _Process:
+    """A process that validates against a share of the shapes."""
+
+    def __init__(self, files: list[Path], share: list[str], report: Path) -> None:
+        self._report, self._said = report, report.with_suffix(".log")
+        command = [
+            sys.executable,
+            "-P",
+            "-c",
+            f"from {__name__} import main; main()",
+            *map(str, [*files, report]),
+            *share,
+        ]
+        with self._said.open("wb") as said:
+            self._process = subprocess.Popen(  # noqa: S603
+                command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, env=os.environ | allocator()
+            )
+
+    def report(self) -> rdflib.Graph:
+        """Wait for the report. Raises ShapesRefused, and DataError where the process was ended."""
+        code = self._process.wait()
+        words = self._said.read_text(errors="replace").strip()
+        if code == _REFUSED:
             raise ShapesRefused(words)
-        raise DataError(
-            f"A process that validated ended with {done.returncode}: {words[-WORDS:] or 'it said nothing'}. "
-            "Where memory ran out, validate fewer plans at a time."
-        )
-    return to_rdflib(ox.parse(done.stdout, format=ox.RdfFormat.N_TRIPLES))
+        if code:
+            raise DataError(
+                f"A process that validated ended with {code}: {words[-WORDS:] or 'it said nothing'}. "
+                "Where memory ran out, validate fewer plans at a time."
+            )
+        return to_rdflib(ox.parse(path=self._report, format=ox.RdfFormat.N_TRIPLES))
+
+    def end(self) -> None:
+        """Do not wait for it any longer."""
+        self._process.kill()
+        self._process.wait()
 
 
 def main() -> None:
-    """Validate as the command line says: DATA SHAPES IRI…; see above."""
-    data, shapes, *share = sys.argv[1:]
+    """Validate as the command line says: DATA SHAPES REPORT IRI…; see above."""
+    data, shapes, report, *share = sys.argv[1:]
     gc.disable()  # all that is read is kept until the end
     try:
         results = _run(Path(data).read_bytes(), to_rdflib(ox.parse(path=shapes, format=ox.RdfFormat.N_TRIPLES)), share)
     except ShapesRefused as error:
         sys.stderr.write(str(error))
         sys.exit(_REFUSED)
-    results.serialize(sys.stdout.buffer, format="nt", encoding="utf-8")
+    results.serialize(report, format="nt", encoding="utf-8")

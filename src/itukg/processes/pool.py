@@ -43,7 +43,7 @@ class Pool:
         ours, theirs = socket.socketpair()
         with theirs:
             environment = os.environ | allocator()
-            command = [sys.executable, "-m", self._module, self._what, str(theirs.fileno())]
+            command = [sys.executable, "-P", "-m", self._module, self._what, str(theirs.fileno())]
             self._zygote = subprocess.Popen(command, env=environment, pass_fds=[theirs.fileno()])  # noqa: S603
         self._control = ours
 
