@@ -50,7 +50,7 @@ def validate(data: Collection[ox.Quad], shapes: rdflib.Graph) -> Report:
 
 
 def told(data: Iterable[ox.Quad]) -> rdflib.Graph:
-    """Return what a report reads of the data, which is a quarter of it."""
+    """Return what a report reads of the data, about half of it."""
     return to_rdflib(quad for quad in data if quad.predicate in _READ)
 
 
