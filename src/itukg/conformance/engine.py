@@ -109,10 +109,10 @@ def reports(data: Collection[ox.Quad], shapes: rdflib.Graph, processes: int = 1)
     else when the report is asked for. To ask raises ShapesRefused, with the engine's words, and DataError where a
     process was ended.
     """
-    shares = shared_out(shapes, processes)
     triples = (quad.triple for quad in data)
-    if len(data) < MUCH or len(shares) == 1:
-        yield (_run(ox.serialize(triples, format=ox.RdfFormat.N_TRIPLES) or b"", shapes, each) for each in [()])
+    shares = shared_out(shapes, processes) if processes > 1 and len(data) >= MUCH else [[]]
+    if len(shares) == 1:
+        yield (_run(ox.serialize(triples, format=ox.RdfFormat.N_TRIPLES) or b"", shapes, share) for share in shares)
         return
     with tempfile.TemporaryDirectory(prefix="itukg-") as folder:
         files = [Path(folder, name) for name in ("data.nt", "shapes.nt")]

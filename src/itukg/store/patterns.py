@@ -71,11 +71,6 @@ class Pattern(NamedTuple):
         return f"{self.subject} {' '.join(token.text for token in self.path)} {self.object}"
 
     @property
-    def variables(self) -> set[str]:
-        """Its variables, without their sign."""
-        return {term[1:] for term in (self.subject, self.path[0].text, self.object) if term[0] in "?$"}
-
-    @property
     def plain(self) -> bool:
         """Whether it is a pattern to the engine: a longer path is several."""
         return len(self.path) == 1
@@ -88,7 +83,7 @@ class Pattern(NamedTuple):
     @property
     def unsteady(self) -> bool:
         """Whether what it gives hangs on where it stands, or is hard to estimate."""
-        return any(token.text in {"*", "?", "|"} for token in self.path)
+        return self.of_no_length or any(token.text == "|" for token in self.path)
 
 
 @dataclass(eq=False)
