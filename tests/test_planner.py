@@ -12,7 +12,7 @@ from conftest import ROOT, Engine
 
 from itukg.errors import SyntaxProblem
 from itukg.formats import CSV
-from itukg.processes.worker import Output
+from itukg.processes.worker import END, HEAD, Output
 from itukg.release import Release
 from itukg.store import planner, worker
 from itukg.store.patterns import DEEPEST, MOST, Reader
@@ -525,9 +525,9 @@ def test_a_worker_knows_how_terms_are_used_and_asks_the_planner(
     with server, ours:
         output = Output(ours)
         worker.load(str(release.dataset))(worker.pack_question(query, (), (), CSV), output)
-        output.send(b"")
+        output.send(END)
         ours.close()
-        answer = server.makefile("rb").read()
+        answer = server.makefile("rb").read()[HEAD.size :]
     assert answer.count(b"\n") == 1 + len(store.rows(query)) > 50
     assert [before for before, _ in asked] == [query]
     assert "LATERAL" in asked[0][1]

@@ -259,11 +259,11 @@ class Run:
 
     def _take(self, kind: bytes, content: bytes) -> float | None:
         if kind == DATA:
-            self._pieces.append(content)
-            self._size += len(content)
+            self._add(content)
             return None
         if kind == END:
-            seconds, used = DONE.unpack(content)
+            seconds, used = DONE.unpack_from(content)
+            self._add(content[DONE.size :])
             self.end(used)
             return float(seconds)
         if kind == ERROR:
@@ -271,6 +271,10 @@ class Run:
             raise unpack_error(content)
         self.end()
         raise MemoryLimit(self.ENDED.format(memory=self._pool.memory // 1_000_000))
+
+    def _add(self, piece: bytes) -> None:
+        self._pieces.append(piece)
+        self._size += len(piece)
 
     def _out_of_time(self) -> TimeLimit:
         return TimeLimit(self.LATE.format(seconds=self._deadline - self._started))

@@ -29,7 +29,7 @@ from itukg.errors import DataError, ItukgError, MemoryLimit
 
 HEAD = struct.Struct("!cI")
 DONE = struct.Struct("!dd")
-"""What END holds: the seconds that the answer took, and the seconds of processor time that the worker has used so far."""
+"""What END begins with: the seconds that the answer took, and the seconds of processor time that the worker has used so far."""
 READY, DATA, END, ERROR = b"R", b"D", b"E", b"X"
 ALONE = b"A"
 """The kind of a question whose worker has a core to itself: see LINGER."""
@@ -61,7 +61,7 @@ def unpack_error(content: bytes) -> ItukgError:
 
 
 class Output:
-    """A file to write an answer into: what is written leaves in frames, the last of them with what follows."""
+    """A file to write an answer into: what is written leaves in frames, the last of them END."""
 
     def __init__(self, server: socket.socket) -> None:
         self._server = server
@@ -73,16 +73,15 @@ class Output:
         self._held.append(bytes(content))
         self._size += len(content)
         if self._size >= PIECE:
-            self.send(b"")
+            self.send(DATA)
         return len(content)
 
     def flush(self) -> None:
         """Nothing: what is held leaves with the end."""
 
-    def send(self, more: bytes) -> None:
-        """Send what is held, and `more` frames."""
-        head = HEAD.pack(DATA, self._size) if self._size else b""
-        self._server.sendall(b"".join((head, *self._held, more)))
+    def send(self, kind: bytes, before: bytes = b"") -> None:
+        """Send what is held in a frame, behind what it begins with."""
+        self._server.sendall(b"".join((HEAD.pack(kind, len(before) + self._size), before, *self._held)))
         self._held.clear()
         self._size = 0
 
@@ -178,21 +177,22 @@ def _run(work: Work, server: socket.socket, memory: int, *, network: bool) -> No
 def _serve(work: Work, server: socket.socket) -> None:
     for question in _questions(server):
         started = perf_counter()
-        output = Output(server)
+        output, kind = Output(server), ERROR
         try:
             work(question, output)
             kind, content = END, DONE.pack(perf_counter() - started, process_time())
         except ItukgError as error:
-            kind, content = ERROR, pack_error(error)
+            content = pack_error(error)
         except (MemoryError, RecursionError):
-            words = "The answer needs more memory, or stack, than it may take."
-            kind, content = ERROR, pack_error(MemoryLimit(words))
+            content = pack_error(MemoryLimit("The answer needs more memory, or stack, than it may take."))
         except OSError:
             raise  # the server has closed its end
         except Exception:  # noqa: BLE001  (the worker goes on, and the log tells)
             traceback.print_exc()
-            kind, content = ERROR, pack_error(ItukgError("The fault is ours; it is in the log."))
-        output.send(HEAD.pack(kind, len(content)) + content)
+            content = pack_error(ItukgError("The fault is ours; it is in the log."))
+        if kind == ERROR:
+            output = Output(server)  # what was written before is no answer
+        output.send(kind, content)
 
 
 def _questions(server: socket.socket) -> Iterator[bytes]:

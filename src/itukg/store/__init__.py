@@ -110,13 +110,15 @@ async def graphs(store: Store) -> dict[str, int]:
 
 
 STRING = (
-    r"(?:(?P<long>\x22{3}|\x27{3})(?:\\.|(?!(?P=long)).)*+(?P=long)"
-    r"|(?P<short>[\x22\x27])(?:\\.|(?!(?P=short))[^\\\n\r])*+(?P=short))"
+    r"\x22(?:\x22\x22(?:\\.|(?!\x22{3}).)*+\x22{3}|(?:\\.|[^\x22\\\n\r])*+\x22)"
+    r"|\x27(?:\x27\x27(?:\\.|(?!\x27{3}).)*+\x27{3}|(?:\\.|[^\x27\\\n\r])*+\x27)"
 )
-"""A string of a query, as a regular expression in which the dot is any character (SPARQL 1.1 Query, 19.8, rules 156 to 159)."""
+"""A string of a query, as alternatives of a regular expression in which the dot is any character (SPARQL 1.1 Query, 19.8, rules
+156 to 159)."""
 IRI = r"<(?:[^<>\x22{}|^`\\\x00-\x20]|\\[uU])*+>"
 """An IRI in full, which may hold escapes (rule 139, and 19.2)."""
-# One linear pass (nothing in it backtracks); whatever it matches holds no keyword or bracket of the query's own.
+# One linear pass (nothing in it backtracks); whatever it matches holds no keyword or bracket of the query's own. Each
+# alternative begins with a character, so that a search skips all others.
 _OPAQUE = re.compile(
     rf"{STRING}|{IRI}|#[^\n\r]*+"
     r"|\\.",  # an escape in a local name: e:a\#b opens no comment

@@ -20,7 +20,7 @@ _TOKEN = re.compile(
     r"(?:[ \t\r\n]|\#[^\n\r]*+)++"
     r"|(?P<variable>[?$][\w\x80-\U0010FFFF]+)"
     rf"|(?P<iri>{IRI})"
-    rf"|(?P<text>{STRING}(?:@[A-Za-z]+(?:-\w+)*)?)"
+    rf"|(?P<text>(?:{STRING})(?:@[A-Za-z]+(?:-\w+)*)?)"
     r"|(?P<blank>_:[\w\x80-\U0010FFFF.-]+)"
     r"|(?P<name>(?:[A-Za-z\x80-\U0010FFFF][\w\x80-\U0010FFFF.-]*+)?:"
     r"(?:[\w\x80-\U0010FFFF:%-]|\\.|\.(?=\.*(?:[\w\x80-\U0010FFFF:%-]|\\)))*)"

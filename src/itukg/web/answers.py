@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Se
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
-from functools import cached_property, lru_cache, partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 from cachetools import LRUCache
@@ -58,6 +58,7 @@ class Held:
     headers: list[Header]
     body: bytes
     frame: Sequence[Header] = field(default=(), kw_only=True)
+    _written: bytes = field(default=b"", init=False, repr=False)
 
     @classmethod
     async def of(cls, body: bytes, media_type: str, headers: Iterable[Header], *, zipped: bool) -> "Held":
@@ -75,9 +76,9 @@ class Held:
         """Return about how many bytes this takes."""
         return len(self.body) + 1000
 
-    @cached_property
     def _lines(self) -> bytes:
-        return header_lines(self.headers) + constant_lines(tuple(self.frame))
+        self._written = self._written or header_lines(self.headers) + constant_lines(tuple(self.frame))
+        return self._written
 
     async def send(self, scope: Scope, send: Send, whole: Whole | None = None) -> int:
         """Answer a request, and return the status: 200, or 304 to a client that has it already.
@@ -85,7 +86,7 @@ class Held:
         With `whole` (see WHOLE) the header lines are held too, and nothing between looks at each of them.
         """
         headers = scope["headers"]
-        if any(name in _CONDITIONS for name, _ in headers) and self._is_known(dict(headers)):
+        if not _CONDITIONS.isdisjoint([name for name, _ in headers]) and self._is_known(dict(headers)):
             kept = [header for header in self.headers if header[0] not in _OF_THE_BODY]
             await send({"type": "http.response.start", "status": 304, "headers": [*kept, *self.frame]})
             await send({"type": "http.response.body"})
@@ -96,7 +97,7 @@ class Held:
     async def _send(self, send: Send, whole: Whole | None, *, head: bool) -> None:
         body = b"" if head else self.body
         if whole is not None:
-            await whole(self._lines, body)
+            await whole(self._lines(), body)
         else:
             await self._send_head(send)
             await send({"type": "http.response.body", "body": body})
@@ -218,14 +219,14 @@ def distinguished(scope: Scope) -> Hashable:
 def accepted(scope: Scope, name: bytes = b"accept") -> str:
     """Return the Accept header, or another one, whose several lines are one list."""
     # Of the raw headers: to make all of them into a mapping costs more than the rest of the request's reading.
-    return b", ".join(value for key, value in scope["headers"] if key == name).decode("latin-1")
+    return b", ".join([value for key, value in scope["headers"] if key == name]).decode("latin-1")
 
 
 _CHEAP = 0.005
 """Seconds below which an answer is held only when it is asked for again."""
 _SEEN = 10_000
 """How many questions that were asked once are remembered."""
-_CONDITIONS = (b"if-none-match", b"if-modified-since")
+_CONDITIONS = frozenset((b"if-none-match", b"if-modified-since"))
 _OF_THE_BODY = (b"content-type", b"content-length", b"content-encoding")
 
 

@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from time import monotonic
-from urllib.parse import unquote_plus
 
 from fastapi import FastAPI
 
 from itukg.errors import BadRequest, NotSupported, Overloaded
+from itukg.web.requests import unquoted
 from itukg.web.service import Service
 
 log = logging.getLogger("itukg")
@@ -99,11 +99,11 @@ class Past:
 
 def asked_release(query_string: bytes) -> tuple[str | None, bytes]:
     """Return the release that a query string names, if any, and the query string without it. Raises BadRequest for two."""
-    if not query_string:
-        return None, query_string
     parts = query_string.split(b"&")
-    named = [part for part in parts if unquote_plus(part.partition(b"=")[0].decode("latin-1")) == "release"]
+    named = [part for part in parts if unquoted(part.partition(b"=")[0]) == b"release"]
+    if not named:
+        return None, query_string
     if len(named) > 1:
         raise BadRequest(f"{len(named)} releases in one request. Send one.")
-    name = unquote_plus(named[0].partition(b"=")[2].decode("latin-1")) if named else None
+    name = unquoted(named[0].partition(b"=")[2]).decode(errors="replace")
     return name, b"&".join(part for part in parts if part not in named)

