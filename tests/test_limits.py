@@ -24,7 +24,7 @@ from test_sparql import ORIGIN, ask, post, problem_of
 from itukg import names
 from itukg.errors import QueryRefused, SyntaxProblem
 from itukg.formats import CSV, N_TRIPLES, TABLE_FORMATS
-from itukg.processes.pool import HELD
+from itukg.processes.pool import HELD, Worker
 from itukg.release import Release
 from itukg.settings import Settings
 from itukg.store import Dataset, Query, read_query
@@ -495,6 +495,22 @@ def test_a_graph_of_the_request_is_only_a_name(store: Engine, listener: socket.s
     assert store.answer("SELECT * { ?s ?p ?o }", Dataset(default=(address,))).splitlines() == [b"s,p,o"]
     assert store.answer("SELECT * { ?s ?p ?o }", Dataset(default=("file:///etc/passwd",))).splitlines() == [b"s,p,o"]
     assert_nobody_called(listener)
+
+
+@pytest.mark.parametrize(
+    ("workers", "cores", "left"), [(3, 2, [True, False, False]), (1, 1, [False]), (2, 4, [True, True])]
+)
+def test_a_worker_is_told_whether_those_at_work_leave_a_core(
+    monkeypatch: pytest.MonkeyPatch, workers: int, cores: int, left: list[bool]
+) -> None:
+    monkeypatch.setattr("itukg.store.embedded.cores", lambda: cores)
+    store = EmbeddedStore(Path("unread.nq"), Settings(workers=workers))
+    for _ in range(workers):
+        store.quick.put(Worker())
+    found = []
+    while store.quick.get_nowait():
+        found.append(store.cores_left())
+    assert found == left
 
 
 def test_a_worker_that_cannot_be_started_is_tried_again(release: Release) -> None:

@@ -4,22 +4,29 @@ import csv
 import gzip
 import io
 import json
+import random
+import re
 from collections.abc import Iterable
 from typing import Any
+from urllib.parse import parse_qsl
 from xml.etree import ElementTree as ET
 
 import httpx2
 import pytest
 from conftest import wait_until_ready
 from fastapi.testclient import TestClient
+from prometheus_client.utils import floatToGoString
 from rdflib import RDF, Graph, URIRef
 from test_sparql import ORIGIN, OUTPUT, RESULTS, ask, graph_of, post, problem_of, values
 
 from itukg import names
+from itukg.errors import BadRequest
 from itukg.release import Release
 from itukg.settings import Settings
 from itukg.web.answers import Cache, Held
 from itukg.web.app import create_app
+from itukg.web.requests import parameters_of
+from itukg.web.service import BUCKETS, Service
 from itukg.web.sparql import FORM, METHODS, SPARQL_QUERY
 
 SELECT = f"SELECT ?p ?o WHERE {{ <{OUTPUT}> ?p ?o }} ORDER BY ?p ?o"
@@ -28,6 +35,51 @@ SDG = names.graph("sdg")
 
 def send(client: httpx2.Client, method: str, body: str, media_type: str) -> httpx2.Response:
     return client.request(method, "/sparql", content=body, headers=ORIGIN | {"content-type": media_type})
+
+
+# --- parameters ---
+
+
+def test_parameters_are_read_as_the_standard_library_reads_them() -> None:
+    chance = random.Random(5)  # noqa: S311
+    odd = (
+        "%41",
+        "%4",
+        "%",
+        "%zz",
+        "%u0041",
+        "%C3%A9",
+        "é",
+        "\\",
+        "\\x41",
+        "%5C",
+        "%5Cx41",
+        "+",
+        "%2B",
+        "&",
+        "=",
+        "a",
+        "%0A",
+        "%00",
+    )
+    texts = ["", *odd, *("".join(chance.choices(odd, k=chance.randint(2, 12))) for _ in range(2000))]
+    quick = 0
+    for text in texts:
+        try:
+            expected = parse_qsl(text, keep_blank_values=True, errors="strict")
+        except UnicodeDecodeError:
+            with pytest.raises(BadRequest, match="not UTF-8"):
+                parameters_of(text.encode())
+            continue
+        assert parameters_of(text.encode()) == expected
+        quick += "%" in text and "\\" not in text and not re.search("%(?![0-9A-F]{2})", text)
+    assert len(texts) == 2019 and quick > 100
+
+
+@pytest.mark.parametrize("text", ["%FF", "a=%C3", "%E9=1"])
+def test_a_parameter_that_is_not_utf_8_is_refused(text: str) -> None:
+    with pytest.raises(BadRequest, match="A parameter is not UTF-8 once it is percent-decoded"):
+        parameters_of(text.encode())
 
 
 # --- methods ---
@@ -250,6 +302,27 @@ def test_a_held_answer_costs_no_evaluation(client: TestClient) -> None:
     send(client, "QUERY", query, SPARQL_QUERY)
     assert counted(client).get(("SELECT", "evaluated")) == before.get(("SELECT", "evaluated"))
     assert answered(client)["200"] == sent["200"] + 2
+
+
+def test_the_seconds_of_queries_are_told_by_form(client: TestClient) -> None:
+    def told() -> dict[str, float]:
+        found = [s for part in ("bucket", "count", "sum") for s in samples(client, f"itukg_query_seconds_{part}")]
+        return {s.name.rpartition("_")[2] + s.labels.get("le", ""): s.value for s in found if s.labels["form"] == "ASK"}
+
+    ask(client, "ASK {} # so that there is one")
+    before = told()
+    buckets = [f"bucket{bound}" for bound in map(floatToGoString, BUCKETS)]
+    assert list(before) == [*buckets, "count", "sum"]
+    for seconds in (0.001, 0.002, 5.0, 60.0):
+        service_behind(client).counts.query("ASK", "evaluated", seconds)
+    more = {name: value - before[name] for name, value in told().items()}
+    assert list(more.values()) == pytest.approx([1, *[2] * 7, 3, 3, 4, 4, 65.003])
+
+
+def service_behind(client: TestClient) -> Service:
+    service = client.app.state.service  # type: ignore[attr-defined]  # any ASGI application, by its type
+    assert isinstance(service, Service)
+    return service
 
 
 def counted(client: httpx2.Client) -> dict[tuple[str, str], float]:

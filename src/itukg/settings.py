@@ -48,7 +48,10 @@ class Settings(BaseSettings):
     store_password: SecretStr | None = Field(default=None, description="Password of that user.")
     store_token: SecretStr | None = Field(default=None, description="Bearer token for that server, instead of a user.")
     workers: int = Field(
-        default_factory=cores, ge=1, le=64, description="Processes that evaluate queries: by default one per core."
+        default_factory=lambda: cores() + 1,
+        ge=1,
+        le=64,
+        description="Processes that evaluate queries: by default one more than there are cores, so that none is left idle.",
     )
     slow: int = Field(
         default=2, ge=1, le=64, description="Further processes for queries that take long, so that they delay no other."

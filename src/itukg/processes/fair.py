@@ -23,9 +23,9 @@ class FairQueue(Generic[T]):
         """Return how many requests wait."""
         return sum(len(line) for line in self._waiting.values())
 
-    def idle(self) -> bool:
-        """Tell whether an item is left."""
-        return bool(self._items)
+    def idle(self) -> int:
+        """Return how many items are left."""
+        return len(self._items)
 
     def get_nowait(self) -> T | None:
         """Return an item, or None when there is none."""

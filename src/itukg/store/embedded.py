@@ -19,7 +19,7 @@ from itukg.errors import DataError, MemoryLimit
 from itukg.formats import Format
 from itukg.processes.fair import FairQueue
 from itukg.processes.pool import HELD, Pool, Run, Worker
-from itukg.settings import Settings
+from itukg.settings import Settings, cores
 from itukg.store import Answer, Dataset, Query
 from itukg.store.worker import pack_question
 
@@ -41,7 +41,7 @@ class EmbeddedStore:
         for _ in range(settings.slow):
             self.slow.put(True)
         self._forking: set[asyncio.Task[None]] = set()
-        self._workers = settings.workers
+        self._workers, self._cores = settings.workers, cores()
         self._quick_workers: set[Worker] = set()
         """Those of the quick lane, idle or at work; as many as there are to be, but for those that are being forked."""
         self._unhurried: set[Worker] = set()
@@ -75,8 +75,6 @@ class EmbeddedStore:
         except BaseException:
             await run.aclose()
             raise
-        if not self.quick.idle():  # whoever got this worker asks it first: then it works while this answer is sent
-            await asyncio.sleep(0)
         return Answer(syntax.media_type, run, seconds)
 
     def size(self) -> dict[str, int]:
@@ -94,6 +92,10 @@ class EmbeddedStore:
             self.quick.put(worker)
         else:  # one has come back meanwhile
             self.pool.dismiss(worker)
+
+    def cores_left(self) -> bool:
+        """Tell whether the workers that are at work leave a core to the server."""
+        return self._workers - self.quick.idle() < self._cores
 
     def make_way(self) -> None:
         """Lower the priority of what is in the slow lane: somebody else asks."""
@@ -161,7 +163,7 @@ class _Run(Run):
         """Collect the answer in the quick lane, and go on in the slow one if it takes longer; return the seconds."""
         self._store.make_way()
         self._worker = await self._store.quick.get(self._client, self._deadline)
-        self._worker.ask(self._question, alone=self._store.quick.idle())
+        self._worker.ask(self._question, alone=self._store.cores_left())
         try:
             seconds = await self._patiently(self._worker)
         except MemoryLimit:  # or the worker was ended from outside: a second one tells
