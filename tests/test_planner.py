@@ -3,6 +3,7 @@
 import re
 import socket
 from collections import Counter
+from math import inf
 from random import Random
 from typing import Any
 
@@ -14,7 +15,7 @@ from itukg.errors import SyntaxProblem
 from itukg.formats import CSV
 from itukg.processes.worker import END, HEAD, Output
 from itukg.release import Release
-from itukg.store import planner, worker
+from itukg.store import joins, planner, worker
 from itukg.store.patterns import DEEPEST, MOST, Reader
 from itukg.store.planner import LONGEST, MOST_JOINED, Use, Uses, in_order
 
@@ -141,7 +142,7 @@ def test_an_optional_for_much_of_the_graph_is_matched_at_once() -> None:
 MANY = Uses(
     {
         "x:p": Use(3000, 3000, 6), "x:q": Use(3000, 3000, 3000), "x:r": Use(3000, 1000, 300), "x:few": Use(20, 20, 20),
-        "x:some": Use(700, 700, 700),
+        "x:some": Use(700, 700, 700), "x:part": Use(300, 250, 280),
         "x:more": Use(600, 40, 130), "x:lots": Use(60_000, 4000, 130), "x:most": Use(2_000_000, 2_000_000, 2_000_000),
         "x:-": Use(3000, 3000, 3000), "x:Class": Use(2500, 2500, 1), "x:g x:q": Use(3000, 3000, 3000), "x:g x:s": Use(3000, 3000, 5),
     }
@@ -177,10 +178,11 @@ def joined(pattern: str) -> str:
             "{ S { ?b :p :y LATERAL { ?b :lots ?t } } } { S { ?a :p :x LATERAL { ?a :lots ?t } } }",
         ),
         (  # never all the ways that a path finds
-            "?a a :Class ; :p ?b ; :q ?c ; :q ?d ; :q ?e . ?e :q+ ?f",
+            "?a a :Class ; :p ?b ; :q ?c ; :q ?d ; :q ?e ; :q ?f ; :q ?g . ?e :q+ ?h",
             (
-                "{ S { { S { { S { { S { ?a a :Class } } { S { ?a :p ?b } } } } { S { ?a :q ?c } } } } { S { ?a :q ?d } } } } "
-                "{ S { ?a :q ?e } } LATERAL { ?e :q + ?f }"
+                "{ S { { S { { S { { S { { S { { S { ?a a :Class } } { S { ?a :p ?b } } } } { S { ?a :q ?c } } } } "
+                "{ S { ?a :q ?d } } } } { S { ?a :q ?e } } } } { S { ?a :q ?f } } } } { S { ?a :q ?g } } "
+                "LATERAL { ?e :q + ?h }"
             ),
         ),
         (
@@ -275,6 +277,95 @@ def test_the_first_rows_their_order_and_short_forms_are_left_to_lookups(query: s
     assert (in_order(query, MANY) != query) == hashed
 
 
+def taken_in_steps(query: str) -> str:
+    """A query as the planner writes it by the numbers of `MANY`, in one line and with S for SELECT *."""
+    written = in_order(f"PREFIX : <x:> {query}", MANY)
+    return re.sub(r"\s+", " ", written.removeprefix("PREFIX : <x:> ")).replace("SELECT *", "S")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "written"),
+    [
+        (  # as path
+            "?a :p :x ; :part+ ?b",
+            "{ S { ?a :part ?step0 } } { S { ?a :p :x } } LATERAL { ?step0 :part * ?b }",
+        ),
+        (
+            "?a :p :x ; :part+ ?a",
+            "{ S { ?a :part ?step0 } } { S { ?a :p :x } } LATERAL { ?step0 :part * ?a }",
+        ),
+        (
+            "?a :p :x . GRAPH :g { ?a :q+ ?b } ?a <x:part>+ ?b",
+            (
+                "{ S { ?a <x:part> ?step1 } } { S { ?a :p :x } } LATERAL { GRAPH :g { ?a :q ?step0 } } "
+                "LATERAL { GRAPH :g { ?step0 :q * ?b } } LATERAL { ?step1 <x:part> * ?b }"
+            ),
+        ),
+        (  # a name that the query does not have
+            "?a :p :x ; :part+ ?step0 FILTER (?step1 = 'step2')",
+            "{ S { ?a :part ?step3 } } { S { ?a :p :x } } LATERAL { ?step3 :part * ?step0 } FILTER (?step1 = 'step2')",
+        ),
+        (  # the path last, however few rows it is taken to give
+            "?a :p :x ; :part+ ?b FILTER (?b != :y)",
+            "{ S { ?a :part ?step0 } } { S { ?a :p :x } } LATERAL { ?step0 :part * ?b } FILTER (?b != :y)",
+        ),
+        (  # of two, the one that others restrict
+            "?a :p :x ; :part+ ?b . ?b :few+ ?c",
+            "{ S { ?a :part ?step0 } } { S { ?a :p :x } } LATERAL { ?step0 :part * ?b } LATERAL { ?b :few + ?c }",
+        ),
+    ],
+)
+def test_a_path_is_taken_in_steps_where_it_does_not_matter_how_often_a_row_comes(pattern: str, written: str) -> None:
+    assert taken_in_steps(f"SELECT DISTINCT ?a ?b {{ {pattern} }}") == f"SELECT DISTINCT ?a ?b {{ {written} }}"
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "?a :part+ ?b",  # nothing is known of ?a
+        "?b :p :x . ?a :part+ ?b",
+        "?a :p/:q ?c ; :part+ ?b",
+        "?a :p :x ; :part+ :y",  # one lookup from its end
+        ":x :p ?a ; :part+ ?b . ?a :p :y ; :q ?c",
+        "?a :p :x ; ^:part+ ?b",
+        "?a :p :x ; (:part)+ ?b",
+        "?a :p :x ; :part/:part+ ?b",
+        "?a :p :x ; :part* ?b",
+        "?a :p :x . GRAPH ?g { ?a :part+ ?b }",
+        "?a :p :x OPTIONAL { ?a :q :x ; :part+ ?b }",
+        "?a :p :x FILTER NOT EXISTS { ?a :q :x ; :part+ ?b }",
+        "?a :p :x . { ?a :part+ ?b }",
+        "?a :few :x ; :part+ ?b",  # few lookups
+    ],
+)
+def test_other_paths_are_looked_up_as_they_are(pattern: str) -> None:
+    assert "?step0" not in taken_in_steps(f"SELECT DISTINCT ?a ?b {{ {pattern} }}")
+
+
+@pytest.mark.parametrize(
+    ("query", "steps"),
+    [
+        ("SELECT ?a ?b { … }", False),
+        ("SELECT DISTINCT * { … }", False),
+        ("SELECT DISTINCT ?a ?b { … } ORDER BY ?b LIMIT 10", True),
+        ("SELECT DISTINCT ?a ?b { … } LIMIT 10", False),
+        ("SELECT DISTINCT (STR(?b) AS ?c) { … }", True),
+        ("SELECT DISTINCT (COUNT(*) AS ?c) { … }", False),
+        ("SELECT DISTINCT ?a (SUM(?b) AS ?c) { … } GROUP BY ?a", False),
+        ("SELECT DISTINCT ?a (AVG(?b) AS ?c) { … } GROUP BY ?a", False),
+        ("SELECT DISTINCT ?a { … } GROUP BY ?a HAVING (COUNT(?b) > 1)", False),
+        ("SELECT DISTINCT ?a (BNODE() AS ?c) { … }", False),
+        ("SELECT DISTINCT ?a { { SELECT ?a { … } ORDER BY ?a LIMIT 10 } }", False),
+        ("SELECT DISTINCT ?a { … FILTER (?b != 'SELECT COUNT') } # SELECT BNODE", True),
+        ("SELECT ?a { … FILTER (?b != 'SELECT DISTINCT ?a') } # SELECT DISTINCT ?a", False),
+        ("CONSTRUCT { _:b :few ?a } { … } # SELECT DISTINCT ?a", False),
+    ],
+)
+def test_how_often_a_row_comes_may_matter(query: str, *, steps: bool) -> None:
+    query = query.replace("…", "?a :p :x ; :part+ ?b")
+    assert ("?step0" in taken_in_steps(query)) == steps
+
+
 def test_what_costs_little_is_not_read(release: Release, monkeypatch: pytest.MonkeyPatch) -> None:
     store = ox.Store()
     store.bulk_load(path=str(release.dataset), format=ox.RdfFormat.N_QUADS)
@@ -288,12 +379,17 @@ def test_what_costs_little_is_not_read(release: Release, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(planner, "Reader", Spy)
     queries = {path.stem: path.read_text() for path in (ROOT / "benchmarks" / "queries").glob("*.rq")}
+    queries["a path from one thing"] = (
+        "SELECT DISTINCT ?a { <x:b> <https://w3id.org/itukg/ontology#contributesTo>+ ?a }"
+    )
+    queries["a path, and each row"] = queries["path"].replace("DISTINCT", "")
+    queries["a sum"] = queries["path"].replace("succeeds+", "succeeds").replace("ORDER BY", "ORDER BY 1 +")
     for query in queries.values():
         in_order(query, uses)
     assert {name for name, query in queries.items() if query in read} == READ
 
 
-READ = {"derived-links", "evidence", "gaps", "shared-targets"}
+READ = {"derived-links", "evidence", "gaps", "path", "shared-targets"}
 """Measured queries that may be quicker if they are written otherwise."""
 
 
@@ -439,6 +535,32 @@ class Writer:
             subject = self.pick([subject, object_])
         return " . ".join(patterns)
 
+    # queries whose paths may be taken in steps
+
+    def distinct(self) -> str:
+        columns, behind = self.pick(
+            [
+                ("?a ?b", ""),
+                ("?b ?c ?d", ""),
+                ("(STR(?b) AS ?s) ?c", "ORDER BY ?s"),
+                ("?a ?b ?c ?d ?e", "ORDER BY ?a ?b ?c ?d ?e LIMIT 5"),
+            ]
+        )
+        return f"SELECT DISTINCT {columns} WHERE {{ {self.followed(2)} }} {behind}"
+
+    def followed(self, depth: int) -> str:
+        if depth and self.random.random() < 0.2:
+            one, other = self.followed(depth - 1), self.followed(depth - 1)
+            return self.pick([f"{{ {one} }}", f"{{ {one} }} UNION {{ {other} }}"])
+        property_, path, more = (self.pick(["x:p", "x:q", "x:r", "<x:r>"]) for _ in range(3))
+        patterns = [f"?a {property_} {self.pick(['?b', '?c', '?d', 'x:a', 'x:b'])}", f"?a {path}+ ?{self.pick('abcd')}"]
+        patterns += self.pick([[], [], [f"?{self.pick('abc')} {more}{self.pick(['', '', '+'])} ?{self.pick('abcd')}"]])
+        self.random.shuffle(patterns)
+        parts = [self.pick(["{} . ", "{} . ", "GRAPH x:g {{ {} }}"]).format(pattern) for pattern in patterns]
+        parts.insert(self.pick([1, 2]), self.pick(["", "", f"FILTER {self.condition(0)}"]))
+        after = ["OPTIONAL { ?b x:q ?e }", "MINUS { ?a x:r ?b }", "BIND (STR(?b) AS ?e)"]
+        return " ".join((*parts, self.pick(["", "", *after])))
+
 
 def solutions(store: ox.Store, query: str) -> Counter[str]:
     results = store.query(query)
@@ -482,11 +604,31 @@ def test_random_joins_have_the_rows_that_they_had() -> None:
     assert all(written[kind] > 10 for kind in ("deep", "and looked up", *WORDS)), written
 
 
+def test_random_paths_in_steps_have_the_rows_that_they_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(joins, "WORTH", -inf)  # whatever may be is written otherwise
+    written: Counter[str] = Counter()
+    for seed in range(1500):
+        writer = Writer(seed)
+        uses, query = writer.numbers(), f"PREFIX x: <x:> {writer.distinct()}"
+        quicker = in_order(query, uses)
+        if "?step0" not in quicker:
+            continue
+        store = writer.graph(40)
+        rows = solutions(store, query)
+        assert solutions(store, quicker) == rows, (seed, query, quicker)
+        often = "SELECT DISTINCT", "SELECT"
+        more = solutions(store, quicker.replace(*often)) != solutions(store, query.replace(*often))
+        words = {word: word in query for word in ("GRAPH", "FILTER", "OPTIONAL", "UNION", "MINUS", "BIND", "LIMIT")}
+        written += {"queries": 1, "rows": bool(rows), "two": "?step1" in quicker, "more": more, **words}
+    assert written["queries"] > 400
+    assert all(number > 30 for number in written.values()), written
+
+
 # --- the release ---
 
 CHANGED = {
     "additions-of-the-contribution", "evidence", "evidence-of-an-output", "gaps", "gaps-of-the-plan", "instruments-by-outputs",
-    "derived-links", "outputs-for-sdg-target", "results-chain", "sdg-targets-not-named", "shared-targets", "things-by-plan-and-class", "what-rules-derive",
+    "derived-links", "outputs-for-sdg-target", "path", "results-chain", "sdg-targets-not-named", "shared-targets", "things-by-plan-and-class", "what-rules-derive",
 }  # fmt: skip
 """Queries that we have, saved or measured, and that are evaluated otherwise than they are written."""
 

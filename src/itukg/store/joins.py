@@ -6,9 +6,10 @@ Which is quicker is estimated: how many rows a join gives, by the values that th
 Heuristic for Optimizing Large Queries, 1998).
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import combinations
 from math import inf
+from operator import itemgetter
 from typing import NamedTuple
 
 SCANNED = 0.2
@@ -17,6 +18,8 @@ LOOKED_UP = 1.3
 """Microseconds for a lookup, without the rows that it gives."""
 LOOKED_UP_BY_OBJECT = 2.0
 """Microseconds for one where the subject is not known: the engine goes through all that leads to the object."""
+STEPS = 2
+"""Lookups that one along a path takes."""
 HASHED = 0.15
 """Microseconds for a row that goes into a join by hash."""
 JOINED = 0.25
@@ -72,16 +75,21 @@ class Part(NamedTuple):
         return f"{first} LATERAL {{ {second} }}"
 
 
-def by_hash(parts: Sequence[Part], filters: Sequence[frozenset[str]]) -> Part | None:
+def by_hash(parts: Sequence[Part], filters: Sequence[frozenset[str]], steps: Sequence[Part] = ()) -> Part | None:
     """Return patterns joined as is quickest; None where lookups alone are about as quick, or nothing joins the patterns.
 
-    `filters` are the variables of each filter that the rows must pass.
+    `filters` are the variables of each filter that the rows must pass. `steps` may be other patterns with the same rows.
     """
+    ways = [way for way in (parts, steps) if sum(part.cost < inf for part in way) > 1]
+    if not ways:
+        return None
     planner = _Joins(filters)
-    parts = [planner.filtered(part._replace(patterns=1 << number)) for number, part in enumerate(parts)]
-    tree = planner.tree(parts)
     chain = planner.chain(parts)
-    return tree if tree and chain and tree.cost + WORTH < chain.cost * WELL_UNDER else None
+    limit = chain.cost * WELL_UNDER - WORTH if chain else 0
+    if limit <= 0:
+        return None
+    trees = [tree for way in ways if (tree := planner.tree(way)) and tree.cost < limit]
+    return min(trees, key=lambda tree: tree.cost, default=None)
 
 
 class _Joins:
@@ -89,68 +97,84 @@ class _Joins:
         self._filters = filters
 
     def tree(self, parts: Sequence[Part]) -> Part | None:
-        """Return the parts joined, each time the two that give the fewest rows; None if nothing joins them all."""
-        left = list(parts)
-        joins = [join for first, second in combinations(left, 2) for join in self._joins(first, second)]
+        """Return the parts joined, each time the two that give the fewest rows; None if nothing joins them all.
+
+        What should only be looked up comes last: it may lead far, and nothing is joined by hash behind it.
+        """
+        left = self._numbered(parts)
+        joins = [join for first, second in combinations(left, 2) if (join := self._joined(first, second))]
         while joins:
-            best = min(joins, key=lambda join: (join.rows, join.cost))
+            best = min(joins, key=lambda join: (join.sides[1].cost == inf, join.rows, join.cost))
             left = [part for part in left if not part.patterns & best.patterns]
             joins = [join for join in joins if not join.patterns & best.patterns]
-            joins += [join for part in left for join in self._joins(best, part)]
+            joins += [join for part in left if (join := self._joined(best, part))]
             left.append(best)
         return left[0] if len(left) == 1 else None
 
     def chain(self, parts: Sequence[Part]) -> Part | None:
         """Return the parts looked up one after the other, each time the one that gives the fewest rows."""
-        at = min(parts, key=lambda part: (part.cost == inf, part.rows))
-        left = [part for part in parts if part is not at]
+        left = self._numbered(parts)
+        at = min(left, key=lambda part: (part.cost == inf, part.rows))
+        left.remove(at)
         while left:
-            joins = [join for part in left for join in self._lookups(at, part)]
+            joins = [join for part in left if (join := self._joined(at, part, hashed=False))]
             if not joins:
                 return None
             at = min(joins, key=lambda join: (join.rows, join.cost))
             left = [part for part in left if not part.patterns & at.patterns]
         return at
 
-    def filtered(self, part: Part) -> Part:
+    def _numbered(self, parts: Sequence[Part]) -> list[Part]:
+        """Return parts that know which they are, with the filters that see their variables."""
+        return [self._filtered(part._replace(patterns=1 << number)) for number, part in enumerate(parts)]
+
+    def _filtered(self, part: Part) -> Part:
         """Return a part with the filters that see their variables in it, and in none of its sides."""
         for variables in self._filters:
             if variables <= part.values.keys() and not any(variables <= side.values.keys() for side in part.sides):
                 part = part._replace(rows=part.rows * PASSED, cost=part.cost + part.rows * FILTERED)
         return part
 
-    def _joins(self, first: Part, second: Part) -> Iterator[Part]:
-        """Yield the cheapest join of two parts, if there is any."""
-        joins = [*self._lookups(first, second), *self._lookups(second, first), *self._hashed(first, second)]
-        if joins:
-            yield min(joins, key=lambda join: join.cost)
-
-    def _lookups(self, first: Part, second: Part) -> Iterator[Part]:
-        if not second.sides:
-            lookup = LOOKED_UP if not second.subject or second.subject in first.values else LOOKED_UP_BY_OBJECT
-            yield from self._joined(first, second, first.cost + first.rows * lookup, SCANNED)
-
-    def _hashed(self, first: Part, second: Part) -> Iterator[Part]:
-        if max(first.most, second.most) <= LARGEST:
-            if first.rows > second.rows:  # the engine holds the first in memory, if it takes both for equally large
-                first, second = second, first
-            cost = first.cost + second.cost + (first.rows + second.rows) * HASHED
-            yield from self._joined(first, second, cost, JOINED, hashed=True)
-
-    def _joined(self, first: Part, second: Part, cost: float, each: float, *, hashed: bool = False) -> Iterator[Part]:
+    def _joined(self, first: Part, second: Part, *, hashed: bool = True) -> Part | None:
+        """Return two parts joined as is cheapest, by hash only if they may be; None if nothing joins them."""
         shared = first.values.keys() & second.values.keys()
-        if not shared or cost == inf:
-            return
+        if not shared:
+            return None
         rows = first.rows * second.rows
         values = {**first.values, **second.values}
         for name in shared:
-            fewer, more = sorted((first.values[name], second.values[name]))
-            values[name] = fewer
-            rows /= more
-        most, keys = inf, frozenset[str]()
+            numbers = first.values[name], second.values[name]
+            values[name] = min(numbers)
+            rows /= max(numbers)
+        ways = [(_looking_up(first, second) + rows * SCANNED, (first, second), False)]
+        if hashed:
+            # the engine holds the first in memory, if it takes both for equally large
+            sides = (second, first) if first.rows > second.rows else (first, second)
+            ways.append((_looking_up(second, first) + rows * SCANNED, (second, first), False))
+            ways.append((_hashing(*sides) + rows * JOINED, sides, True))
+        cost, sides, hashed = min(ways, key=itemgetter(0))
+        if cost == inf:
+            return None
+        most: float = inf
+        keys: frozenset[str] = frozenset()
         for one, other in ((first, second), (second, first)):
             if shared & other.keys:  # then there is one row or none for each of the one
                 most, keys = min(most, one.most), keys | one.keys
         patterns = first.patterns | second.patterns
-        part = Part(patterns, rows, values, cost + rows * each, most, keys, sides=(first, second), hashed=hashed)
-        yield self.filtered(part) if self._filters else part
+        part = Part(patterns, rows, values, cost, most, keys, sides=sides, hashed=hashed)
+        return self._filtered(part) if self._filters else part
+
+
+def _looking_up(first: Part, second: Part) -> float:
+    """Return what it costs to look up the second for each row of the first; infinite where it is no pattern."""
+    if second.sides:
+        return inf
+    lookup = LOOKED_UP if not second.subject or second.subject in first.values else LOOKED_UP_BY_OBJECT
+    return first.cost + first.rows * (lookup * STEPS if second.cost == inf else lookup)
+
+
+def _hashing(first: Part, second: Part) -> float:
+    """Return what it costs to join two by hash; infinite where they may be too large."""
+    if max(first.most, second.most) > LARGEST:
+        return inf
+    return first.cost + second.cost + (first.rows + second.rows) * HASHED

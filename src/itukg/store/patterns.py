@@ -36,6 +36,8 @@ _KEYWORDS = frozenset(
     ["OPTIONAL", "MINUS", "GRAPH", "SERVICE", "LATERAL", "FILTER", "BIND", "VALUES", "SELECT", "UNION"]
 )
 _ASSIGNING = frozenset({"AS", "VALUES"})
+_COUNTING = frozenset({"COUNT", "SUM", "AVG", "SELECT", "BNODE"})
+"""What may tell in a SELECT DISTINCT how often a row came: sums, a sub-select that is cut off, what differs from row to row."""
 _TERMS = frozenset({"variable", "iri", "name", "number", "text"})
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 
@@ -68,12 +70,26 @@ class Pattern(NamedTuple):
     """The graph that GRAPH names around it."""
 
     def __str__(self) -> str:
-        return f"{self.subject} {' '.join(token.text for token in self.path)} {self.object}"
+        return " ".join([self.subject, *[token.text for token in self.path], self.object])
 
     @property
     def plain(self) -> bool:
         """Whether it is a pattern to the engine: a longer path is several."""
         return len(self.path) == 1
+
+    @property
+    def followed(self) -> bool:
+        """Whether it follows a property on and on to a variable, as `?a p+ ?b`."""
+        marks = [token.text for token in self.path[1:]]
+        return marks == ["+"] and self.object[0] in "?$"
+
+    def in_steps(self, step: str) -> "tuple[Pattern, Pattern]":
+        """Return `?a p ?step` and `?step p* ?b`, which `?a p+ ?b` is, but for how often it gives a row."""
+        property_, plus = self.path
+        return (
+            self._replace(path=(property_,), object=step),
+            self._replace(subject=step, path=(property_, plus._replace(text="*", word="*"))),
+        )
 
     @property
     def of_no_length(self) -> bool:
@@ -113,12 +129,12 @@ class Group:
     @property
     def binds(self) -> set[str]:
         """Variables that are bound in each of its rows."""
-        return set[str]().union(*(element.binds for element in self.elements))
+        return {name for element in self.elements for name in element.binds}
 
     @property
     def names(self) -> set[str]:
         """All its variables."""
-        return set[str]().union(*(element.names for element in self.elements))
+        return {name for element in self.elements for name in element.names}
 
 
 def _tokens(query: str) -> list[Token]:
@@ -147,6 +163,8 @@ class Reader:
         self.prefixes: dict[str, str] = {}
         self.values = set[str]()
         """Variables to which VALUES behind a group, or behind that of a sub-select, gives values."""
+        self.distinct = False
+        """Whether it does not matter how often its patterns give a row, nor which other variables they bind."""
         self._tokens = [*_tokens(query), _END, _END]
         self._at = 0
         self._graph = ""
@@ -159,6 +177,11 @@ class Reader:
                 self.prefixes[name.text] = iri.text[1:-1]
             else:
                 self._next()
+        self.distinct = (
+            self._word(1) == "DISTINCT"
+            and self._word(2) != "*"
+            and _COUNTING.isdisjoint(token.word for token in self._tokens[self._at + 1 :])
+        )
         if self._word() == "CONSTRUCT" and self._word(1) == "{":
             self._next()
             self._skip()

@@ -19,12 +19,15 @@ which it joins by hash (see `joins`):
     { SELECT * { ?link itu:subject ?thing } } { SELECT * { ?link itu:rule ?rule } }
 
 That is done where all rows are asked for, in a group that the engine evaluates as a whole and in which nothing but patterns
-restricts them.
+restricts them. Where a SELECT DISTINCT takes each row once however often it comes, so is the first step of a path:
+
+    ?newer itu:plan ?plan ; itu:succeeds+ ?older
+    { SELECT * { ?newer itu:plan ?plan } } { SELECT * { ?newer itu:succeeds ?step0 } } LATERAL { ?step0 itu:succeeds* ?older }
 """
 
 import re
-from collections.abc import Mapping
 from functools import cached_property
+from itertools import count
 from math import inf, prod
 from typing import NamedTuple
 
@@ -68,9 +71,12 @@ OFTEN = 500
 MOST_JOINED = 12
 """How many patterns of a group are joined otherwise than they are written."""
 
-_LOCAL = re.compile(r"[:#/](\w+)")
+_LOCAL = re.compile(r"[:#/](\w+)\b(?!>?\+)")
+"""What stands behind the last sign in an IRI, but for a property that is followed on and on: that is never joined by hash."""
+_FOLLOWED = re.compile(r"\+(?<=[\w>].)")
+"""The sign of a path that is followed on and on."""
 _NO_JOINS = re.compile(
-    r"(?::\w+|[>)])[?*]\s|\b(?:ASK|REDUCED|SAMPLE|GROUP_CONCAT|RAND|UUID|STRUUID)\b|\bCONSTRUCT\s+(?:FROM|WHERE)\b"
+    r"[:>)]\w*[?*]\s|\b(?:ASK|REDUCED|SAMPLE|GROUP_CONCAT|RAND|UUID|STRUUID|CONSTRUCT\s+(?:FROM|WHERE))\b"
     r"|\}(?:(?!\b(?:ORDER|GROUP)\b)[^{}])*\b(?:LIMIT|OFFSET)\b"
 )
 """In capitals, what stands, as VALUES may, in a query whose patterns are not joined by hash: a path that may lead nowhere gives
@@ -85,17 +91,13 @@ def in_order(query: str, uses: Uses) -> str:
     if len(query) > LONGEST:
         return query
     words = query.upper()
-    joins = (
-        "VALUES" not in words
-        and sum(map(uses.often.__contains__, _LOCAL.findall(query))) > 1
-        and not _NO_JOINS.search(words)
-    )
+    joins = "VALUES" not in words and _matches_much(query, words, uses) and not _NO_JOINS.search(words)
     if not joins and "OPTIONAL" not in words and "EXISTS" not in words:
         return query
     try:
         reader = Reader(query)
         groups = reader.read()
-        planner = _Planner(reader.prefixes, uses, frozenset(reader.values))
+        planner = _Planner(query, reader, uses)
         for group in groups:
             planner.plan(group, _Row(), planner.values, whole=joins and len(groups) == 1)
     except NotUnderstoodError:
@@ -105,6 +107,12 @@ def in_order(query: str, uses: Uses) -> str:
         pieces += [query[at:begin], text]
         at = end
     return "".join((*pieces, query[at:]))
+
+
+def _matches_much(query: str, words: str, uses: Uses) -> bool:
+    """Tell whether two terms of a query are often used, or one beside a path that may be taken in steps."""
+    often = sum(map(uses.often.__contains__, _LOCAL.findall(query)))
+    return often > 1 or (often == 1 and "DISTINCT" in words and _FOLLOWED.search(words) is not None)
 
 
 class _Row(NamedTuple):
@@ -154,11 +162,15 @@ _Order = tuple[list[Part], list[float]]
 
 
 class _Planner:
-    def __init__(self, prefixes: Mapping[str, str], uses: Uses, values: frozenset[str]) -> None:
-        self.values = values
+    def __init__(self, query: str, reader: Reader, uses: Uses) -> None:
+        self.values = frozenset(reader.values)
         self.edits: list[tuple[int, int, str]] = []
         """What to write instead of a part of the query: its begin, its end, the text."""
-        self._prefixes, self._uses = prefixes, uses
+        self._prefixes, self._uses = reader.prefixes, uses
+        self._distinct = reader.distinct
+        self._unused = (f"?step{number}" for number in count() if f"step{number}" not in query)
+        """Variables that the query does not have."""
+        self._parts: dict[Element, list[Part]] = {}
         self._orders: dict[tuple[Element, frozenset[str]], _Order] = {}
 
     def plan(
@@ -212,14 +224,30 @@ class _Planner:
             pattern.unsteady or pattern.graph[:1] in {"?", "$"} for pattern in patterns
         ):
             return
-        parts = [
-            part._replace(text=f"GRAPH {pattern.graph} {{ {part} }}") if pattern.graph else part
-            for pattern, part in zip(patterns, map(self._part, patterns), strict=True)
-        ]
+        parts = [self._in_its_graph(pattern) for pattern in patterns]
+        steps = self._in_steps(patterns, parts) if self._distinct else []
         filters = [frozenset(element.names) for element in group.elements if element.keyword == "FILTER"]
-        if tree := by_hash(parts, filters):
+        if tree := by_hash(parts, filters, steps):
             texts = [f"{tree} ", *[""] * (len(elements) - 1)]
             self.edits += [(element.begin, element.end, text) for element, text in zip(elements, texts, strict=True)]
+
+    def _in_steps(self, patterns: list[Pattern], parts: list[Part]) -> list[Part]:
+        """Return the parts, each path from what others give as its first step and the rest; [] if there is no such path.
+
+        Where several steps lead from one thing to another, they give a row more than once.
+        """
+        given = {term for pattern in patterns if pattern.plain for term in (pattern.subject, pattern.object)}
+        steps = list[Part]()
+        for pattern, part in zip(patterns, parts, strict=True):
+            if pattern.followed and pattern.subject in given:
+                steps += map(self._in_its_graph, pattern.in_steps(next(self._unused)))
+            else:
+                steps.append(part)
+        return steps if len(steps) > len(parts) else []
+
+    def _in_its_graph(self, pattern: Pattern) -> Part:
+        part = self._part(pattern)
+        return part._replace(text=f"GRAPH {pattern.graph} {{ {part} }}") if pattern.graph else part
 
     def _exists(self, group: Group, row: _Row, others: frozenset[str]) -> None:
         """Plan an EXISTS, if it shares with `others` only what its row binds.
@@ -272,10 +300,10 @@ class _Planner:
 
     def _ordered(self, element: Element, known: frozenset[str] = frozenset()) -> _Order:
         """Return the patterns of an element in order; reckoned once, however often it is asked."""
+        if element not in self._parts:
+            self._parts[element] = [self._part(pattern) for pattern in element.patterns]
         if (element, known) not in self._orders:
-            self._orders[element, known] = self._order(
-                [self._part(pattern) for pattern in element.patterns], set(known)
-            )
+            self._orders[element, known] = self._order(self._parts[element], set(known))
         return self._orders[element, known]
 
     def _order(self, parts: list[Part], known: set[str]) -> _Order:
@@ -305,11 +333,11 @@ class _Planner:
         else:
             rows = steps[0].triples * prod(use.triples / max(1, use.subjects) for use in steps[1:])
         ends = (pattern.path[0].text, 1), (pattern.subject, steps[0].subjects), (pattern.object, steps[-1].objects)
-        values = {term[1:]: max(1.0, number) for term, number in ends if term[0] in "?$"}
+        values = {term[1:]: number or 1 for term, number in ends if term[0] in "?$"}
         subject = pattern.subject[1:] if pattern.subject[0] in "?$" else ""
         if not pattern.plain:
             return Part(0, rows, values, inf, inf, frozenset(), subject, str(pattern))
-        keys = frozenset(term[1:] for term, number in ends[1:] if term[0] in "?$" and number == steps[0].triples)
+        keys = frozenset([term[1:] for term, number in ends[1:] if term[0] in "?$" and number == steps[0].triples])
         return Part(0, rows, values, rows * SCANNED, steps[0].triples, keys, subject, str(pattern))
 
     def _steps(self, pattern: Pattern) -> list[Use]:
