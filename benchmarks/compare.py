@@ -1,12 +1,13 @@
 """Compare our server with its peers: the same release, the same rows, requests per second cold and warm.
 
     python -m benchmarks.compare                                  # everything, about eleven minutes
-    python -m benchmarks.compare --seconds 1 --only lookup,matrix # a quick look
+    python -m benchmarks.compare --rounds 1 --only lookup,matrix  # a quick look
     python -m benchmarks.compare --write docs/performance.md      # and put the result into the page
 
-Each server is started alone on 127.0.0.1, loaded, checked, measured and stopped; the first is ours. An answer that
-differs from ours is reported and its query is not measured on that server. Exit code 1 when an answer differs that is not
-known to, we leave a query unanswered, a request fails, or, with --strict, a target is missed.
+All servers are up on 127.0.0.1; query by query they are checked and measured, one after the other and in rounds, so that a
+machine that is slower for a while is so for all of them. The first is ours. An answer that differs from ours is reported and
+its query is not measured on that server. Exit code 1 when an answer differs that is not known to, we leave a query
+unanswered, a request fails, or, with --strict, a target is missed.
 """
 
 import argparse
@@ -18,10 +19,12 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -34,11 +37,11 @@ MODES = ("cold", "warm")
 WARM_UP = 0.3
 """Seconds of requests before each measurement that are not counted."""
 LONGEST = 4
-"""How many times longer than others a slow query may be measured."""
+"""Seconds that a slow query may be measured."""
 PATIENCE = 30
 """Seconds to wait for one answer; then the server is started anew, for it may be at it for ever."""
 PRECISE = ("itukg", "oxigraph", "oxigraph-disk")
-"""Servers measured for the full time; the others' ratios are so far off that a second tells."""
+"""Servers measured in every round; the others' ratios are so far off that one tells."""
 KNOWN_DIFFERENCES: dict[tuple[str, str], str] = {}
 """(server, query) → why its rows differ, where the difference is the server's and documented."""
 
@@ -67,8 +70,7 @@ class Plan:
 
     servers: list[str]
     set: list[Question]
-    seconds: int
-    other_seconds: int
+    rounds: int
     connections: list[int]
 
 
@@ -108,22 +110,18 @@ def main() -> None:
     home = BUILD / "home"
     build(home)
     results = Results()
-    with progress() as bar:
-        cells = len(plan.set) * len(MODES) * len(plan.connections)
-        task = bar.add_task("", total=cells * len(plan.servers))
+    with progress() as bar, Field(home) as field:
+        task = bar.add_task("", total=len(plan.set) * len(MODES) * len(plan.connections))
         for name in plan.servers:
-            left = plan.set
+            bar.update(task, description=f"{name}: loading")
             try:
-                while left:
-                    bar.update(task, description=f"{name}: loading")
-                    with SERVERS[name](home) as endpoint:
-                        if left is plan.set:
-                            results.endpoints.append(endpoint)
-                        left = measure_server(name, endpoint, left, plan, results, tell=partial(_advance, bar, task))
+                results.endpoints.append(field.start(name))
             except DidNotStart as error:
                 print(f"{name} is left out: {error}", file=sys.stderr)
                 if name == "itukg":
                     raise SystemExit(2) from None
+        for question in plan.set:
+            measure(field, question, plan, results, tell=partial(_advance, bar, task))
     text = written(plan, results, where)
     print(text)
     (BUILD / "compare.json").write_text(json.dumps([asdict(cell) for cell in results.cells], indent=1))
@@ -135,26 +133,70 @@ def main() -> None:
     raise SystemExit(1 if failed or missed else 0)
 
 
-def measure_server(
-    name: str, endpoint: Endpoint, asked: list[Question], plan: Plan, results: Results, *, tell: Callable[[str], None]
-) -> list[Question]:
-    """Check the rows of each query and drive it if they agree; after one without an answer return those that are left."""
-    seconds = plan.seconds if name in PRECISE else plan.other_seconds
-    for place, question in enumerate(asked):
+class Field:
+    """The servers that are up. One that nobody asks takes no processor time."""
+
+    def __init__(self, home: Path) -> None:
+        self.up: dict[str, Endpoint] = {}
+        self._home = home
+        self._stacks: dict[str, ExitStack] = {}
+
+    def __enter__(self) -> Self:
+        """Return the field, with no server yet."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop all servers."""
+        for stack in self._stacks.values():
+            stack.close()
+
+    def start(self, name: str) -> Endpoint:
+        """Start a server, anew if it is up. Raises DidNotStart."""
+        if self.up.pop(name, None):
+            self._stacks[name].close()
+        self._stacks[name] = ExitStack()
+        self.up[name] = self._stacks[name].enter_context(SERVERS[name](self._home))
+        return self.up[name]
+
+
+def measure(field: Field, question: Question, plan: Plan, results: Results, *, tell: Callable[[str], None]) -> None:
+    """Check the rows of a query and drive each server that has them: one after the other, in rounds."""
+    sizes: dict[str, int] = {}
+    for name in list(field.up):
+        with answering(name, field, question, results):
+            if (size := checked(name, field.up[name], question, results)) is not None:
+                sizes[name] = size
+    for connections in plan.connections:
+        for mode in MODES:
+            tell(f"{question.name} {mode} x{connections}")
+            rounds: dict[str, list[Cell]] = {}
+            for number in range(plan.rounds):
+                left = [name for name in sizes if (name, question.name) not in results.unanswered]
+                for name in [name for name in left if number == 0 or name in PRECISE]:
+                    with answering(name, field, question, results):
+                        cell = drive(name, field.up[name], question, mode, connections, size=sizes[name])
+                        rounds.setdefault(name, []).append(cell)
+            results.cells += [middle(cells) for cells in rounds.values()]
+
+
+@contextmanager
+def answering(name: str, field: Field, question: Question, results: Results) -> Iterator[None]:
+    """Note a query that a server leaves unanswered; it may be at it for ever, so it is started anew."""
+    try:
+        yield
+    except TimeoutError:
+        results.unanswered.append((name, question.name))
+        print(f"{name} on {question.name}: no answer within {PATIENCE} s", file=sys.stderr)
         try:
-            size = checked(name, endpoint, question, results)
-            for connections in plan.connections:
-                for mode in MODES:
-                    tell(f"{name}: {question.name} {mode} x{connections}")
-                    if size is not None:
-                        results.cells.append(
-                            drive(name, endpoint, question, mode, connections, seconds=seconds, size=size)
-                        )
-        except TimeoutError:
-            results.unanswered.append((name, question.name))
-            print(f"{name} on {question.name}: no answer within {PATIENCE} s", file=sys.stderr)
-            return asked[place + 1 :]
-    return []
+            field.start(name)
+        except DidNotStart as error:
+            print(f"{name} is left out from here on: {error}", file=sys.stderr)
+
+
+def middle(rounds: list[Cell]) -> Cell:
+    """Return the round with the median rate, with the failures of all."""
+    found = sorted(rounds, key=lambda cell: cell.rate)[len(rounds) // 2]
+    return replace(found, failed=sum(cell.failed for cell in rounds))
 
 
 def checked(name: str, endpoint: Endpoint, question: Question, results: Results) -> int | None:
@@ -182,13 +224,11 @@ def checked(name: str, endpoint: Endpoint, question: Question, results: Results)
     return None
 
 
-def drive(
-    name: str, endpoint: Endpoint, question: Question, mode: str, connections: int, *, seconds: int, size: int
-) -> Cell:
-    """Measure one cell with wrk; a slow query longer than others, and one too slow for that once, alone."""
+def drive(name: str, endpoint: Endpoint, question: Question, mode: str, connections: int, *, size: int) -> Cell:
+    """Measure one cell with wrk for a second; a slow query longer, and one too slow for that once, alone."""
     alone = warmed_up(endpoint, question, mode)
     needed = 2 * alone * connections  # so that each connection has two answers even where one core does it all
-    if needed > LONGEST * seconds:
+    if needed > LONGEST:
         return Cell(name, question.name, mode, connections, 1 / alone, alone * 1e3, alone * 1e3, 0, single=True)
     found = wrk(
         endpoint.port,
@@ -196,7 +236,7 @@ def drive(
         question.accept,
         mode,
         connections=connections,
-        seconds=max(seconds, math.ceil(needed)),
+        seconds=max(1, math.ceil(needed)),
     )
     rate = found["requests"] / (found["microseconds"] / 1e6)
     # A server may answer 200 and say in the body that it gave up: such an answer is shorter than it should be.
@@ -270,7 +310,7 @@ def written(plan: Plan, results: Results, where: str) -> str:
     measured = [e.name for e in results.endpoints]
     peers = [name for name in plan.servers if name != "itukg" and any(c.server == name for c in results.cells)]
     parts = [
-        f"Measured {where}. {plan.seconds:g} s per cell, {plan.other_seconds:g} s for rdflib-endpoint and Virtuoso; load by wrk on the same machine.",
+        f"Measured {where}. A second per cell and round, {plan.rounds} rounds, of which the median counts, one for rdflib-endpoint and Virtuoso; load by wrk on the same machine.",
         report.table(
             ("server", "version", "ready after, s"),
             [(e.name, e.version, f"{e.load_seconds:.1f}") for e in results.endpoints],
@@ -373,7 +413,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--servers", default=default, help=f"which, of {', '.join(SERVERS)}; ours first [{default}]")
     parser.add_argument("--only", default="", help="names of queries of the set, comma-separated [all]")
     parser.add_argument(
-        "--seconds", type=int, default=3, help="seconds per cell; rdflib-endpoint and Virtuoso get 1 [3]"
+        "--rounds", type=int, default=3, help="rounds of a second per cell; rdflib-endpoint and Virtuoso have one [3]"
     )
     parser.add_argument("--connections", default="1,8", help="numbers of connections [1,8]")
     parser.add_argument("--write", type=Path, metavar="PAGE", help="put the result between the markers of this page")
@@ -395,8 +435,7 @@ def planned(arguments: argparse.Namespace) -> Plan:
             print(f"{name} is left out: it is not installed here.", file=sys.stderr)
     servers = [name for name in servers if available(name)]
     connections = [int(number) for number in arguments.connections.split(",")]
-    other = min(1, arguments.seconds)
-    return Plan(servers, [known[n] for n in only or known], arguments.seconds, other, connections)
+    return Plan(servers, [known[n] for n in only or known], arguments.rounds, connections)
 
 
 def progress() -> Progress:

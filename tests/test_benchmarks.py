@@ -1,15 +1,21 @@
-"""The benchmark of SHACL engines runs them, tells what differs, and claims nothing about an engine that differs."""
+"""The benchmarks run servers and engines, tell what differs, and claim nothing about one that differs."""
 
 import argparse
 import sys
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 from rdflib import Graph
 
-from benchmarks import report, shacl
+from benchmarks import compare, report, shacl
+from benchmarks.answers import questions
+from benchmarks.compare import Cell, Field, Plan, Results
+from benchmarks.servers import DidNotStart, Endpoint
 from benchmarks.shacl import ENGINES, Engine, Run
 
 ROOT = Path(__file__).parents[1]
@@ -29,6 +35,68 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
     data.serialize(tmp_path / "data.nt", format="nt", encoding="utf-8")
     shapes.serialize(tmp_path / "shapes.nt", format="nt", encoding="utf-8")
     return tmp_path / "data.nt", tmp_path / "shapes.nt"
+
+
+# --- beside other servers ---
+
+
+def cell(server: str, rate: float, failed: int = 0) -> Cell:
+    return Cell(server, "lookup", "cold", 1, rate, 1.0, 2.0, failed)
+
+
+def test_the_median_of_the_rounds_counts_and_every_failure() -> None:
+    assert compare.middle([cell("itukg", 300, 1), cell("itukg", 100), cell("itukg", 200, 4)]) == cell("itukg", 200, 5)
+
+
+def test_servers_are_driven_in_turn_and_started_anew_after_a_query_without_an_answer(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told: list[str] = []
+
+    @contextmanager
+    def server(name: str, home: Path) -> Iterator[Endpoint]:
+        if told.count(f"{name} up") == 2:
+            raise DidNotStart("the port is taken")
+        told.append(f"{name} up")
+        yield Endpoint(name, "1", 1, "/", 1, 0.0)
+        told.append(f"{name} down")
+        assert home == Path("home")
+
+    def drive(name: str, *_: object, size: int) -> Cell:
+        told.append(f"{name} asked")
+        if name == "virtuoso":
+            raise TimeoutError
+        return cell(name, size)
+
+    names = ["itukg", "oxigraph", "rdflib-endpoint", "virtuoso"]
+    monkeypatch.setattr(compare, "SERVERS", {name: partial(server, name) for name in names})
+    monkeypatch.setattr(compare, "checked", lambda *_: 10)
+    monkeypatch.setattr(compare, "drive", drive)
+    monkeypatch.setattr(compare, "MODES", ("cold",))
+    question, results = questions()[0], Results()
+    places: list[str] = []
+    with Field(Path("home")) as field:
+        for name in names:
+            field.start(name)
+        compare.measure(field, question, Plan(names, [question], 2, [1]), results, tell=places.append)
+        assert list(field.up) == names
+        compare.measure(field, question, Plan(names, [question], 1, [1]), Results(), tell=places.append)
+        assert list(field.up) == names[:-1]
+    assert told[4:] == [
+        *("itukg asked", "oxigraph asked", "rdflib-endpoint asked", "virtuoso asked", "virtuoso down", "virtuoso up"),
+        *("itukg asked", "oxigraph asked"),
+        *("itukg asked", "oxigraph asked", "rdflib-endpoint asked", "virtuoso asked", "virtuoso down"),
+        *("itukg down", "oxigraph down", "rdflib-endpoint down"),
+    ]
+    assert [found.server for found in results.cells] == names[:-1]
+    assert results.unanswered == [("virtuoso", question.name)]
+    assert places == [f"{question.name} cold x1"] * 2
+    assert (
+        "no answer within" in (said := capsys.readouterr().err) and "left out from here on: the port is taken" in said
+    )
+
+
+# --- SHACL ---
 
 
 def options(*given: str) -> argparse.Namespace:
