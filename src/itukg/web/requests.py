@@ -56,7 +56,7 @@ def parameters_of(encoded: bytes) -> list[tuple[str, str]]:
 
 
 def unquoted(encoded: bytes) -> bytes:
-    r"""Return what a name or value of a query string stands for, as `urllib.parse.unquote_plus` does in five times its time.
+    r"""Return what a name or value of a query string stands for: what `urllib.parse.unquote_plus` does, three times as fast.
 
     Queries come full of escapes. Python decodes \x41 quickly, so %41 is written as that; not so where a backslash stands,
     or a % that begins no escape.
