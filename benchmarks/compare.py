@@ -1,6 +1,6 @@
 """Compare our server with its peers: the same release, the same rows, requests per second cold and warm.
 
-    python -m benchmarks.compare                                  # everything, about eleven minutes
+    python -m benchmarks.compare                                  # everything, about twelve minutes
     python -m benchmarks.compare --rounds 1 --only lookup,matrix  # a quick look
     python -m benchmarks.compare --write docs/performance.md      # and put the result into the page
 
