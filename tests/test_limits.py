@@ -505,11 +505,14 @@ def test_a_worker_is_told_whether_those_at_work_leave_a_core(
 ) -> None:
     monkeypatch.setattr("itukg.store.embedded.cores", lambda: cores)
     store = EmbeddedStore(Path("unread.nq"), Settings(workers=workers))
+    ends = socket.socketpair()
     for _ in range(workers):
-        store.quick.put(Worker())
+        store.quick.put(Worker(*ends))
     found = []
     while store.quick.get_nowait():
         found.append(store.cores_left())
+    for end in ends:
+        end.close()
     assert found == left
 
 

@@ -665,7 +665,7 @@ def test_a_worker_knows_how_terms_are_used_and_asks_the_planner(
     query = (ROOT / "benchmarks" / "queries" / "gaps.rq").read_text()
     server, ours = socket.socketpair()
     with server, ours:
-        output = Output(ours)
+        output = Output(ours, 1)
         worker.load(str(release.dataset))(worker.pack_question(query, (), (), CSV), output)
         output.send(END)
         ours.close()

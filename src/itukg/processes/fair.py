@@ -3,11 +3,50 @@
 import asyncio
 from collections import OrderedDict, deque
 from time import monotonic
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from itukg.errors import Overloaded, TimeLimit
 
 T = TypeVar("T")
+
+
+class Turn(Generic[T]):
+    """A request of a client that waits for an item, until the deadline (of the monotonic clock).
+
+    `question` is for an item that is asked before it is handed over.
+    """
+
+    __slots__ = ("_deadline", "_future", "client", "question")
+
+    def __init__(self, client: str, deadline: float, question: bytes = b"") -> None:
+        self.client, self._deadline, self.question = client, deadline, question
+        self._future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+
+    async def item(self) -> T:
+        """Wait for the item; raises TimeLimit when the deadline passes first."""
+        timer = asyncio.get_running_loop().call_later(max(0.0, self._deadline - monotonic()), self._give_up)
+        try:
+            return await self._future
+        finally:
+            timer.cancel()
+
+    def give(self, item: T) -> None:
+        """Hand over the item."""
+        self._future.set_result(item)
+
+    def given(self) -> T | None:
+        """Return the item that was handed over, if one was."""
+        done = self._future.done() and not self._future.cancelled() and self._future.exception() is None
+        return self._future.result() if done else None
+
+    def is_over(self) -> bool:
+        """Tell whether nobody waits any more."""
+        return self._future.done()
+
+    def _give_up(self) -> None:
+        if not self._future.done():
+            words = "The request waited for its turn until its time was over. Try again later."
+            self._future.set_exception(TimeLimit(words))
 
 
 class FairQueue(Generic[T]):
@@ -17,11 +56,11 @@ class FairQueue(Generic[T]):
         """Let `waiting` requests wait in all, and `per_client` of one client."""
         self._waiting_limit, self._client_limit = waiting, per_client
         self._items: deque[T] = deque()
-        self._waiting: OrderedDict[str, deque[asyncio.Future[T]]] = OrderedDict()
+        self._waiting: OrderedDict[str, deque[Turn[T]]] = OrderedDict()
 
     def waiting(self) -> int:
         """Return how many requests wait."""
-        return sum(len(line) for line in self._waiting.values())
+        return sum(map(len, self._waiting.values()))
 
     def idle(self) -> int:
         """Return how many items are left."""
@@ -39,41 +78,57 @@ class FairQueue(Generic[T]):
         """
         if self._items:
             return self._items.pop()
-        line = self._waiting.setdefault(client, deque())
+        turn: Turn[T] = Turn(client, deadline)
+        self._line_up(turn)
+        try:
+            return await turn.item()
+        except BaseException:
+            if (item := turn.given()) is not None:
+                self.put(item)  # handed over just as the request was given up
+            raise
+        finally:
+            self._leave(turn)
+
+    def _line_up(self, turn: Turn[T]) -> None:
+        line = self._waiting.get(turn.client, ())
         if len(line) >= self._client_limit:
             raise Overloaded(f"{len(line)} requests of yours are waiting already. Send the next when one is answered.")
         if self.waiting() >= self._waiting_limit:
             raise Overloaded(f"{self._waiting_limit} requests are waiting already. Try again in a few seconds.")
-        loop = asyncio.get_running_loop()
-        turn: asyncio.Future[T] = loop.create_future()
-        timer = loop.call_later(max(0.0, deadline - monotonic()), _give_up, turn)
-        line.append(turn)
-        try:
-            return await turn
-        except BaseException:
-            if turn.done() and not turn.cancelled() and turn.exception() is None:
-                self.put(turn.result())  # handed over just as the request was given up
-            raise
-        finally:
-            timer.cancel()
-            if turn in line:
-                line.remove(turn)
-            if not line and self._waiting.get(client) is line:
-                del self._waiting[client]
+        self._waiting.setdefault(turn.client, deque()).append(turn)
+
+    def _leave(self, turn: Turn[T]) -> None:
+        line = self._waiting.get(turn.client)
+        if line is not None and turn in line:
+            line.remove(turn)
+            if not line:
+                del self._waiting[turn.client]
 
     def put(self, item: T) -> None:
         """Give an item to whoever is next, or keep it."""
+        turn = self._next()
+        if turn is None:
+            self._items.append(item)
+        else:
+            turn.give(item)
+
+    def _next(self) -> Turn[T] | None:
+        """Take who is next out of the line; None when nobody waits."""
         while self._waiting:
             client, line = next(iter(self._waiting.items()))
-            turn = line.popleft() if line else None
+            turn = line.popleft()
             if line:
                 self._waiting.move_to_end(client)
             else:
                 del self._waiting[client]
-            if turn is not None and not turn.done():
-                turn.set_result(item)
-                return
-        self._items.append(item)
+            if not turn.is_over():
+                return turn
+        return None
+
+    def _return(self, turn: Turn[T]) -> None:
+        """Put a turn before all that wait."""
+        self._waiting.setdefault(turn.client, deque()).appendleft(turn)
+        self._waiting.move_to_end(turn.client, last=False)
 
     def discard(self, item: T) -> bool:
         """Take an item out, and tell whether it was there."""
@@ -81,8 +136,3 @@ class FairQueue(Generic[T]):
             return False
         self._items.remove(item)
         return True
-
-
-def _give_up(turn: "asyncio.Future[Any]") -> None:
-    if not turn.done():
-        turn.set_exception(TimeLimit("The request waited for its turn until its time was over. Try again later."))

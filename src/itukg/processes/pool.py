@@ -17,12 +17,14 @@ from typing import ClassVar, cast
 from itukg.errors import DataError, MemoryLimit, TimeLimit
 from itukg.processes.allocator import allocator
 from itukg.processes.fair import FairQueue
-from itukg.processes.worker import ALONE, DATA, DONE, END, ERROR, FORK, HEAD, KILL, READY, unpack_error
+from itukg.processes.worker import ASK, DATA, DONE, END, ERROR, FORK, HEAD, KILL, READY, SHORT, unpack_error
 
 HELD = 16_000_000
 """Bytes of an answer that are collected before it is sent; a larger one is streamed."""
 NICENESS = 10
 """By how much the priority of slow work is lowered."""
+_LAST = (READY, END, ERROR)
+"""The kinds of the last frame of an answer."""
 
 log = logging.getLogger("itukg")
 
@@ -78,31 +80,35 @@ class Pool:
                 break
             if self._zygote is None:
                 self.start()
-            ours, theirs = socket.socketpair()
-            with theirs:
+            with contextlib.ExitStack() as ends:
+                ours, theirs = map(ends.enter_context, socket.socketpair())
+                packets, received = map(ends.enter_context, socket.socketpair(type=socket.SOCK_SEQPACKET))
+                handles = [theirs.fileno(), received.fileno()]
                 try:
-                    self._order(FORK, int(network), [theirs.fileno()])
+                    self._order(FORK, int(network), handles)
                 except OSError:  # the process that forks has been ended from outside: begin again
                     log.warning("The process that forks workers is gone; starting another.")
                     self._end()
                     self.start()
-                    self._order(FORK, int(network), [theirs.fileno()])
-            worker = Worker()
-            ours.setblocking(False)
-            await asyncio.get_running_loop().create_unix_connection(lambda it=worker: it, sock=ours)  # type: ignore[misc]
+                    self._order(FORK, int(network), handles)
+                ours.setblocking(False)
+                packets.setblocking(False)
+                worker = Worker(packets, received)
+                await asyncio.get_running_loop().create_unix_connection(lambda it=worker: it, sock=ours)  # type: ignore[misc]
+                ends.pop_all()
+                theirs.close()
             try:
                 frame = await worker.frame(until)
             except BaseException:
                 worker.leave()
                 raise
-            if frame is None:
-                worker.leave()
-                raise TimeLimit("No worker was ready in time. Try again in a few seconds.")
-            kind, content = frame
-            if kind == READY:
-                worker.pid, worker.thread = json.loads(content)
+            if frame is not None and frame[0] == READY:
+                worker.pid, worker.thread = json.loads(frame[1])
                 self.alive.add(worker)
                 return worker
+            worker.leave()
+            if frame is None:
+                raise TimeLimit("No worker was ready in time. Try again in a few seconds.")
         raise DataError(f"No worker could be started on {self._what}; the log says why.")
 
     def dismiss(self, worker: "Worker") -> None:
@@ -121,7 +127,13 @@ def _nothing() -> None:
 class Worker(asyncio.Protocol):
     """The server's end of a worker: frames come in, in order."""
 
-    def __init__(self) -> None:
+    def __init__(self, packets: socket.socket, received: socket.socket) -> None:
+        """Send questions into `packets`; `received` is their other end, which the worker has too."""
+        self._packets, self._received = packets, received
+        self._number = 0
+        """Of the last question, modulo 256: at most two are under way."""
+        self._asked = deque([0])
+        """The numbers of those that it is to answer; the first is whether it is ready."""
         self.pid = self.thread = 0
         self.before = 0.0
         """Seconds of processor time that it had used when it was done with the last question."""
@@ -144,10 +156,16 @@ class Worker(asyncio.Protocol):
             self._buffer += data
         with memoryview(self._buffer or data) as received:  # most answers come whole, and are copied but once
             while len(received) >= begin + HEAD.size:
-                kind, size = HEAD.unpack_from(received, begin)
+                kind, number, size = HEAD.unpack_from(received, begin)
                 end = begin + HEAD.size + size
                 if len(received) < end:
                     break
+                if not self._asked or number != self._asked[0]:  # whoever asked must never get another's answer
+                    log.error("A worker answered what it was not asked, and is ended.")
+                    self._transport.abort()
+                    return
+                if kind in _LAST:
+                    self._asked.popleft()
                 self._frames.append((kind, bytes(received[begin + HEAD.size : end])))
                 begin = end
         if self._buffer:
@@ -166,7 +184,29 @@ class Worker(asyncio.Protocol):
 
     def ask(self, question: bytes, *, alone: bool = False) -> None:
         """Send a question; a worker that is `alone` on its core looks out for the next one before it sleeps."""
-        self._transport.write(HEAD.pack(ALONE if alone else DATA, len(question)) + question)
+        if not self._gone:
+            self._number = (self._number + 1) % 256
+            self._asked.append(self._number)
+            head = ASK.pack(self._number, alone, len(question))
+            if len(question) <= SHORT:
+                self._packets.send(head + question)
+            else:
+                self._packets.send(head)
+                self._transport.write(question)
+
+    def take_back(self) -> bool:
+        """Take back the last question, which must be short; tell whether that was done before the worker took it."""
+        if self._gone:
+            return True
+        try:
+            first = self._received.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)[0]  # maybe the one before
+            if first != self._number:
+                return False
+            self._received.recv(1, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        self._asked.pop()
+        return True
 
     def pause(self, *, reading: bool) -> None:
         """Stop or go on reading, while a client reads slowly."""
@@ -188,6 +228,8 @@ class Worker(asyncio.Protocol):
         """Close the connection."""
         self._gone = True
         self._transport.abort()
+        self._packets.close()
+        self._received.close()
 
     async def frame(self, until: float) -> tuple[bytes, bytes] | None:
         """Return the next frame, or None when there is none by `until`; (b"", b"") when the worker has died."""

@@ -1,10 +1,13 @@
 """The other side of the wall: a process that loads once what is worked on, and forks workers that answer questions.
 
 A module that does such work calls `main` when it is run as `python -m MODULE WHAT FD`. The process loads WHAT and then
-forks a worker, which is ready at once and shares the memory, whenever it is asked to (a "zygote"). A worker has one
-socket, to the server; it can open no other socket and no file, so that nothing it is sent reaches the network or the disk.
+forks a worker, which is ready at once and shares the memory, whenever it is asked to (a "zygote"). A worker has its
+sockets to the server; it can open no other and no file, so that nothing it is sent reaches the network or the disk.
 
-Both sides speak in frames: one byte of kind, four bytes of length, the content.
+Questions come as packets; of one that is longer than a packet only the head does, and the rest by the other socket. By that
+the answer goes in frames: one byte of kind, the number of the question, four bytes of length, the content. A worker may be
+sent its next question while it is at work (it is "on deck"), and need not be woken for it. The server may take that back until
+the worker takes it.
 """
 
 import contextlib
@@ -27,12 +30,15 @@ from typing import NoReturn
 from itukg import errors
 from itukg.errors import DataError, ItukgError, MemoryLimit
 
-HEAD = struct.Struct("!cI")
+HEAD = struct.Struct("!cBI")
+"""What a frame begins with."""
 DONE = struct.Struct("!dd")
 """What END begins with: the seconds that the answer took, and the seconds of processor time that the worker has used so far."""
 READY, DATA, END, ERROR = b"R", b"D", b"E", b"X"
-ALONE = b"A"
-"""The kind of a question whose worker has a core to itself: see LINGER."""
+ASK = struct.Struct("!B?I")
+"""What a packet begins with: its number, whether the worker has a core to itself (see LINGER), and the length of the question."""
+SHORT = 64_000
+"""Bytes of the longest question that goes as one packet; two of them fit into a socket whose owner does not read."""
 FORK, KILL = b"F", b"K"
 PIECE = 128 * 1024
 """Bytes of an answer that are sent at once."""
@@ -63,8 +69,8 @@ def unpack_error(content: bytes) -> ItukgError:
 class Output:
     """A file to write an answer into: what is written leaves in frames, the last of them END."""
 
-    def __init__(self, server: socket.socket) -> None:
-        self._server = server
+    def __init__(self, server: socket.socket, number: int) -> None:
+        self._server, self._number = server, number
         self._held: list[bytes] = []
         self._size = 0
 
@@ -81,7 +87,7 @@ class Output:
 
     def send(self, kind: bytes, before: bytes = b"") -> None:
         """Send what is held in a frame, behind what it begins with."""
-        self._server.sendall(b"".join((HEAD.pack(kind, len(before) + self._size), before, *self._held)))
+        self._server.sendall(b"".join((HEAD.pack(kind, self._number, len(before) + self._size), before, *self._held)))
         self._held.clear()
         self._size = 0
 
@@ -110,7 +116,7 @@ def main(load: Callable[[str], Work]) -> None:
     gc.freeze()  # what is here already is never looked at again, so its pages stay shared
     children: set[int] = set()
     while True:
-        message, handles, _, _ = socket.recv_fds(control, 13, 1)
+        message, handles, _, _ = socket.recv_fds(control, 13, 2)
         for pid in [pid for pid in children if os.waitpid(pid, os.WNOHANG)[0]]:
             children.discard(pid)
         if not message:
@@ -123,9 +129,11 @@ def main(load: Callable[[str], Work]) -> None:
             child = os.fork()
             if not child:
                 control.close()
-                _run(work, socket.socket(fileno=handles[0]), memory, network=bool(pid))
+                server, packets = (socket.socket(fileno=handle) for handle in handles)
+                _run(work, server, packets, memory, network=bool(pid))
             children.add(child)
-            os.close(handles[0])
+            for handle in handles:
+                os.close(handle)
     for pid in children:
         _kill(pid)
 
@@ -139,7 +147,7 @@ def _kill(pid: int) -> None:
 # --- a worker ---
 
 
-def _run(work: Work, server: socket.socket, memory: int, *, network: bool) -> NoReturn:
+def _run(work: Work, server: socket.socket, packets: socket.socket, memory: int, *, network: bool) -> NoReturn:
     begin = threading.Event()
     with contextlib.suppress(AttributeError, OSError):  # Linux has it: who wakes does not push aside the server
         if os.sched_getscheduler(0) == os.SCHED_OTHER:
@@ -151,8 +159,8 @@ def _run(work: Work, server: socket.socket, memory: int, *, network: bool) -> No
         begin.wait()
         try:
             ready = json.dumps([os.getpid(), threading.get_native_id()]).encode()
-            server.sendall(HEAD.pack(READY, len(ready)) + ready)
-            _serve(work, server)
+            Output(server, 0).send(READY, ready)
+            _serve(work, server, packets)
         except OSError:
             pass  # the server has closed its end
         finally:
@@ -174,10 +182,10 @@ def _run(work: Work, server: socket.socket, memory: int, *, network: bool) -> No
     os._exit(0)
 
 
-def _serve(work: Work, server: socket.socket) -> None:
-    for question in _questions(server):
+def _serve(work: Work, server: socket.socket, packets: socket.socket) -> None:
+    for number, question in _questions(server, packets):
         started = perf_counter()
-        output, kind = Output(server), ERROR
+        output, kind = Output(server, number), ERROR
         try:
             work(question, output)
             kind, content = END, DONE.pack(perf_counter() - started, process_time())
@@ -191,24 +199,28 @@ def _serve(work: Work, server: socket.socket) -> None:
             traceback.print_exc()
             content = pack_error(ItukgError("The fault is ours; it is in the log."))
         if kind == ERROR:
-            output = Output(server)  # what was written before is no answer
+            output = Output(server, number)  # what was written before is no answer
         output.send(kind, content)
 
 
-def _questions(server: socket.socket) -> Iterator[bytes]:
-    """Yield each question as it comes, until the server closes its end. It asks one at a time."""
-    with server.makefile("rb", buffering=PIECE) as asked:
-        while head := asked.read(HEAD.size):
-            kind, size = HEAD.unpack(head)
-            yield asked.read(size)
-            if kind == ALONE:
-                _linger(server)
+def _questions(server: socket.socket, packets: socket.socket) -> Iterator[tuple[int, bytes]]:
+    """Yield each question with its number as it comes, until the server closes its end."""
+    while packet := packets.recv(ASK.size + SHORT):
+        number, alone, size = ASK.unpack_from(packet)
+        if size <= SHORT:
+            question = packet[ASK.size :]
+        else:
+            with server.makefile("rb") as rest:
+                question = rest.read(size)
+        yield number, question
+        if alone:
+            _linger(packets)
 
 
-def _linger(server: socket.socket) -> None:
+def _linger(packets: socket.socket) -> None:
     until = perf_counter() + LINGER
     while perf_counter() < until:
         with contextlib.suppress(BlockingIOError):
-            server.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+            packets.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
             return
         os.sched_yield()

@@ -1,11 +1,12 @@
 """The embedded engine: pyoxigraph in memory, in worker processes that can be killed.
 
-A query starts in the quick lane, on one of `workers` processes. What has no answer after PATIENCE moves to the slow
-lane, which runs `slow` queries at a time beside the quick ones, and at a lower priority once another query comes; if that
-is full, the query is stopped, waits its turn and begins anew. So no query, however heavy, keeps another from a worker for
-longer than PATIENCE. Workers are forked from a process that has loaded the release (`worker.py`), in some milliseconds. The
-engine counts references in the memory that they share, so that each has to copy what it reads first: a worker that has read
-much is quicker than a fresh one, and goes back into the quick lane if its priority was not lowered, which is for ever.
+A query starts in the quick lane, on one of `workers` processes, each of which may have the next on its deck. What has no
+answer after PATIENCE moves to the slow lane, which runs `slow` queries at a time beside the quick ones, and at a lower
+priority once another query comes; if that is full, the query is stopped, waits its turn and begins anew. So no query,
+however heavy, keeps another from a worker for longer than PATIENCE. Workers are forked from a process that has loaded the
+release (`worker.py`), in some milliseconds. The engine counts references in the memory that they share, so that each has to
+copy what it reads first: a worker that has read much is quicker than a fresh one, and goes back into the quick lane if its
+priority was not lowered, which is for ever.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from time import monotonic
 
 from itukg.errors import DataError, MemoryLimit
 from itukg.formats import Format
+from itukg.processes.deck import Deck
 from itukg.processes.fair import FairQueue
 from itukg.processes.pool import HELD, Pool, Run, Worker
 from itukg.settings import Settings, cores
@@ -36,7 +38,7 @@ class EmbeddedStore:
 
     def __init__(self, release: Path, settings: Settings) -> None:
         self.pool = Pool("itukg.store.worker", str(release), settings.memory)
-        self.quick: FairQueue[Worker] = FairQueue(settings.queue, settings.queue_client)
+        self.quick = Deck(settings.queue, settings.queue_client, alone=self.cores_left, drop=self.drop)
         self.slow: FairQueue[bool] = FairQueue(settings.queue, settings.queue_client)
         for _ in range(settings.slow):
             self.slow.put(True)
@@ -105,16 +107,32 @@ class EmbeddedStore:
 
     def move(self, worker: Worker) -> None:
         """Take a worker from the quick lane into the slow one."""
-        self._unhurried.add(worker)
-        self.replace(worker)
+        if self.quick.leave(worker):  # else its next answer is another's, and it is of no further use
+            self._unhurried.add(worker)
+        else:
+            worker.lower_priority()
+        self._replace(worker)
 
-    def take_back(self, worker: Worker, *, well: bool) -> bool:
+    def done(self, worker: Worker) -> None:
+        """Take a worker that is done with its question, and well: it stays in the quick lane, or comes back to it, or ends."""
+        if worker in self._quick_workers:
+            self.quick.put(worker)
+        elif not self._taken_back(worker):
+            self.drop(worker)
+
+    def drop(self, worker: Worker) -> None:
+        """End a worker; in the quick lane a fresh one takes its place."""
+        self._unhurried.discard(worker)
+        self.pool.dismiss(worker)
+        if worker in self._quick_workers:
+            self._replace(worker)
+        self.quick.leave(worker)
+
+    def _taken_back(self, worker: Worker) -> bool:
         """Take a worker from the slow lane back into the quick one, in the place of a fresh one; tell whether that can be."""
         if worker not in self._unhurried:
             return False
         self._unhurried.discard(worker)
-        if not well:
-            return False
         if len(self._quick_workers) >= self._workers:
             fresh = self.quick.get_nowait()
             if fresh is None:
@@ -125,7 +143,7 @@ class EmbeddedStore:
         self.quick.put(worker)
         return True
 
-    def replace(self, worker: Worker) -> None:
+    def _replace(self, worker: Worker) -> None:
         """Put a fresh worker into the quick lane, which `worker` has left."""
         self._quick_workers.discard(worker)
         task = asyncio.get_running_loop().create_task(self._hire_at_last())
@@ -142,8 +160,7 @@ class EmbeddedStore:
 
     def _lost(self, worker: Worker) -> None:
         if self.quick.discard(worker):  # else whoever asked it notices
-            self.pool.dismiss(worker)
-            self.replace(worker)
+            self.drop(worker)
 
 
 class _Run(Run):
@@ -162,8 +179,7 @@ class _Run(Run):
     async def quickly(self) -> float:
         """Collect the answer in the quick lane, and go on in the slow one if it takes longer; return the seconds."""
         self._store.make_way()
-        self._worker = await self._store.quick.get(self._client, self._deadline)
-        self._worker.ask(self._question, alone=self._store.cores_left())
+        self._worker = await self._store.quick.ask(self._question, self._client, self._deadline)
         try:
             seconds = await self._patiently(self._worker)
         except MemoryLimit:  # or the worker was ended from outside: a second one tells
@@ -173,8 +189,7 @@ class _Run(Run):
             return seconds
         worker, self._worker = self._worker, None
         if not self._store.slow.get_nowait():
-            self._store.replace(worker)
-            self._store.pool.dismiss(worker)
+            self._store.drop(worker)
             return await self._anew()
         self._store.move(worker)
         self._has_place = True
@@ -197,14 +212,10 @@ class _Run(Run):
 
     def end(self, used: float | None = None) -> None:
         """Give back the worker, which stays in the quick lane if it is well, and the place in the slow one."""
-        if self._worker is not None:
-            self._worker.before = used or 0.0
-            if self._has_place:
-                kept = self._store.take_back(self._worker, well=used is not None)
-            elif kept := used is not None:
-                self._store.quick.put(self._worker)
-            else:
-                self._store.replace(self._worker)
-            if kept:
-                self._worker = None
+        worker, self._worker = self._worker, None
+        if worker is not None and used is not None:
+            worker.before = used
+            self._store.done(worker)
+        elif worker is not None:
+            self._store.drop(worker)
         super().end(used)

@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -236,7 +237,7 @@ class Cache:
 
     def __init__(self, size: int) -> None:
         self._held: LRUCache[Hashable, Held] = LRUCache(size, getsizeof=len)
-        self._seen: dict[int, bool] = {}  # in the order in which they came
+        self._seen: OrderedDict[int, None] = OrderedDict()  # in the order in which they came
         self.get = self._held.get
         """Return the answer held under a key, or None."""
 
@@ -250,9 +251,9 @@ class Cache:
             return
         first = hash(keys[0])
         if seconds < _CHEAP and first not in self._seen:
-            self._seen[first] = True
+            self._seen[first] = None
             if len(self._seen) > _SEEN:
-                del self._seen[next(iter(self._seen))]
+                self._seen.popitem(last=False)
             return
         for key in keys:
             self._held[key] = held

@@ -100,7 +100,8 @@ class Past:
 def asked_release(query_string: bytes) -> tuple[str | None, bytes]:
     """Return the release that a query string names, if any, and the query string without it. Raises BadRequest for two."""
     parts = query_string.split(b"&")
-    named = [part for part in parts if unquoted(part.partition(b"=")[0]) == b"release"]
+    some = [part for part in parts if part.startswith((b"r", b"%"))]  # most queries are long, and have no such part
+    named = [part for part in some if unquoted(part.partition(b"=")[0]) == b"release"]
     if not named:
         return None, query_string
     if len(named) > 1:

@@ -1,0 +1,434 @@
+"""The next question is with a worker before it is done with the one before: nobody waits longer for that, nor gets another's."""
+
+import asyncio
+import contextlib
+import os
+import random
+import signal
+import socket
+from collections import Counter
+from collections.abc import Coroutine
+from time import monotonic
+from typing import Any, Self
+
+import pytest
+from conftest import Engine
+
+from itukg.errors import MemoryLimit, Overloaded, TimeLimit
+from itukg.formats import CSV
+from itukg.processes.deck import STUCK, Deck
+from itukg.processes.pool import Worker
+from itukg.processes.worker import ASK, DATA, END, HEAD, READY, SHORT
+from itukg.release import Release
+from itukg.settings import Settings
+from itukg.store import Dataset, read_query
+from itukg.store.embedded import EmbeddedStore
+
+LONG = b"l" * (SHORT + 1)
+
+
+class Played(Worker):
+    """A worker without a process: what it is sent lies in its sockets until the test takes it as the process would."""
+
+    def __init__(self) -> None:
+        self._ends = socket.socketpair(type=socket.SOCK_SEQPACKET)
+        super().__init__(*self._ends)
+        self._process_end = self._ends[1].dup()
+        self._transport = self  # type: ignore[assignment]
+        self.written: list[bytes] = []
+        self.aborted = False
+
+    def write(self, content: bytes) -> None:
+        """Take what goes beside the packets."""
+        self.written.append(content)
+
+    def abort(self) -> None:
+        """Be told that the connection is to be closed at once."""
+        self.aborted = True
+
+    def takes(self) -> bytes | None:
+        """Take the next packet, and return the question in it; None where there is none."""
+        try:
+            packet = self._process_end.recv(ASK.size + SHORT, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return None
+        self.alone = ASK.unpack_from(packet)[1]
+        return packet[ASK.size :]
+
+    def close(self) -> None:
+        for end in (*self._ends, self._process_end):
+            end.close()
+
+
+class Table:
+    """A deck with so many workers, and those that it dropped."""
+
+    def __init__(self, workers: int, *, waiting: int = 100, per_client: int = 100, alone: bool = False) -> None:
+        self.dropped: list[Worker] = []
+        self.deck = Deck(waiting, per_client, alone=lambda: alone, drop=self._drop)
+        self.workers = [Played() for _ in range(workers)]
+        for worker in reversed(self.workers):  # the first is asked first
+            self.deck.put(worker)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in self.workers:
+            worker.close()
+
+    def _drop(self, worker: Worker) -> None:
+        self.dropped.append(worker)
+        self.deck.leave(worker)
+
+    async def asks(self, *questions: bytes, client: str = "a", within: float = 4.0) -> list["asyncio.Task[Worker]"]:
+        """Ask, and return who waits for the workers."""
+        tasks = [asyncio.create_task(self.deck.ask(each, client, monotonic() + within)) for each in questions]
+        await asyncio.sleep(0)
+        return tasks
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(asyncio.wait_for(work, 60))
+
+
+def test_a_question_is_with_a_worker_at_work_before_that_is_done() -> None:
+    async def work() -> None:
+        with Table(1) as it:
+            (worker,) = it.workers
+            first, second, third = await it.asks(b"1", b"2", b"3")
+            assert await first is worker
+            assert [worker.takes(), worker.takes(), worker.takes()] == [b"1", b"2", None]
+            assert not second.done()
+            assert it.deck.waiting() == 2  # on deck, and in the line
+            it.deck.put(worker)
+            assert await second is worker
+            assert [worker.takes(), worker.takes()] == [b"3", None]
+            assert not third.done()
+            it.deck.put(worker)
+            assert await third is worker
+            it.deck.put(worker)
+            assert it.deck.get_nowait() is worker
+            assert it.deck.waiting() == 0
+
+    run(work())
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_worker_is_told_that_it_is_alone_on_its_core_but_not_when_more_is_on_deck(alone: bool) -> None:
+    async def work() -> None:
+        with Table(1, alone=alone) as it:
+            (worker,) = it.workers
+            await it.asks(b"1", b"2")
+            told = []
+            while worker.takes():
+                told.append(worker.alone)
+            assert told == [alone, False]
+
+    run(work())
+
+
+def test_who_is_done_first_takes_what_is_on_the_deck_of_another() -> None:
+    async def work() -> None:
+        with Table(2) as it:
+            quick, slow = it.workers
+            tasks = await it.asks(b"1", b"2", b"3")
+            assert [quick.takes(), slow.takes()] == [b"1", b"2"]
+            it.deck.put(quick)
+            assert await tasks[2] is quick
+            assert [quick.takes(), slow.takes()] == [b"3", None]  # it was on the deck of the one asked last
+            (fourth,) = await it.asks(b"4")
+            it.deck.put(slow)
+            assert await fourth is slow
+            assert it.deck.idle() == 0
+
+    run(work())
+
+
+def test_what_a_worker_has_begun_is_not_taken_back() -> None:
+    async def work() -> None:
+        with Table(2) as it:
+            one, other = it.workers
+            tasks = await it.asks(b"1", b"2", b"3")
+            for worker, number in ((one, 1), (other, 2)):
+                assert [worker.takes() for _ in range(number)]
+            it.deck.put(one)  # while the other has 3 in hand, of which nobody knows yet
+            assert it.deck.get_nowait() is one
+            assert not tasks[2].done()
+            it.deck.put(other)
+            assert await tasks[2] is other
+
+    run(work())
+
+
+def test_a_question_behind_one_not_taken_yet_is_not_taken_for_that() -> None:
+    async def work() -> None:
+        with Table(2) as it:
+            one, other = it.workers
+            tasks = await it.asks(b"1", b"2", b"3")
+            assert one.takes() == b"1"
+            it.deck.put(one)  # the other has not even looked at 2
+            assert it.deck.idle() == 1
+            assert [other.takes(), one.takes()] == [b"2", None]
+            (fourth,) = await it.asks(b"4")
+            assert await fourth is one
+            assert one.takes() == b"4"
+            (fifth,) = await it.asks(b"5")  # on the deck of one
+            it.deck.put(other)
+            assert await tasks[2] is other  # it was on deck, and still lies there
+            (sixth,) = await it.asks(b"6")
+            it.deck.put(one)
+            assert await fifth is one
+            it.deck.put(one)
+            assert [other.takes(), other.takes()] == [b"3", b"6"]
+            assert not sixth.done()
+
+    run(work())
+
+
+def test_what_is_on_deck_too_long_goes_to_the_next_that_is_done_before_the_line() -> None:
+    async def work() -> None:
+        with Table(2) as it:
+            stuck, quick = it.workers
+            tasks = await it.asks(b"1", b"2", b"3", b"4", b"5")
+            assert [quick.takes(), quick.takes()] == [b"2", b"3"]
+            assert stuck.takes() == b"1"
+            it.deck.put(quick)
+            assert quick.takes() == b"5"  # 4 is on the other's deck, and not for long
+            await asyncio.sleep(2 * STUCK)
+            it.deck.put(quick)
+            assert await tasks[4] is quick
+            assert [quick.takes(), stuck.takes()] == [b"4", None]
+
+    run(work())
+
+
+def test_who_gives_up_on_deck_makes_way() -> None:
+    async def work() -> None:
+        with Table(1) as it:
+            (worker,) = it.workers
+            _, second, third = await it.asks(b"1", b"2", b"3")
+            worker.takes()
+            second.cancel()
+            await asyncio.sleep(0)
+            assert [worker.takes(), worker.takes()] == [b"3", None]
+            it.deck.put(worker)
+            assert await third is worker
+            assert not it.dropped
+
+    run(work())
+
+
+def test_a_worker_that_has_begun_what_was_given_up_is_dropped_and_the_line_goes_on() -> None:
+    async def work() -> None:
+        with Table(1) as it:
+            (worker,) = it.workers
+            _, second, third = await it.asks(b"1", b"2", b"3")
+            assert [worker.takes(), worker.takes()] == [b"1", b"2"]
+            second.cancel()
+            await asyncio.sleep(0)
+            assert not it.dropped  # its first answer may still be on its way
+            it.deck.put(worker)
+            assert it.dropped == [worker]
+            assert worker.takes() is None
+            fresh = Played()
+            it.workers.append(fresh)
+            it.deck.put(fresh)
+            assert await third is fresh
+
+    run(work())
+
+
+def test_a_worker_handed_over_just_as_the_question_was_given_up_is_dropped() -> None:
+    async def work() -> None:
+        with Table(1) as it:
+            (worker,) = it.workers
+            _, second = await it.asks(b"1", b"2")
+            it.deck.put(worker)
+            second.cancel()  # before it has run again
+            await asyncio.sleep(0)
+            assert it.dropped == [worker]
+
+    run(work())
+
+
+def test_who_waits_on_deck_past_the_deadline_is_told() -> None:
+    async def work() -> None:
+        with Table(1) as it:
+            (worker,) = it.workers
+            await it.asks(b"1")
+            (second,) = await it.asks(b"2", within=0.02)
+            worker.takes()
+            with pytest.raises(TimeLimit, match="waited for its turn"):
+                await second
+            assert worker.takes() is None
+            assert it.deck.waiting() == 0
+
+    run(work())
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_what_is_on_the_deck_of_a_worker_that_leaves_goes_first_to_another(begun: bool) -> None:
+    async def work() -> None:
+        with Table(2) as it:
+            one, other = it.workers
+            tasks = await it.asks(b"1", b"2", b"3", b"4", b"5", b"6")
+            assert other.takes() == b"2"
+            if begun:
+                assert other.takes() == b"3"
+            assert it.deck.leave(other) is not begun
+            assert it.deck.leave(other) is True  # nothing is left on its deck
+            assert [one.takes(), one.takes()] == [b"1", b"4"]
+            it.deck.put(one)
+            assert one.takes() == b"3"  # before 5
+            assert await tasks[3] is one
+            it.deck.put(one)
+            assert await tasks[2] is one
+
+    run(work())
+
+
+def test_what_was_on_the_deck_of_a_worker_that_leaves_goes_to_an_idle_one_at_once() -> None:
+    async def work() -> None:
+        with Table(2) as it:
+            one, other = it.workers
+            tasks = await it.asks(b"1", b"2", b"3")
+            assert [other.takes(), other.takes()] == [b"2", b"3"]
+            it.deck.put(one)
+            it.deck.leave(other)
+            assert await tasks[2] is one
+            assert [one.takes(), one.takes()] == [b"1", b"3"]
+
+    run(work())
+
+
+def test_a_question_longer_than_a_packet_is_nobodys_next_but_has_its_turn() -> None:
+    async def work() -> None:
+        with Table(1) as it:
+            (worker,) = it.workers
+            tasks = await it.asks(b"1", LONG, b"3", b"4")
+            assert [worker.takes(), worker.takes()] == [b"1", b"3"]  # there was room before it
+            it.deck.put(worker)
+            assert await tasks[2] is worker
+            assert worker.takes() is None
+            it.deck.put(worker)
+            assert await tasks[1] is worker
+            assert worker.takes() == b""
+            assert worker.written == [LONG]
+            assert worker.takes() == b"4"
+
+    run(work())
+
+
+def test_clients_take_turns_on_deck_too_and_the_line_has_its_bound() -> None:
+    async def work() -> None:
+        with Table(1, waiting=3, per_client=2) as it:
+            (worker,) = it.workers
+            await it.asks(b"1", b"a1", b"a2")
+            await it.asks(b"b1", client="b")
+            with pytest.raises(Overloaded, match="3 requests"):
+                await it.deck.ask(b"c1", "c", monotonic() + 4)
+            found: list[bytes] = []
+            for _ in range(4):
+                found += list(iter(worker.takes, None))
+                it.deck.put(worker)
+                await asyncio.sleep(0)
+            assert found == [b"1", b"a1", b"a2", b"b1"]
+
+    run(work())
+
+
+def test_a_worker_that_answers_what_it_was_not_asked_is_ended() -> None:
+    async def work() -> None:
+        with Table(1) as it:
+            (worker,) = it.workers
+            worker.data_received(HEAD.pack(READY, 0, 0))
+            await it.asks(b"1", b"2")
+            for number in (1, 2):
+                worker.data_received(HEAD.pack(DATA, number, 4) + b"rows" + HEAD.pack(END, number, 0))
+            assert await worker.frame(0.0) == (READY, b"")
+            found = [await worker.frame(0.0) for _ in range(4)]
+            assert found == [(DATA, b"rows"), (END, b"")] * 2
+            assert not worker.aborted
+            worker.data_received(HEAD.pack(DATA, 2, 4) + b"rows")
+            assert worker.aborted
+            assert await worker.frame(0.0) is None
+
+    run(work())
+
+
+# --- with processes ---
+
+
+def token_of(number: int, rows: int) -> str:
+    """A query that tells its number, and takes the longer the more rows it counts."""
+    inner = f"SELECT ?a {{ ?a ?b ?c . ?d ?e ?f }} LIMIT {rows}"
+    return f'SELECT ("token {number}" AS ?t) (COUNT(*) AS ?n) {{ {{ {inner} }} }}'
+
+
+def test_a_long_question_is_answered_like_any_other(store: Engine) -> None:
+    values = " ".join(f"<urn:x{number}>" for number in range(8_000))
+    query = f"SELECT (COUNT(*) AS ?n) {{ VALUES ?x {{ {values} }} }}"
+    assert len(query) > SHORT
+    assert store.answer(query, syntax=CSV).split() == [b"n", b"8000"]
+    assert store.answer("SELECT (1 AS ?n) {}", syntax=CSV).split() == [b"n", b"1"]
+
+
+class Crowd:
+    """Clients of a store that ask quick and slow questions, and give up some of them."""
+
+    def __init__(self, store: EmbeddedStore, seed: int) -> None:
+        self._store, self._chance = store, random.Random(seed)  # noqa: S311  (nothing is kept secret by it)
+        self.outcomes: Counter[str] = Counter()
+
+    async def client(self, name: int, questions: int) -> None:
+        for number in range(questions):
+            token = name * 1000 + number
+            rows = self._chance.choice([1, 1, 1, 1_000, 20_000, 100_000, 100_000, 2_000_000])
+            query = read_query(token_of(token, rows))
+            asked = asyncio.create_task(
+                self._store.answer(query, Dataset(), CSV, deadline=monotonic() + 30, client=f"{name % 3}")
+            )
+            if self._chance.random() < 0.2:
+                await asyncio.sleep(self._chance.random() * 0.02)
+                asked.cancel()
+            try:
+                content = await (await asked).read()
+            except asyncio.CancelledError:
+                self.outcomes["given up"] += 1
+            except MemoryLimit:  # its worker was ended twice, or in the slow lane
+                self.outcomes["ended"] += 1
+            else:
+                assert content.split(b"\r\n")[1].decode() == f"token {token},{rows}"
+                self.outcomes["answered"] += 1
+
+    async def end_workers(self) -> None:
+        while True:
+            await asyncio.sleep(0.1)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._chance.choice([worker.pid for worker in self._store.pool.alive]), signal.SIGKILL)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ending", [False, True], ids=["workers live", "workers are ended"])
+def test_each_gets_its_own_answer_whatever_the_others_do(release: Release, ending: bool) -> None:
+    async def work() -> None:
+        store = await EmbeddedStore.open(release.dataset, Settings(workers=2))
+        crowd = Crowd(store, seed=20)
+        try:
+            enemy = asyncio.create_task(crowd.end_workers()) if ending else None
+            await asyncio.gather(*(crowd.client(name, questions=20) for name in range(12)))
+            if enemy:
+                enemy.cancel()
+            outcomes = crowd.outcomes
+            assert sum(outcomes.values()) == 12 * 20
+            assert outcomes["answered"] > 100
+            assert outcomes["given up"] > 20
+            assert bool(outcomes["ended"]) == ending
+            await asyncio.sleep(1)  # until all are replaced
+            assert store.size() == {"workers": 2, "waiting for the quick lane": 0, "waiting for the slow lane": 0}
+            assert store.quick.idle() == 2
+        finally:
+            await store.close()
+
+    run(work())
