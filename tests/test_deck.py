@@ -239,6 +239,65 @@ def test_a_worker_that_has_begun_what_was_given_up_is_dropped_and_the_line_goes_
     run(work())
 
 
+def test_who_has_just_given_up_gets_no_worker() -> None:
+    async def work() -> None:
+        with Table(2) as it:
+            one, other = it.workers
+            tasks = await it.asks(b"1", b"2", b"3", b"4", b"5")
+            assert [one.takes(), one.takes(), other.takes(), other.takes()] == [b"1", b"4", b"2", b"3"]
+            for number in (2, 3, 4):  # begun, begun, and in the line
+                tasks[number].cancel()
+            it.deck.leave(other)  # before they have run again
+            it.deck.put(one)
+            assert it.dropped == [one]
+            await asyncio.sleep(0)
+            assert it.deck.waiting() == 0
+
+    run(work())
+
+
+def test_what_was_just_given_up_on_deck_is_not_asked_of_another() -> None:
+    async def work() -> None:
+        with Table(2) as it:
+            one, other = it.workers
+            tasks = await it.asks(b"1", b"2", b"3")
+            assert [one.takes(), other.takes()] == [b"1", b"2"]
+            tasks[2].cancel()
+            it.deck.put(one)  # before it has run again
+            assert it.deck.idle() == 1
+            await asyncio.sleep(0)
+            assert [one.takes(), other.takes(), it.dropped] == [None, None, []]
+
+    run(work())
+
+
+def test_who_gives_up_in_the_line_leaves_it() -> None:
+    async def work() -> None:
+        with Table(1) as it:
+            tasks = await it.asks(b"1", b"2", b"3")
+            tasks[2].cancel()
+            await asyncio.sleep(0)
+            assert it.deck.waiting() == 1
+
+    run(work())
+
+
+def test_nothing_is_laid_before_a_worker_that_has_left() -> None:
+    async def work() -> None:
+        with Table(1) as it:
+            (worker,) = it.workers
+            await it.asks(b"1")
+            it.deck.leave(worker)
+            (second,) = await it.asks(b"2")
+            assert [worker.takes(), worker.takes()] == [b"1", None]
+            fresh = Played()
+            it.workers.append(fresh)
+            it.deck.put(fresh)
+            assert await second is fresh
+
+    run(work())
+
+
 def test_a_worker_handed_over_just_as_the_question_was_given_up_is_dropped() -> None:
     async def work() -> None:
         with Table(1) as it:
@@ -272,7 +331,9 @@ def test_what_is_on_the_deck_of_a_worker_that_leaves_goes_first_to_another(begun
     async def work() -> None:
         with Table(2) as it:
             one, other = it.workers
-            tasks = await it.asks(b"1", b"2", b"3", b"4", b"5", b"6")
+            tasks = await it.asks(b"1", b"2", b"3", b"4")
+            tasks += await it.asks(b"5", client="b")
+            tasks += await it.asks(b"6")
             assert other.takes() == b"2"
             if begun:
                 assert other.takes() == b"3"
@@ -316,6 +377,16 @@ def test_a_question_longer_than_a_packet_is_nobodys_next_but_has_its_turn() -> N
             assert worker.takes() == b""
             assert worker.written == [LONG]
             assert worker.takes() == b"4"
+            it.deck.put(worker)
+            assert await tasks[3] is worker
+            two = await it.asks(LONG, LONG)
+            it.deck.put(worker)
+            assert await two[0] is worker
+            await it.asks(b"5")  # behind the second long one
+            assert [worker.takes(), worker.takes()] == [b"", None]
+            it.deck.put(worker)
+            assert await two[1] is worker
+            assert [worker.takes(), worker.takes()] == [b"", b"5"]
 
     run(work())
 

@@ -132,6 +132,18 @@ def test_who_gives_up_waiting_leaves_the_line() -> None:
     run(work())
 
 
+def test_who_has_just_given_up_gets_no_item() -> None:
+    async def work() -> None:
+        queue, served = FairQueue[str](10, 10), list[str]()
+        first, second = await waits(queue, "a", served), await waits(queue, "b", served)
+        first.cancel()
+        queue.put("item")  # before it has run again
+        await second
+        assert served == ["b"]
+
+    run(work())
+
+
 def test_an_item_handed_to_who_has_just_given_up_goes_to_the_next() -> None:
     async def work() -> None:
         queue, served = FairQueue[str](10, 10), list[str]()
