@@ -7,18 +7,19 @@ import random
 import signal
 import socket
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from pathlib import Path
 from time import monotonic
 from typing import Any, Self
 
 import pytest
 from conftest import Engine
 
-from itukg.errors import MemoryLimit, Overloaded, TimeLimit
+from itukg.errors import DataError, MemoryLimit, Overloaded, TimeLimit
 from itukg.formats import CSV
 from itukg.processes.deck import STUCK, Deck
-from itukg.processes.pool import Worker
-from itukg.processes.worker import ASK, DATA, END, HEAD, READY, SHORT
+from itukg.processes.pool import HELD, Worker
+from itukg.processes.worker import ASK, SHORT
 from itukg.release import Release
 from itukg.settings import Settings
 from itukg.store import Dataset, read_query
@@ -36,15 +37,10 @@ class Played(Worker):
         self._process_end = self._ends[1].dup()
         self._transport = self  # type: ignore[assignment]
         self.written: list[bytes] = []
-        self.aborted = False
 
     def write(self, content: bytes) -> None:
         """Take what goes beside the packets."""
         self.written.append(content)
-
-    def abort(self) -> None:
-        """Be told that the connection is to be closed at once."""
-        self.aborted = True
 
     def takes(self) -> bytes | None:
         """Take the next packet, and return the question in it; None where there is none."""
@@ -83,7 +79,12 @@ class Table:
 
     async def asks(self, *questions: bytes, client: str = "a", within: float = 4.0) -> list["asyncio.Task[Worker]"]:
         """Ask, and return who waits for the workers."""
-        tasks = [asyncio.create_task(self.deck.ask(each, client, monotonic() + within)) for each in questions]
+
+        async def ask(question: bytes) -> Worker:
+            worker, _ = await self.deck.ask(question, client, monotonic() + within)
+            return worker
+
+        tasks = [asyncio.create_task(ask(each)) for each in questions]
         await asyncio.sleep(0)
         return tasks
 
@@ -409,26 +410,97 @@ def test_clients_take_turns_on_deck_too_and_the_line_has_its_bound() -> None:
     run(work())
 
 
-def test_a_worker_that_answers_what_it_was_not_asked_is_ended() -> None:
+def test_a_question_behind_one_not_taken_in_time_goes_to_who_is_idle_once_it_can() -> None:
+    async def work() -> None:
+        with Table(2) as it:
+            idle, other = it.workers
+            tasks = await it.asks(b"1", b"2", b"3")
+            assert idle.takes() == b"1"
+            it.deck.put(idle)  # the other has not even looked at 2, so 3 cannot be taken back
+            assert [it.deck.idle(), idle.takes()] == [1, None]
+            assert other.takes() == b"2"  # which is a heavy one
+            await asyncio.sleep(10 * STUCK)
+            assert [idle.takes(), other.takes()] == [b"3", None]
+            assert await tasks[2] is idle
+            it.deck.put(idle)
+            it.deck.put(other)
+            assert it.deck.idle() == 2
+
+    run(work())
+
+
+def test_a_worker_that_died_just_as_it_was_done_is_not_kept() -> None:
     async def work() -> None:
         with Table(1) as it:
             (worker,) = it.workers
-            worker.data_received(HEAD.pack(READY, 0, 0))
-            await it.asks(b"1", b"2")
-            for number in (1, 2):
-                worker.data_received(HEAD.pack(DATA, number, 4) + b"rows" + HEAD.pack(END, number, 0))
-            assert await worker.frame(0.0) == (READY, b"")
-            found = [await worker.frame(0.0) for _ in range(4)]
-            assert found == [(DATA, b"rows"), (END, b"")] * 2
-            assert not worker.aborted
-            worker.data_received(HEAD.pack(DATA, 2, 4) + b"rows")
-            assert worker.aborted
-            assert await worker.frame(0.0) is None
+            await it.asks(b"1")
+            worker.connection_lost(None)  # its answer is there, and not read yet
+            it.deck.put(worker)
+            assert it.dropped == [worker]
+            assert it.deck.idle() == 0
 
     run(work())
 
 
 # --- with processes ---
+
+
+@pytest.fixture
+def numbers(tmp_path: Path) -> Path:
+    """A small dataset, of which a query makes as many rows as it likes."""
+    path = tmp_path / "numbers.nq"
+    path.write_text("".join(f"<urn:s{number}> <urn:p> <urn:o{number}> .\n" for number in range(2000)))
+    return path
+
+
+def test_who_waits_when_the_store_is_closed_is_told_and_nothing_goes_on(
+    numbers: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def work() -> None:
+        before = asyncio.all_tasks()
+        store = await EmbeddedStore.open(numbers, Settings(workers=2, slow=1))
+        queries = [read_query(token_of(number, 3_000_000)) for number in range(6)]
+        asked = [asyncio.create_task(store.answer(query, Dataset(), CSV)) for query in queries]
+        await asyncio.sleep(0.02)
+        assert store.quick.waiting() == 4  # two on deck, two in the line
+        await store.close()
+        outcomes = await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 5)
+        assert [type(outcome) for outcome in outcomes] == [DataError] * 6
+        await asyncio.sleep(0.1)
+        assert asyncio.all_tasks() == before
+        assert "tried again" not in caplog.text
+
+    run(work())
+
+
+def test_a_worker_waits_for_a_client_that_has_not_read_the_beginning(
+    numbers: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    received = 0
+
+    def count(worker: Worker, data: bytes, receive: Callable[[Worker, bytes], None] = Worker.data_received) -> None:
+        nonlocal received
+        received += len(data)
+        receive(worker, data)
+
+    async def work() -> None:
+        store = await EmbeddedStore.open(numbers, Settings(workers=1, slow=1))
+        try:
+            endless = read_query("SELECT * { ?a ?b ?c . ?d ?e ?f . ?g ?h ?i }")
+            answer = await store.answer(endless, Dataset(), CSV, deadline=monotonic() + 30)
+            await asyncio.sleep(0.5)
+            assert received < HELD + 2_000_000
+            size = 0
+            async for piece in answer.body:  # and goes on with it then
+                size += len(piece)
+                if size > 2 * HELD:
+                    break
+            await answer.body.aclose()
+        finally:
+            await store.close()
+
+    monkeypatch.setattr(Worker, "data_received", count)
+    run(work())
 
 
 def token_of(number: int, rows: int) -> str:
@@ -443,6 +515,20 @@ def test_a_long_question_is_answered_like_any_other(store: Engine) -> None:
     assert len(query) > SHORT
     assert store.answer(query, syntax=CSV).split() == [b"n", b"8000"]
     assert store.answer("SELECT (1 AS ?n) {}", syntax=CSV).split() == [b"n", b"1"]
+
+
+def test_an_answer_to_what_was_not_asked_is_given_to_nobody(
+    release: Release, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked = Worker.ask
+    wrong = iter([1])
+    monkeypatch.setattr(Worker, "ask", lambda self, *question, **how: asked(self, *question, **how) + next(wrong, 0))
+    with Engine(release.dataset, workers=1) as store:
+        assert store.answer("SELECT (1 AS ?n) {}", syntax=CSV).split() == [b"n", b"1"]
+        assert "was not asked" in caplog.text
+        caplog.clear()
+        assert store.answer("SELECT (2 AS ?n) {}", syntax=CSV).split() == [b"n", b"2"]
+        assert not caplog.text
 
 
 class Crowd:

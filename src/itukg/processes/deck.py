@@ -1,8 +1,11 @@
 """Workers that answer questions in turn, and have the next one on deck while they are at work."""
 
+import asyncio
 from collections.abc import Callable
+from itertools import chain
 from time import monotonic
 
+from itukg.errors import DataError
 from itukg.processes.fair import FairQueue, Turn
 from itukg.processes.pool import Worker
 from itukg.processes.worker import SHORT
@@ -28,21 +31,23 @@ class Deck(FairQueue[Worker]):
         """Those at work with nothing on deck; while there are any, nobody is in the line whose question is short."""
         self._laid: dict[Worker, tuple[float, Turn[Worker]]] = {}
         """What is on deck since when, the oldest first."""
+        self._again: asyncio.TimerHandle | None = None
+        """When a worker that is idle is to look for what is on deck once more."""
 
-    async def ask(self, question: bytes, client: str, deadline: float) -> Worker:
-        """Return a worker that has been asked `question` when nothing stands before it; raises as `get` does."""
+    async def ask(self, question: bytes, client: str, deadline: float) -> tuple[Worker, int]:
+        """Return a worker that has come to `question`, and the number that it answers to; raises as `get` does."""
         worker = self.get_nowait()
         if worker is not None:
-            worker.ask(question, alone=self._alone())
+            number = worker.ask(question, alone=self._alone())
             self._free[worker] = None
-            return worker
+            return worker, number
         turn: Turn[Worker] = Turn(client, deadline, question)
         if self._free and len(question) <= SHORT:
             self._lay(turn, self._free.popitem()[0])
         else:
             self._line_up(turn)
         try:
-            return await turn.item()
+            return await turn.item(), turn.number
         except BaseException:
             self._give_up(turn)
             raise
@@ -54,14 +59,27 @@ class Deck(FairQueue[Worker]):
         if turn is None:
             turn = self._taken_back() or self._next()
             if turn is None:
-                self._items.append(worker)
+                self._keep(worker)
                 return
-            worker.ask(turn.question)
+            turn.number = worker.ask(turn.question)
         if turn.is_over():  # it was given up when it had been begun
             self._drop(worker)
         else:
             turn.give(worker)
             self._offer(worker)
+
+    def _keep(self, worker: Worker) -> None:
+        if worker.is_gone():  # it died after its answer, when it was not idle yet
+            self._drop(worker)
+            return
+        self._items.append(worker)
+        if self._laid and self._again is None:  # what is there lies behind a question that has not been taken either
+            self._again = asyncio.get_running_loop().call_later(STUCK, self._look_again)
+
+    def _look_again(self) -> None:
+        self._again = None
+        if self._items:
+            self.put(self._items.pop())
 
     def leave(self, worker: Worker) -> bool:
         """Let a worker go that is not done; what is on its deck goes to another. Tell whether it has not begun that."""
@@ -78,9 +96,14 @@ class Deck(FairQueue[Worker]):
         """Return how many questions wait, on deck too."""
         return super().waiting() + len(self._laid)
 
+    def close(self) -> None:
+        """Refuse all who wait: no worker comes any more."""
+        for turn in (*chain.from_iterable(self._waiting.values()), *(turn for _, turn in self._laid.values())):
+            turn.refuse(DataError("The store is closed."))
+
     def _place(self, turn: Turn[Worker]) -> None:
         if (worker := self.get_nowait()) is not None:
-            worker.ask(turn.question)
+            turn.number = worker.ask(turn.question)
             turn.give(worker)
             self._free[worker] = None
         elif self._free:
@@ -90,7 +113,7 @@ class Deck(FairQueue[Worker]):
 
     def _lay(self, turn: Turn[Worker], worker: Worker) -> None:
         self._laid[worker] = monotonic(), turn
-        worker.ask(turn.question)
+        turn.number = worker.ask(turn.question)
 
     def _offer(self, worker: Worker) -> None:
         turn = self._taken_back(STUCK) or self._next()

@@ -5,7 +5,7 @@ from collections import OrderedDict, deque
 from time import monotonic
 from typing import Generic, TypeVar
 
-from itukg.errors import Overloaded, TimeLimit
+from itukg.errors import ItukgError, Overloaded, TimeLimit
 
 T = TypeVar("T")
 
@@ -13,13 +13,13 @@ T = TypeVar("T")
 class Turn(Generic[T]):
     """A request of a client that waits for an item, until the deadline (of the monotonic clock).
 
-    `question` is for an item that is asked before it is handed over.
+    `question` is for an item that is asked before it is handed over, and `number` what that answers to.
     """
 
-    __slots__ = ("_deadline", "_future", "client", "question")
+    __slots__ = ("_deadline", "_future", "client", "number", "question")
 
     def __init__(self, client: str, deadline: float, question: bytes = b"") -> None:
-        self.client, self._deadline, self.question = client, deadline, question
+        self.client, self._deadline, self.question, self.number = client, deadline, question, 0
         self._future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
 
     async def item(self) -> T:
@@ -34,6 +34,11 @@ class Turn(Generic[T]):
         """Hand over the item."""
         self._future.set_result(item)
 
+    def refuse(self, error: ItukgError) -> None:
+        """Tell whoever waits that there is nothing to wait for."""
+        if not self._future.done():
+            self._future.set_exception(error)
+
     def given(self) -> T | None:
         """Return the item that was handed over, if one was."""
         done = self._future.done() and not self._future.cancelled() and self._future.exception() is None
@@ -44,9 +49,7 @@ class Turn(Generic[T]):
         return self._future.done()
 
     def _give_up(self) -> None:
-        if not self._future.done():
-            words = "The request waited for its turn until its time was over. Try again later."
-            self._future.set_exception(TimeLimit(words))
+        self.refuse(TimeLimit("The request waited for its turn until its time was over. Try again later."))
 
 
 class FairQueue(Generic[T]):

@@ -23,10 +23,11 @@ HELD = 16_000_000
 """Bytes of an answer that are collected before it is sent; a larger one is streamed."""
 NICENESS = 10
 """By how much the priority of slow work is lowered."""
-_LAST = (READY, END, ERROR)
-"""The kinds of the last frame of an answer."""
 
 log = logging.getLogger("itukg")
+
+Frame = tuple[bytes, int, bytes]
+"""Its kind, the number of the question, and what it holds."""
 
 
 class Pool:
@@ -37,7 +38,7 @@ class Pool:
         self._module, self._what, self.memory = module, what, memory
         self._zygote: subprocess.Popen[bytes] | None = None
         self._control: socket.socket
-        self._closed = False
+        self.closed = False
         self.alive: set[Worker] = set()
 
     def start(self) -> None:
@@ -51,7 +52,7 @@ class Pool:
 
     async def close(self) -> None:
         """End the workers and the process that they came from, for good."""
-        self._closed = True
+        self.closed = True
         for worker in list(self.alive):
             worker.leave()
         if self._zygote is not None:
@@ -76,7 +77,7 @@ class Pool:
     async def fork(self, *, network: bool = False, until: float = inf) -> "Worker":
         """Return a fresh worker. Raises DataError where none can be had, and TimeLimit where none is there by `until`."""
         for _attempt in range(2):
-            if self._closed:  # whoever still waited for a worker starts nothing anew
+            if self.closed:  # whoever still waited for a worker starts nothing anew
                 break
             if self._zygote is None:
                 self.start()
@@ -103,7 +104,7 @@ class Pool:
                 worker.leave()
                 raise
             if frame is not None and frame[0] == READY:
-                worker.pid, worker.thread = json.loads(frame[1])
+                worker.pid, worker.thread = json.loads(frame[2])
                 self.alive.add(worker)
                 return worker
             worker.leave()
@@ -132,12 +133,10 @@ class Worker(asyncio.Protocol):
         self._packets, self._received = packets, received
         self._number = 0
         """Of the last question, modulo 256: at most two are under way."""
-        self._asked = deque([0])
-        """The numbers of those that it is to answer; the first is whether it is ready."""
         self.pid = self.thread = 0
         self.before = 0.0
         """Seconds of processor time that it had used when it was done with the last question."""
-        self._frames: deque[tuple[bytes, bytes]] = deque()
+        self._frames: deque[Frame] = deque()
         self._buffer = bytearray()
         self._waiter: asyncio.Future[None] | None = None
         self._gone = False
@@ -160,13 +159,7 @@ class Worker(asyncio.Protocol):
                 end = begin + HEAD.size + size
                 if len(received) < end:
                     break
-                if not self._asked or number != self._asked[0]:  # whoever asked must never get another's answer
-                    log.error("A worker answered what it was not asked, and is ended.")
-                    self._transport.abort()
-                    return
-                if kind in _LAST:
-                    self._asked.popleft()
-                self._frames.append((kind, bytes(received[begin + HEAD.size : end])))
+                self._frames.append((kind, number, bytes(received[begin + HEAD.size : end])))
                 begin = end
         if self._buffer:
             del self._buffer[:begin]
@@ -182,17 +175,17 @@ class Worker(asyncio.Protocol):
             self.on_loss()
         self._wake()
 
-    def ask(self, question: bytes, *, alone: bool = False) -> None:
-        """Send a question; a worker that is `alone` on its core looks out for the next one before it sleeps."""
+    def ask(self, question: bytes, *, alone: bool = False) -> int:
+        """Send a question, and return its number; a worker `alone` on its core looks out for the next one before it sleeps."""
+        self._number = (self._number + 1) % 256
         if not self._gone:
-            self._number = (self._number + 1) % 256
-            self._asked.append(self._number)
             head = ASK.pack(self._number, alone, len(question))
             if len(question) <= SHORT:
                 self._packets.send(head + question)
             else:
                 self._packets.send(head)
                 self._transport.write(question)
+        return self._number
 
     def take_back(self) -> bool:
         """Take back the last question, which must be short; tell whether that was done before the worker took it."""
@@ -200,13 +193,13 @@ class Worker(asyncio.Protocol):
             return True
         try:
             first = self._received.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)[0]  # maybe the one before
-            if first != self._number:
-                return False
-            self._received.recv(1, socket.MSG_DONTWAIT)
+            return first == self._number and bool(self._received.recv(1, socket.MSG_DONTWAIT))
         except BlockingIOError:
             return False
-        self._asked.pop()
-        return True
+
+    def is_gone(self) -> bool:
+        """Tell whether it has ended, or was let go."""
+        return self._gone
 
     def pause(self, *, reading: bool) -> None:
         """Stop or go on reading, while a client reads slowly."""
@@ -231,8 +224,8 @@ class Worker(asyncio.Protocol):
         self._packets.close()
         self._received.close()
 
-    async def frame(self, until: float) -> tuple[bytes, bytes] | None:
-        """Return the next frame, or None when there is none by `until`; (b"", b"") when the worker has died."""
+    async def frame(self, until: float) -> Frame | None:
+        """Return the next frame, or None when there is none by `until`; one without kind when the worker has died."""
         if not self._frames and not self._gone:
             loop = asyncio.get_running_loop()
             self._waiter = waiter = loop.create_future()
@@ -245,7 +238,7 @@ class Worker(asyncio.Protocol):
                     timer.cancel()
         if self._frames:
             return self._frames.popleft()
-        return (b"", b"") if self._gone else None
+        return (b"", 0, b"") if self._gone else None
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -265,6 +258,8 @@ class Run:
         self._pool, self._lane, self._question, self._client = pool, lane, question, client
         self._started, self._deadline = monotonic(), deadline
         self._worker: Worker | None = None
+        self._number = 0
+        """Of the question, as the worker was told."""
         self._has_place = False
         self._pieces: deque[bytes] = deque()
         self._size = 0
@@ -276,7 +271,7 @@ class Run:
         await self._lane.get(self._client, self._deadline)
         self._has_place = True
         worker = await self._pool.fork(network=network, until=self._deadline)
-        worker.ask(self._question)
+        self._number = worker.ask(self._question)
         worker.lower_priority()
         return await self._go_on(worker)
 
@@ -286,7 +281,10 @@ class Run:
         if seconds is None and self._size <= HELD:
             raise self._out_of_time()
         self._left_off = monotonic()
-        return self._left_off - self._started if seconds is None else seconds
+        if seconds is not None:
+            return seconds
+        worker.pause(reading=False)  # until the client has read what is there
+        return self._left_off - self._started
 
     async def _collect(self, until: float) -> float | None:
         """Take frames until the answer ends; return its seconds, or None once `until` has passed or HELD is reached."""
@@ -299,7 +297,10 @@ class Run:
                 return seconds
         return None
 
-    def _take(self, kind: bytes, content: bytes) -> float | None:
+    def _take(self, kind: bytes, number: int, content: bytes) -> float | None:
+        if kind and number != self._number:  # whoever asked must never get another's answer
+            log.error("A worker answered what it was not asked, and is ended.")
+            kind = b""
         if kind == DATA:
             self._add(content)
             return None

@@ -37,7 +37,7 @@ DONE = struct.Struct("!dd")
 READY, DATA, END, ERROR = b"R", b"D", b"E", b"X"
 ASK = struct.Struct("!B?I")
 """What a packet begins with: its number, whether the worker has a core to itself (see LINGER), and the length of the question."""
-SHORT = 64_000
+SHORT = 16_000
 """Bytes of the longest question that goes as one packet; two of them fit into a socket whose owner does not read."""
 FORK, KILL = b"F", b"K"
 PIECE = 128 * 1024

@@ -65,6 +65,7 @@ class EmbeddedStore:
         """End the workers and the process that they came from."""
         for task in self._forking:
             task.cancel()
+        self.quick.close()
         await self.pool.close()
 
     async def answer(
@@ -151,12 +152,14 @@ class EmbeddedStore:
         task.add_done_callback(self._forking.discard)
 
     async def _hire_at_last(self) -> None:
-        while True:
+        while not self.pool.closed:
             try:
-                return await self._hire()
+                await self._hire()
             except (DataError, OSError) as error:  # for want of memory or handles, which may pass
                 log.error("No worker could be started, which is tried again: %s", error)  # noqa: TRY400
                 await asyncio.sleep(AGAIN)
+            else:
+                return
 
     def _lost(self, worker: Worker) -> None:
         if self.quick.discard(worker):  # else whoever asked it notices
@@ -179,7 +182,7 @@ class _Run(Run):
     async def quickly(self) -> float:
         """Collect the answer in the quick lane, and go on in the slow one if it takes longer; return the seconds."""
         self._store.make_way()
-        self._worker = await self._store.quick.ask(self._question, self._client, self._deadline)
+        self._worker, self._number = await self._store.quick.ask(self._question, self._client, self._deadline)
         try:
             seconds = await self._patiently(self._worker)
         except MemoryLimit:  # or the worker was ended from outside: a second one tells
