@@ -48,7 +48,7 @@ class Played(Worker):
             packet = self._process_end.recv(ASK.size + SHORT, socket.MSG_DONTWAIT)
         except BlockingIOError:
             return None
-        self.alone = ASK.unpack_from(packet)[1]
+        self.number, self.alone, _ = ASK.unpack_from(packet)
         return packet[ASK.size :]
 
     def close(self) -> None:

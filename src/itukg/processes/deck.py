@@ -57,6 +57,9 @@ class Deck(FairQueue[Worker]):
         self._free.pop(worker, None)
         _, turn = self._laid.pop(worker, (0.0, None))
         if turn is None:
+            if worker.is_gone():  # it died after its answer, when it was not idle yet
+                self._drop(worker)
+                return
             turn = self._taken_back() or self._next()
             if turn is None:
                 self._keep(worker)
@@ -69,9 +72,6 @@ class Deck(FairQueue[Worker]):
             self._offer(worker)
 
     def _keep(self, worker: Worker) -> None:
-        if worker.is_gone():  # it died after its answer, when it was not idle yet
-            self._drop(worker)
-            return
         self._items.append(worker)
         if self._laid and self._again is None:  # what is there lies behind a question that has not been taken either
             self._again = asyncio.get_running_loop().call_later(STUCK, self._look_again)
