@@ -17,8 +17,8 @@ STUCK = 0.005
 class Deck(FairQueue[Worker]):
     """A fair queue of workers, each of which is handed over when it has been asked a question, and has got to it.
 
-    Who finds no worker idle, or is next in the line, has its question sent to a worker at work. That goes on with it without
-    being woken, which takes about as long as to answer a cheap one. It is taken back when another worker is done before.
+    Where no worker is idle, whoever is next has the question sent to one at work, which goes on with it without being woken:
+    that takes about as long as to answer a cheap one. It is taken back when another worker is done before.
     """
 
     def __init__(
