@@ -270,7 +270,7 @@ class Run:
         """Collect the answer in the lane, from the beginning; return the seconds."""
         await self._lane.get(self._client, self._deadline)
         self._has_place = True
-        worker = await self._pool.fork(network=network, until=self._deadline)
+        self._worker = worker = await self._pool.fork(network=network, until=self._deadline)
         self._number = worker.ask(self._question)
         worker.lower_priority()
         return await self._go_on(worker)

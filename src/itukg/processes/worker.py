@@ -44,7 +44,7 @@ PIECE = 128 * 1024
 """Bytes of an answer that are sent at once."""
 STACK = 256 * 1024 * 1024
 """Bytes of stack for the thread that works: parsers recurse into every bracket."""
-LINGER = 0.0002
+LINGER = 0.0004
 """Seconds that a worker looks out for the next question before it sleeps, if it has a core to itself.
 
 To be woken on another core takes about as long as a lookup.
