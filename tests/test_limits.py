@@ -244,6 +244,25 @@ def test_a_server_that_ends_leaves_no_process_behind(release: Release, home: Pat
         eventually(lambda pids=started: not any(map(is_running, pids)), "processes are left")  # type: ignore[misc]
 
 
+def test_what_takes_long_gets_the_time_that_others_leave(limited: serving, client: httpx2.Client) -> None:
+    def policies() -> set[int]:
+        found = set()
+        for pid in processes(limited.process.pid):
+            with contextlib.suppress(OSError):  # it has just ended
+                found |= {os.sched_getscheduler(int(thread.name)) for thread in Path(f"/proc/{pid}/task").iterdir()}
+        return found
+
+    settled = settled_processes(limited)
+    assert os.SCHED_IDLE not in policies()
+    with wire(limited, request(BOMB, timeout="4")):
+        eventually(lambda: len(processes(limited.process.pid)) > settled, "it does not run")
+        assert os.SCHED_IDLE not in policies()  # nobody else asks
+        ask(client, cheap())
+        eventually(lambda: os.SCHED_IDLE in policies(), "it has the priority of the others")
+    eventually(lambda: settled_processes(limited) == settled, "processes are left")
+    assert os.SCHED_IDLE not in policies()
+
+
 # --- everything at once ---
 
 BOMBS: dict[str, str] = {

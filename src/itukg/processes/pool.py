@@ -21,8 +21,6 @@ from itukg.processes.worker import ASK, DATA, DONE, END, ERROR, FORK, HEAD, KILL
 
 HELD = 16_000_000
 """Bytes of an answer that are collected before it is sent; a larger one is streamed."""
-NICENESS = 10
-"""By how much the priority of slow work is lowered."""
 
 log = logging.getLogger("itukg")
 
@@ -213,9 +211,9 @@ class Worker(asyncio.Protocol):
         return 0.0
 
     def lower_priority(self) -> None:
-        """Let others go first, from now on."""
-        with contextlib.suppress(OSError):  # it has just ended
-            os.setpriority(os.PRIO_PROCESS, self.thread, NICENESS)
+        """Let others go first, from now on: whoever wakes takes the core from it, which niceness alone does not tell."""
+        with contextlib.suppress(AttributeError, OSError):  # Linux has it; or it has just ended
+            os.sched_setscheduler(self.thread, os.SCHED_IDLE, os.sched_param(0))
 
     def leave(self) -> None:
         """Close the connection."""
