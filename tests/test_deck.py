@@ -272,6 +272,22 @@ def test_what_was_just_given_up_on_deck_is_not_asked_of_another() -> None:
     run(work())
 
 
+def test_what_was_just_given_up_is_not_asked_of_another_when_its_worker_leaves() -> None:
+    async def work() -> None:
+        with Table(2) as it:
+            one, other = it.workers
+            tasks = await it.asks(b"1", b"2", b"3")
+            assert [one.takes(), other.takes(), other.takes()] == [b"1", b"2", b"3"]
+            it.deck.put(one)
+            tasks[2].cancel()
+            it.deck.leave(other)  # before it has run again
+            assert it.deck.idle() == 1
+            await asyncio.sleep(0)
+            assert one.takes() is None
+
+    run(work())
+
+
 def test_who_gives_up_in_the_line_leaves_it() -> None:
     async def work() -> None:
         with Table(1) as it:
