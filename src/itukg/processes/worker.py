@@ -223,4 +223,3 @@ def _linger(packets: socket.socket) -> None:
         with contextlib.suppress(BlockingIOError):
             packets.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
             return
-        os.sched_yield()
