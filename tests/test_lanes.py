@@ -13,11 +13,11 @@ from test_deck import LONG, Played
 
 from itukg.errors import BadRequest, DataError, MemoryLimit, Overloaded, TimeLimit
 from itukg.formats import CSV
-from itukg.processes import deck, fair, pool
+from itukg.processes import deck, fair, lanes, pool
 from itukg.processes.pool import Worker
 from itukg.processes.worker import DATA, DONE, END, ERROR, HEAD, READY, pack_error
 from itukg.settings import Settings
-from itukg.store import Dataset, Query, embedded
+from itukg.store import Dataset, Query
 from itukg.store.embedded import EmbeddedStore
 
 SECONDS = {"quick": 0.001, "middle": 0.006, "heavy": 0.03, "large": 0.001, "wrong": 0.001, "crash": 0.001}
@@ -205,7 +205,7 @@ class Clients:
 async def sequence(seed: int, clock: Clock, patched: pytest.MonkeyPatch) -> Counter[str]:
     chance = random.Random(seed)  # noqa: S311  (nothing is kept secret by it)
     processes = Processes(chance)
-    patched.setattr(embedded, "Pool", lambda *_: processes)
+    patched.setattr(lanes, "Pool", lambda *_: processes)
     workers = chance.choice([1, 2, 3, 5])
     settings = Settings(workers=workers, slow=chance.choice([1, 2]), queue=chance.choice([3, 50]), queue_client=20)
     store = await EmbeddedStore.open(Path("unread.nq"), settings)
@@ -226,12 +226,12 @@ async def sequence(seed: int, clock: Clock, patched: pytest.MonkeyPatch) -> Coun
 
 def test_each_gets_its_own_answer_in_time_and_no_worker_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     outcomes: Counter[str] = Counter()
-    for module in (pool, embedded):
+    for module in (pool, lanes):
         monkeypatch.setattr(module, "HELD", HELD)
-    monkeypatch.setattr(embedded, "PATIENCE", PATIENCE)
+    monkeypatch.setattr(lanes, "PATIENCE", PATIENCE)
     for seed in range(60):
         clock = Clock()
-        for module in (deck, fair, pool, embedded):
+        for module in (deck, fair, pool, lanes):
             monkeypatch.setattr(module, "monotonic", lambda clock=clock: clock.now)
         with asyncio.Runner(loop_factory=lambda clock=clock: Loop(clock)) as runner:  # type: ignore[misc]
             try:

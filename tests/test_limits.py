@@ -24,11 +24,12 @@ from test_sparql import ORIGIN, ask, post, problem_of
 from itukg import names
 from itukg.errors import QueryRefused, SyntaxProblem
 from itukg.formats import CSV, N_TRIPLES, TABLE_FORMATS
+from itukg.processes.lanes import PATIENCE
 from itukg.processes.pool import HELD, Worker
 from itukg.release import Release
 from itukg.settings import Settings
 from itukg.store import Dataset, Query, read_query
-from itukg.store.embedded import PATIENCE, EmbeddedStore
+from itukg.store.embedded import EmbeddedStore
 from itukg.web.sparql import FORM, SPARQL_QUERY
 
 BOMB = "SELECT (COUNT(*) AS ?n) { ?a ?b ?c . ?d ?e ?f . ?g ?h ?i }"
@@ -522,7 +523,7 @@ def test_a_graph_of_the_request_is_only_a_name(store: Engine, listener: socket.s
 def test_a_worker_is_told_whether_those_at_work_leave_a_core(
     monkeypatch: pytest.MonkeyPatch, workers: int, cores: int, left: list[bool]
 ) -> None:
-    monkeypatch.setattr("itukg.store.embedded.cores", lambda: cores)
+    monkeypatch.setattr("itukg.processes.lanes.cores", lambda: cores)
     store = EmbeddedStore(Path("unread.nq"), Settings(workers=workers))
     ends = socket.socketpair()
     for _ in range(workers):

@@ -34,9 +34,8 @@ from itukg.errors import (
 from itukg.formats import CSV, N_TRIPLES, TURTLE
 from itukg.publish import drop, load
 from itukg.release import Release
-from itukg.settings import Settings
+from itukg.settings import Settings, address
 from itukg.store import Dataset, read_query
-from itukg.store.remote import address
 from itukg.web.app import create_app
 
 SRJ = "application/sparql-results+json"
@@ -223,16 +222,16 @@ MARKS = '{"head": {"vars": ["g"]}, "results": {"bindings": [{"g": {"type": "uri"
 @contextmanager
 def holding(answer: Callable[[BaseHTTPRequestHandler], None], **given: Any) -> Iterator[Engine]:
     """Open a store on a server that holds the release, and answers what it is asked then by `answer`."""
-    first = threading.Event()
+    is_open = threading.Event()
 
     def in_turn(handler: BaseHTTPRequestHandler) -> None:
-        if first.is_set():
+        if is_open.is_set():
             answer(handler)
         else:
-            first.set()
             reply(handler, 200, SRJ, MARKS)
 
     with saying(in_turn) as url, opened("odd", Release(Path("some")), Settings(store=url, **given)) as engine:
+        is_open.set()
         yield engine
 
 

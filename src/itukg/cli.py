@@ -386,9 +386,9 @@ def _settings(**given: object) -> "Settings":
         return Settings.model_validate({**Settings().model_dump(), **{k: v for k, v in given.items() if v is not None}})
     except ValidationError as error:
         first = error.errors()[0]
-        raise BadRequest(
-            f"Setting {'.'.join(map(str, first['loc']))}: {first['msg']} (got {first['input']!r})."
-        ) from None
+        name = ".".join(map(str, first["loc"]))
+        got = "" if name.startswith("store") else f" (got {first['input']!r})"  # which may be a secret
+        raise BadRequest(f"Setting {name}: {first['msg']}{got}.") from None
 
 
 def _corpus(settings: "Settings") -> "Corpus":

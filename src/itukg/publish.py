@@ -23,8 +23,8 @@ from itukg import names
 from itukg.errors import DataError, NotFound, StoreUnavailable
 from itukg.formats import N_TRIPLES, TURTLE
 from itukg.release import Release
-from itukg.settings import Settings
-from itukg.store.remote import CONNECTING, MERGED, WORDS, Credentials, address
+from itukg.settings import Settings, address
+from itukg.store.remote import CONNECTING, MERGED, WORDS, Credentials
 
 WAITS = (1.0, 2.0, 4.0)
 """Seconds between the tries to send a graph, when a server cannot be reached or is busy."""
@@ -88,7 +88,11 @@ def drop(name: str, url: str, settings: Settings) -> tuple[str, ...]:
         graphs = tuple(sorted(o.value for _, p, o in server.read(ours) if p == _PART and isinstance(o, ox.NamedNode)))
         if not graphs:
             raise NotFound(f'The server holds no release "{name}".')
-        for graph in (ours, *graphs):  # the marks first: whoever starts meanwhile must not take it for whole
+        parts = [ox.Triple(ox.NamedNode(ours), _PART, ox.NamedNode(graph)) for graph in graphs]
+        server.replace(
+            ours, parts
+        )  # whoever starts meanwhile must not take it for whole, and a drop that breaks off goes on
+        for graph in (*graphs, ours):
             server.delete(graph)
         return graphs
 
@@ -153,6 +157,10 @@ class GraphStore:
     def add(self, graph: str, triple: ox.Triple) -> None:
         """Add a triple to the graph."""
         self._send("POST", graph, content=f"{triple} .\n".encode())
+
+    def replace(self, graph: str, triples: Iterable[ox.Triple]) -> None:
+        """Make these triples those of the graph."""
+        self._send("PUT", graph, content="".join(f"{triple} .\n" for triple in triples).encode())
 
     def delete(self, graph: str) -> None:
         """Take the graph away, if it is there."""

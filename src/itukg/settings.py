@@ -2,9 +2,12 @@
 
 import os
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, HttpUrl, SecretStr, TypeAdapter, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from itukg.errors import BadRequest
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -28,10 +31,42 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def address(url: str) -> str:
+    """Return `url` if it can be the address of a server. Raises BadRequest, which does not repeat it: it may hold a password."""
+    try:
+        parsed = TypeAdapter(HttpUrl).validate_python(url)
+    except ValidationError:
+        raise BadRequest("The address of a triple store begins with http:// or https:// and names a host.") from None
+    if parsed.username or parsed.password:
+        raise BadRequest("Name user and password by ITUKG_STORE_USER and ITUKG_STORE_PASSWORD, not in the address.")
+    return url
+
+
+def _address(url: str | None) -> str | None:
+    try:
+        return None if url is None else address(url)
+    except BadRequest as error:
+        raise ValueError(str(error)) from None
+
+
+def _sendable(secret: SecretStr | None) -> SecretStr | None:
+    if secret is not None and not (secret.get_secret_value().isascii() and secret.get_secret_value().isprintable()):
+        raise ValueError("It holds a character that cannot be sent in a header.")
+    return secret
+
+
+def _given(value: object) -> object:
+    """Return a value without the end of its line, and nothing for an empty one: files of settings and secrets leave such."""
+    return (value.strip("\r\n") or None) if isinstance(value, str) else value
+
+
+_GIVEN = BeforeValidator(_given)
+
+
 class Settings(BaseSettings):
     """The settings of one run."""
 
-    model_config = SettingsConfigDict(env_prefix="ITUKG_")
+    model_config = SettingsConfigDict(env_prefix="ITUKG_", hide_input_in_errors=True)
 
     corpus: Path = Field(
         default_factory=shipped, description="Folder that holds `ontology/`, `shapes/`, `data/` and `queries/`."
@@ -40,13 +75,17 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="Address on which `serve` listens.")
     port: int = Field(default=8000, ge=0, le=65535, description="Port on which `serve` listens; 0 picks a free one.")
     timeout: float = Field(default=10.0, gt=0, description="Seconds that a query may take, from its arrival.")
-    store: str | None = Field(
+    store: Annotated[str | None, _GIVEN, AfterValidator(_address)] = Field(
         default=None,
         description="Address of a SPARQL 1.1 server that is the store; by default the release is held in memory.",
     )
-    store_user: str | None = Field(default=None, description="User of that server; basic or digest, as it asks for.")
-    store_password: SecretStr | None = Field(default=None, description="Password of that user.")
-    store_token: SecretStr | None = Field(default=None, description="Bearer token for that server, instead of a user.")
+    store_user: Annotated[str | None, _GIVEN] = Field(
+        default=None, description="User of that server; basic or digest, as it asks for."
+    )
+    store_password: Annotated[SecretStr | None, _GIVEN] = Field(default=None, description="Password of that user.")
+    store_token: Annotated[SecretStr | None, _GIVEN, AfterValidator(_sendable)] = Field(
+        default=None, description="Bearer token for that server, instead of a user."
+    )
     workers: int = Field(
         default_factory=lambda: cores() + 1,
         ge=1,

@@ -83,6 +83,10 @@ class Store(Protocol):
         """Return, for the operator, how many workers there are and how many queries wait, by name; none where unknown."""
         ...
 
+    async def lost(self) -> None:
+        """Wait until the store holds the release no more; for ever where nobody else can take it away."""
+        ...
+
     async def close(self) -> None:
         """Let go of processes and connections."""
         ...

@@ -18,7 +18,8 @@ from itukg.store import Answer, Dataset, Query, Store, after_prologue, blank_out
 _GAP = r"(?:\s|#[^\n]*\n)*"
 _IRI = r"<[^<>\"{}|^`\\\s]*>|[^\s?$<>{}()#*\"']*:[^\s<>{}()\"']*"
 _NAMED = re.compile(rf"{_GAP}(?:(?P<all>\*)|(?P<variable>[?$]\w+)|(?P<iri>{_IRI}))")
-_FROM = re.compile(rf"{_GAP}FROM\b{_GAP}(?:NAMED\b{_GAP})?(?:{_IRI})", re.IGNORECASE)
+FROM_CLAUSE = re.compile(rf"{_GAP}FROM\b{_GAP}(?:NAMED\b{_GAP})?(?:{_IRI})", re.IGNORECASE)
+"""A FROM clause, from a place on."""
 NESTED = "|".join(
     f"<{iri}>"
     for iri in (
@@ -70,13 +71,15 @@ def _parts(text: str) -> tuple[str, str, str] | None:
     if not columns:
         return None
     clause = at
-    while found := _FROM.match(text, at):
+    while found := FROM_CLAUSE.match(text, at):
         at = found.end()
     pattern = text[at:] if "{" in bare[at:] else f"\nWHERE {{}} {text[at:]}"
     return text[:begin], text[clause:at], f"{text[:begin]}SELECT {' '.join(columns)} {text[clause:at]} {pattern}"
 
 
 def _construct(things: list[str], dataset_clause: str) -> str:
+    if not things:
+        return "CONSTRUCT { ?s ?p ?o } WHERE { ?s ?p ?o FILTER(false) }"
     values = f"VALUES ?thing {{ {' '.join(things)} }}"
     return f"""CONSTRUCT {{ ?s ?p ?o }} {dataset_clause}
 WHERE {{

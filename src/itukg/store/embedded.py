@@ -1,224 +1,37 @@
-"""The embedded engine: pyoxigraph in memory, in worker processes that can be killed.
-
-A query starts in the quick lane, on one of `workers` processes, each of which may have the next on its deck. What has no
-answer after PATIENCE moves to the slow lane, which runs `slow` queries at a time beside the quick ones, and at a lower
-priority once another query comes; if that is full, the query is stopped, waits its turn and begins anew. So no query,
-however heavy, keeps another from a worker for longer than PATIENCE. Workers are forked from a process that has loaded the
-release (`worker.py`), in some milliseconds. The engine counts references in the memory that they share, so that each has to
-copy what it reads first: a worker that has read much is quicker than a fresh one, and goes back into the quick lane if its
-priority was not lowered, which is for ever.
-"""
+"""The embedded engine: pyoxigraph in memory, in worker processes that can be killed, which have loaded the release."""
 
 import asyncio
-import logging
-from functools import partial
 from math import inf
 from pathlib import Path
-from time import monotonic
 
-from itukg.errors import DataError, MemoryLimit
 from itukg.formats import Format
-from itukg.processes.deck import Deck
-from itukg.processes.fair import FairQueue
-from itukg.processes.pool import HELD, Pool, Run, Worker
-from itukg.settings import Settings, cores
+from itukg.processes.lanes import Lanes
+from itukg.settings import Settings
 from itukg.store import Answer, Dataset, Query
 from itukg.store.worker import pack_question
 
-PATIENCE = 0.15
-"""Seconds of processor time that a query may take in the quick lane."""
-AGAIN = 1.0
-"""Seconds after which a worker that could not be started is tried again."""
 
-log = logging.getLogger("itukg")
-
-
-class EmbeddedStore:
+class EmbeddedStore(Lanes):
     """One release in memory. Its default graph is the merged one, written at build."""
 
     def __init__(self, release: Path, settings: Settings) -> None:
-        self.pool = Pool("itukg.store.worker", str(release), settings.memory)
-        self.quick = Deck(settings.queue, settings.queue_client, alone=self.cores_left, drop=self.drop)
-        self.slow: FairQueue[bool] = FairQueue(settings.queue, settings.queue_client)
-        for _ in range(settings.slow):
-            self.slow.put(True)
-        self._forking: set[asyncio.Task[None]] = set()
-        self._workers, self._cores = settings.workers, cores()
-        self._quick_workers: set[Worker] = set()
-        """Those of the quick lane, idle or at work; as many as there are to be, but for those that are being forked."""
-        self._unhurried: set[Worker] = set()
-        """Those of the slow lane whose priority is still that of the others."""
+        super().__init__("itukg.store.worker", str(release), settings)
 
     @classmethod
     async def open(cls, release: Path, settings: Settings) -> "EmbeddedStore":
         """Load the release and start the workers. Raises DataError for a file that cannot be loaded."""
         store = cls(release, settings)
-        store.pool.start()
-        try:
-            await asyncio.gather(*(store._hire() for _ in range(settings.workers)))
-        except BaseException:
-            await store.close()
-            raise
+        await store.start()
         return store
-
-    async def close(self) -> None:
-        """End the workers and the process that they came from."""
-        for task in self._forking:
-            task.cancel()
-        self.quick.close()
-        await self.pool.close()
 
     async def answer(
         self, query: Query, dataset: Dataset, syntax: Format, *, deadline: float = inf, client: str = ""
     ) -> Answer:
         """Evaluate `query` in a worker, which also writes its result: see `Store.answer`."""
-        run = _Run(self, pack_question(query.text, dataset.default, dataset.named, syntax), deadline, client)
-        try:
-            seconds = await (run.slowly(network=True) if query.federated else run.quickly())
-        except BaseException:
-            await run.aclose()
-            raise
-        return Answer(syntax.media_type, run, seconds)
+        question = pack_question(query.text, dataset.default, dataset.named, syntax)
+        body, seconds = await self.ask(question, deadline=deadline, client=client, network=query.federated)
+        return Answer(syntax.media_type, body, seconds)
 
-    def size(self) -> dict[str, int]:
-        """Return how many workers there are, and how many queries wait for the quick and the slow lane."""
-        waiting = {"waiting for the quick lane": self.quick.waiting(), "waiting for the slow lane": self.slow.waiting()}
-        return {"workers": len(self.pool.alive), **waiting}
-
-    # --- workers ---
-
-    async def _hire(self) -> None:
-        worker = await self.pool.fork()
-        worker.on_loss = partial(self._lost, worker)
-        if len(self._quick_workers) < self._workers:
-            self._quick_workers.add(worker)
-            self.quick.put(worker)
-        else:  # one has come back meanwhile
-            self.pool.dismiss(worker)
-
-    def cores_left(self) -> bool:
-        """Tell whether the workers that are at work leave a core to the server."""
-        return self._workers - self.quick.idle() < self._cores
-
-    def make_way(self) -> None:
-        """Lower the priority of what is in the slow lane: somebody else asks."""
-        for worker in self._unhurried:
-            worker.lower_priority()
-        self._unhurried.clear()
-
-    def move(self, worker: Worker) -> None:
-        """Take a worker from the quick lane into the slow one."""
-        if self.quick.leave(worker):  # else its next answer is another's, and it is of no further use
-            self._unhurried.add(worker)
-        else:
-            worker.lower_priority()
-        self._replace(worker)
-
-    def done(self, worker: Worker) -> None:
-        """Take a worker that is done with its question, and well: it stays in the quick lane, or comes back to it, or ends."""
-        if worker in self._quick_workers:
-            self.quick.put(worker)
-        elif not self._taken_back(worker):
-            self.drop(worker)
-
-    def drop(self, worker: Worker) -> None:
-        """End a worker; in the quick lane a fresh one takes its place."""
-        self._unhurried.discard(worker)
-        self.pool.dismiss(worker)
-        if worker in self._quick_workers:
-            self._replace(worker)
-        self.quick.leave(worker)
-
-    def _taken_back(self, worker: Worker) -> bool:
-        """Take a worker from the slow lane back into the quick one, in the place of a fresh one; tell whether that can be."""
-        if worker not in self._unhurried:
-            return False
-        self._unhurried.discard(worker)
-        if len(self._quick_workers) >= self._workers:
-            fresh = self.quick.get_nowait()
-            if fresh is None:
-                return False
-            self._quick_workers.discard(fresh)
-            self.pool.dismiss(fresh)
-        self._quick_workers.add(worker)
-        self.quick.put(worker)
-        return True
-
-    def _replace(self, worker: Worker) -> None:
-        """Put a fresh worker into the quick lane, which `worker` has left."""
-        self._quick_workers.discard(worker)
-        task = asyncio.get_running_loop().create_task(self._hire_at_last())
-        self._forking.add(task)
-        task.add_done_callback(self._forking.discard)
-
-    async def _hire_at_last(self) -> None:
-        while not self.pool.closed:
-            try:
-                await self._hire()
-            except (DataError, OSError) as error:  # for want of memory or handles, which may pass
-                log.error("No worker could be started, which is tried again: %s", error)  # noqa: TRY400
-                await asyncio.sleep(AGAIN)
-            else:
-                return
-
-    def _lost(self, worker: Worker) -> None:
-        if self.quick.discard(worker):  # else whoever asked it notices
-            self.drop(worker)
-
-
-class _Run(Run):
-    """One query on its way through the lanes; afterwards the rest of its answer, in pieces."""
-
-    ENDED = (
-        "The query ended its process: it needs more than {memory} MB of memory, or more stack than there is. "
-        "Ask for less, or in parts."
-    )
-    LATE = "No answer within {seconds:.2g} s. Ask for less, or bind more of the pattern."
-
-    def __init__(self, store: EmbeddedStore, question: bytes, deadline: float, client: str) -> None:
-        super().__init__(store.pool, store.slow, question, deadline, client)
-        self._store = store
-
-    async def quickly(self) -> float:
-        """Collect the answer in the quick lane, and go on in the slow one if it takes longer; return the seconds."""
-        self._store.make_way()
-        self._worker, self._number = await self._store.quick.ask(self._question, self._client, self._deadline)
-        try:
-            seconds = await self._patiently(self._worker)
-        except MemoryLimit:  # or the worker was ended from outside: a second one tells
-            self._ended = False
-            return await self._anew()
-        if seconds is not None:
-            return seconds
-        worker, self._worker = self._worker, None
-        if not self._store.slow.get_nowait():
-            self._store.drop(worker)
-            return await self._anew()
-        self._store.move(worker)
-        self._has_place = True
-        return await self._go_on(worker)
-
-    async def _patiently(self, worker: Worker) -> float | None:
-        """Collect until the worker has used PATIENCE of processor time: on a busy machine that takes longer."""
-        longest = min(monotonic() + 5 * PATIENCE, self._deadline)
-        left = PATIENCE
-        while left > PATIENCE / 10 and self._size <= HELD and monotonic() < longest:
-            if (seconds := await self._collect(min(monotonic() + left, longest))) is not None:
-                return seconds
-            left = PATIENCE - (worker.used() - worker.before)
-        return None
-
-    async def _anew(self) -> float:
-        self._pieces.clear()
-        self._size = 0
-        return await self.slowly()
-
-    def end(self, used: float | None = None) -> None:
-        """Give back the worker, which stays in the quick lane if it is well, and the place in the slow one."""
-        worker, self._worker = self._worker, None
-        if worker is not None and used is not None:
-            worker.before = used
-            self._store.done(worker)
-        elif worker is not None:
-            self._store.drop(worker)
-        super().end(used)
+    async def lost(self) -> None:
+        """Wait for ever."""
+        await asyncio.Future()

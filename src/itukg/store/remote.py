@@ -6,25 +6,26 @@ that can be written. A query goes out with the names of the release that is serv
 those that it asked for. So a release is never changed where it is read, and a new one comes without a gap on every
 server, with or without transactions.
 
-Servers differ in what they write. All write SPARQL JSON and N-Triples (or else Turtle): these are asked for, and
-written here in the client's syntax by the code that writes the embedded store's answers.
+Servers differ in what they take and write. A query is read before it is sent, and what comes back as SPARQL JSON or
+N-Triples (or else Turtle), which all write, is written in the client's syntax: both in worker processes (`rewriting`), so
+that neither keeps the web process from others.
 """
 
 import asyncio
 import json
 import re
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping
-from contextlib import AsyncExitStack, aclosing, contextmanager, suppress
+from collections.abc import Collection, Generator, Mapping
+from contextlib import AsyncExitStack, aclosing, suppress
 from http import HTTPStatus
 from math import inf
 from time import monotonic
+from typing import Any
 
 import httpx2
 import pyoxigraph as ox
 
 from itukg import names
 from itukg.errors import (
-    BadRequest,
     ItukgError,
     MemoryLimit,
     Overloaded,
@@ -33,12 +34,15 @@ from itukg.errors import (
     SyntaxProblem,
     TimeLimit,
 )
-from itukg.formats import N_TRIPLES, TABLE_FORMATS, TURTLE, Format, best_labels, write_graph, write_table
+from itukg.formats import N_TRIPLES, TABLE_FORMATS, TURTLE, Format, best_labels
 from itukg.jsonld import Json
 from itukg.processes.fair import FairQueue
-from itukg.settings import Settings
+from itukg.processes.lanes import Lanes
+from itukg.processes.pool import Run
+from itukg.settings import Settings, address
 from itukg.store import Answer, Dataset, Query, blank_out, read_query
-from itukg.store.worker import by_appearance
+from itukg.store.describe import FROM_CLAUSE
+from itukg.store.rewriting import GAVE_UP, here, lines, pack, solutions, unreadable
 
 MERGED = "#merged"
 """What follows the name of the release in that of the graph that a query sees by default."""
@@ -52,26 +56,17 @@ CONNECTING = 5.0
 """Seconds in which a server must take a connection."""
 WORDS = 400
 """Characters of a server's message that are passed on."""
+AGAIN = 2.0
+"""Seconds between two looks whether the server still holds the release."""
+MOST = 100_001
+"""Rows that are asked for once, to see whether the server cuts answers."""
 
 _JSON = "application/sparql-results+json"
 _TABLES = (_JSON, "application/json")
 _TRIPLES = {N_TRIPLES.media_type: N_TRIPLES, "text/plain": N_TRIPLES, TURTLE.media_type: TURTLE}
 _ASKED = f"{N_TRIPLES.media_type}, {TURTLE.media_type};q=0.5"
 _PLACE = re.compile(r"\b(?:line |error at )(\d+)(?:(?:, col(?:umn)? |:)(\d+))?")
-_FROM = re.compile(r"(?<![?$:\w-])FROM(?![\w:-])", re.IGNORECASE)
-
-
-def address(url: str) -> str:
-    """Return `url` if it can be the address of a server. Raises BadRequest, which does not repeat it: it may hold a password."""
-    try:
-        parsed = httpx2.URL(url)
-    except httpx2.InvalidURL:
-        parsed = httpx2.URL("")
-    if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise BadRequest("The address of a triple store begins with http:// or https:// and names a host.")
-    if parsed.userinfo:
-        raise BadRequest("Name user and password by ITUKG_STORE_USER and ITUKG_STORE_PASSWORD, not in the address.")
-    return url
+_FROM = re.compile(r"(?<![?$:@%.\w-])FROM(?![\w:-])", re.IGNORECASE)
 
 
 class Credentials(httpx2.Auth):
@@ -112,11 +107,13 @@ class RemoteStore:
         self._url, self._release = address(url), names.release(release)
         self._host = httpx2.URL(url).netloc.decode()
         self._timeout = settings.timeout
+        self._held: list[Json] = []
         self._named: tuple[str, ...] = ()
         at_once = settings.workers + settings.slow
         self._turns: FairQueue[bool] = FairQueue(settings.queue, settings.queue_client)
         for _ in range(at_once):
             self._turns.put(True)
+        self._lanes = Lanes("itukg.store.rewriting", "-", settings)
         self._client = httpx2.AsyncClient(
             auth=Credentials(settings),
             timeout=httpx2.Timeout(None, connect=CONNECTING),
@@ -128,7 +125,8 @@ class RemoteStore:
         """Return the store once the server has told that it holds `release`, whole. Raises StoreUnavailable if not."""
         store = cls(url, release, settings)
         try:
-            store._named = await store._graphs()
+            await store._lanes.start()
+            await store._find()
         except BaseException as error:
             await store.close()
             if isinstance(error, ItukgError) and not isinstance(error, StoreUnavailable):
@@ -137,12 +135,21 @@ class RemoteStore:
         return store
 
     def size(self) -> dict[str, int]:
-        """Return nothing: what a server elsewhere has is for its own operator."""
-        return {}
+        """Return how many processes read queries and write answers here, and how many queries wait for the server."""
+        return self._lanes.size() | {"waiting for the triple store": self._turns.waiting()}
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Close the connections, and end the workers."""
         await self._client.aclose()
+        await self._lanes.close()
+
+    async def lost(self) -> None:
+        """Wait until the server holds the release no more, or another load of it; one that gives no answer may still hold it."""
+        while True:
+            await asyncio.sleep(AGAIN)
+            with suppress(ItukgError):
+                if await self._marks() != self._held:
+                    return
 
     async def answer(
         self, query: Query, dataset: Dataset, syntax: Format, *, deadline: float = inf, client: str = ""
@@ -153,7 +160,12 @@ class RemoteStore:
         """
         started = monotonic()
         deadline = started + self._timeout if deadline == inf else deadline  # no server may keep us for ever
+
+        async def work(task: str, **given: Any) -> Run:
+            return (await self._lanes.ask(pack(task, **given), deadline=deadline, client=client))[0]
+
         graph = query.form in ("CONSTRUCT", "DESCRIBE")
+        await work("read", query=query.text, default=tuple(dataset.default), named=tuple(dataset.named))
         await self._turns.get(client, deadline)
         async with AsyncExitStack() as held:
             held.callback(self._turns.put, True)
@@ -163,29 +175,32 @@ class RemoteStore:
                     held.push_async_callback(response.aclose)
                     media_type = await self._accepted(response, query, _TRIPLES if graph else _TABLES)
                     if syntax == N_TRIPLES == _TRIPLES.get(media_type):
-                        lines = _Lines(self, response, deadline, held.pop_all())
-                        return Answer(syntax.media_type, lines, monotonic() - started)
+                        body = _Lines(self, response, deadline, held.pop_all())
+                        return Answer(syntax.media_type, body, monotonic() - started)
                     content = await _collected(response)
+                    given = {"content": content, "host": self._host}
+                    to = {"release": self._release, "media_type": syntax.media_type}
                     if graph:
-                        written = await asyncio.to_thread(_apart, self._graph, content, _TRIPLES[media_type], syntax)
+                        run = await work("graph", written=_TRIPLES[media_type].media_type, **given, **to)
                     else:
-                        table = await asyncio.to_thread(self._table, content, query)
-                        with self._reading():
-                            labels = await self._labels(table) if syntax.labels else {}
-                            written = await asyncio.to_thread(_apart, _write_table, table, syntax, labels)
+                        labels: Mapping[str, str] = {}
+                        if syntax.labels:
+                            found = await work("things", **given)
+                            labels = await self._labels(json.loads(b"".join([piece async for piece in found])))
+                        run = await work("table", query=query.text, labels=labels, **given, **to)
             except TimeoutError:
                 raise out_of_time(deadline - started) from None
             except httpx2.RequestError as error:
                 raise self.broken(error) from None
-        return Answer(syntax.media_type, _Whole(written), monotonic() - started)
+        return Answer(syntax.media_type, run, monotonic() - started)
 
     def there(self, text: str) -> str:
         """Return `text` with the names of our graphs as they are on the server."""
         return text.replace(names.GRAPHS, self._release + "/")
 
-    def here(self, text: str) -> str:
-        """Return `text` with the names of our graphs as they are here."""
-        return text.replace(self._release + "/", names.GRAPHS)
+    def lines(self, content: bytes) -> bytes:
+        """Return lines of N-Triples with the names of our graphs as they are here. Raises what is wrong with them."""
+        return lines(content, self._release, self._host)
 
     def broken(self, error: httpx2.RequestError) -> StoreUnavailable:
         """Return what to say of a connection that failed."""
@@ -193,18 +208,33 @@ class RemoteStore:
             f"{self._host}: {error or type(error).__name__}. Is ITUKG_STORE right, and the server up?"
         )
 
-    async def _graphs(self) -> tuple[str, ...]:
-        """Return the named graphs of the release, once it is whole."""
-        part, done = (f"{names.PREFIXES['dcterms']}{name}" for name in ("hasPart", "available"))
-        marker = f"SELECT ?g WHERE {{ <{self._release}> <{part}> ?g ; <{done}> ?when }} ORDER BY ?g"
-        answer = await self.answer(read_query(marker), Dataset((self._release,)), TABLE_FORMATS[0])
-        found = [row["g"]["value"] for row in json.loads(await answer.read())["results"]["bindings"]]
-        if not found:
+    async def _find(self) -> None:
+        """Learn the named graphs of the release, once it is whole, and that the server tells them in full."""
+        self._held = await self._marks()
+        if not self._held:
             raise StoreUnavailable(
                 f"{self._host} does not hold the whole of {self._release}. Load it with: "
                 "itukg load --to URL (the address of its Graph Store Protocol)."
             )
-        return tuple(graph for graph in found if graph.startswith(names.GRAPHS))
+        found = (here(row["g"]["value"], self._release) for row in self._held)
+        self._named = tuple(graph for graph in found if graph.startswith(names.GRAPHS))
+        every = Query(f"SELECT ?s WHERE {{ ?s ?p ?o }} LIMIT {MOST}", "SELECT")
+        try:  # a server that cuts tells so of a table, and not of a graph
+            async with asyncio.timeout(self._timeout):
+                async with aclosing(await self._send(every, Dataset(), _JSON)) as response:
+                    await self._accepted(response, every, _TABLES)
+        except TimeoutError:
+            raise out_of_time(self._timeout) from None
+        except httpx2.RequestError as error:
+            raise self.broken(error) from None
+
+    async def _marks(self) -> list[Json]:
+        """Return the graphs of the release, and when it was whole; nothing before."""
+        part, done = (f"{names.PREFIXES['dcterms']}{name}" for name in ("hasPart", "available"))
+        marker = f"SELECT ?g ?when WHERE {{ <{self._release}> <{part}> ?g ; <{done}> ?when }} ORDER BY ?g ?when"
+        answer = await self.answer(read_query(marker), Dataset((self._release,)), TABLE_FORMATS[0])
+        found: list[Json] = json.loads(await answer.read())["results"]["bindings"]
+        return found
 
     def _dataset(self, query: Query, dataset: Dataset) -> dict[str, list[str]]:
         if not dataset and _FROM.search(blank_out(query.text)):
@@ -217,7 +247,8 @@ class RemoteStore:
         return {"default-graph-uri": parts[0] or nothing, "named-graph-uri": parts[1] or nothing}
 
     async def _send(self, query: Query, dataset: Dataset, accept: str) -> httpx2.Response:
-        form = {"query": self.there(query.text), **self._dataset(query, dataset)}
+        text = without_from(query.text) if dataset else query.text
+        form = {"query": self.there(text), **self._dataset(query, dataset)}
         request = self._client.build_request("POST", self._url, data=form, headers={"accept": accept})
         with suppress(httpx2.ReadError, httpx2.RemoteProtocolError):  # a connection that was kept, and just closed
             return await self._client.send(request, stream=True)
@@ -236,7 +267,7 @@ class RemoteStore:
         words = self._words(await _collected(response), media_type)
         if status == HTTPStatus.BAD_REQUEST:
             raise self._syntax_problem(words, query)
-        if status in (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.GATEWAY_TIMEOUT) or "S1T00" in words:
+        if status in (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.GATEWAY_TIMEOUT) or any(told in words for told in GAVE_UP):
             raise TimeLimit(f"{self._host} gave up. Ask for less, or bind more of the pattern. {words}")
         if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
             raise Overloaded(f"{self._host} is busy. Try again in a few seconds. {words}")
@@ -252,7 +283,7 @@ class RemoteStore:
         if media_type not in ("text/plain", "application/json", "application/problem+json"):
             return ""
         said = content.decode(errors="replace").partition("\nSPARQL query:")[0]  # which Virtuoso repeats
-        return self.here(" ".join(said.split()))[:WORDS]
+        return here(" ".join(said.split()), self._release)[:WORDS]
 
     def _syntax_problem(self, words: str, query: Query) -> SyntaxProblem:
         """Return the server's words with the place that they name, in the query as it came."""
@@ -261,36 +292,11 @@ class RemoteStore:
         lines = self.there(query.text).split("\n")
         if line is not None and column is not None and 0 < line <= len(lines):
             before = lines[line - 1][:column]
-            column -= len(before) - len(self.here(before))
+            column -= len(before) - len(here(before, self._release))
         return SyntaxProblem(words or f"{self._host} takes this for no SPARQL.", line, column)
 
-    def _graph(self, content: bytes, written: Format, syntax: Format) -> bytes:
-        """Return a graph in the client's syntax, with our names of graphs."""
-        assert isinstance(written.engine, ox.RdfFormat)
-        with self._reading():
-            quads = ox.parse(self.here(content.decode()), format=written.engine)
-            return write_graph((quad.triple for quad in quads), syntax)
-
-    def _table(self, content: bytes, query: Query) -> Json:
-        """Return SPARQL JSON with its columns in order, our names of graphs, and labels of blank nodes that are some."""
-        with self._reading():
-            table: Json = json.loads(content)
-            if "boolean" in table:
-                return {"head": {}, "boolean": bool(table["boolean"])}
-            table["head"] = {"vars": by_appearance(query.text, table["head"]["vars"])}
-            labels: dict[str, str] = {}
-            for row in table["results"]["bindings"]:
-                for term in row.values():
-                    if term["type"] == "bnode":  # Virtuoso's begin with "nodeID://"
-                        term["value"] = labels.setdefault(term["value"], f"b{len(labels)}")
-                    elif isinstance(term["value"], str):  # else a triple
-                        term["value"] = self.here(term["value"])
-            return table
-
-    async def _labels(self, table: Json) -> Mapping[str, str]:
-        """Return what the things of a table are called in the merged graph."""
-        terms = [term for row in table["results"]["bindings"] for term in row.values()]
-        things = sorted({str(ox.NamedNode(term["value"])) for term in terms if term["type"] == "uri"})
+    async def _labels(self, things: list[str]) -> Mapping[str, str]:
+        """Return what things are called in the merged graph."""
         stated: list[tuple[str, ox.Literal]] = []
         for begin in range(0, len(things), LABELLED):
             values = " ".join(things[begin : begin + LABELLED])
@@ -298,60 +304,24 @@ class RemoteStore:
             query = Query(
                 f"SELECT ?thing ?label WHERE {{ VALUES ?thing {{ {values} }} ?thing {label} ?label }}", "SELECT"
             )
-            response = await self._send(query, Dataset(), _JSON)
-            async with aclosing(response):
+            async with aclosing(await self._send(query, Dataset(), _JSON)) as response:
                 await self._accepted(response, query, _TABLES)
-                found = self._table(await _collected(response), query)
-            solutions = _solutions(found)
-            assert isinstance(solutions, ox.QuerySolutions)
-            stated += [(s["thing"].value, s["label"]) for s in solutions if isinstance(s["label"], ox.Literal)]
+                content = await _collected(response)
+            with unreadable(self._host, content):
+                found = solutions(json.loads(content))
+                assert isinstance(found, ox.QuerySolutions)
+                stated += [(s["thing"].value, s["label"]) for s in found if isinstance(s["label"], ox.Literal)]
         return best_labels(stated)
 
-    @contextmanager
-    def _reading(self) -> Iterator[None]:
-        try:
-            yield
-        except (ValueError, LookupError, TypeError, AttributeError, SyntaxError, RecursionError) as error:
-            raise StoreUnavailable(f"{self._host} gives an answer that cannot be read: {error}") from None
 
-
-def _apart(work: Callable[..., bytes], *given: object) -> bytes:
-    """Do `work` in a thread of its own: what the engine makes there must be dropped there, which an error's frames hold."""
-    try:
-        return work(*given)
-    except Exception as error:
-        error.__traceback__ = error.__context__ = None
-        raise
-
-
-def _solutions(table: Json) -> ox.QuerySolutions | ox.QueryBoolean:
-    return ox.parse_query_results(json.dumps(table).encode(), format=ox.QueryResultsFormat.JSON)
-
-
-def _write_table(table: Json, syntax: Format, labels: Mapping[str, str]) -> bytes:
-    assert syntax.labels or isinstance(syntax.engine, ox.QueryResultsFormat)
-    results = _solutions(table)
-    if isinstance(results, ox.QuerySolutions):
-        return write_table(results, syntax, lambda _things: labels)
-    return results.serialize(format=syntax.engine) or b""  # type: ignore[arg-type]  # no boolean has labels
-
-
-class _Whole:
-    """An answer in one piece."""
-
-    def __init__(self, content: bytes) -> None:
-        self._pieces = [content]
-
-    def __aiter__(self) -> "_Whole":
-        return self
-
-    async def __anext__(self) -> bytes:
-        if not self._pieces:
-            raise StopAsyncIteration
-        return self._pieces.pop()
-
-    async def aclose(self) -> None:
-        """Nothing is left to stop."""
+def without_from(query: str) -> str:
+    """Return a query without its FROM clauses: a dataset of the protocol replaces theirs, for some servers not."""
+    pieces, at = list[str](), 0
+    for word in _FROM.finditer(blank_out(query)):
+        if found := FROM_CLAUSE.match(query, word.start()):
+            pieces.append(query[at : found.start()])
+            at = found.end()
+    return "".join((*pieces, query[at:]))
 
 
 class _Lines:
@@ -390,7 +360,11 @@ class _Lines:
             lines += end
             if piece is None:
                 lines, self._rest = lines + self._rest, b""
-        return self._store.here(lines.decode()).encode()
+        try:
+            return self._store.lines(lines)
+        except ItukgError:
+            await self.aclose()
+            raise
 
     async def aclose(self) -> None:
         """Leave the server."""

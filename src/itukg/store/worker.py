@@ -3,10 +3,10 @@
 `python -m itukg.store.worker DATASET FD` loads the release; see `processes.worker`.
 """
 
-import contextlib
 import marshal
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -19,7 +19,8 @@ from itukg.processes.worker import Output, Work, main
 from itukg.store import after_prologue, blank_out
 from itukg.store.planner import USES, Use, Uses, in_order
 
-_SYNTAXES = {syntax.media_type: syntax for syntax in (*TABLE_FORMATS, *GRAPH_FORMATS, *PROFILE_FORMATS)}
+SYNTAXES = {syntax.media_type: syntax for syntax in (*TABLE_FORMATS, *GRAPH_FORMATS, *PROFILE_FORMATS)}
+"""By media type."""
 
 
 def pack_question(query: str, default: Collection[str], named: Collection[str], syntax: Format) -> bytes:
@@ -34,13 +35,17 @@ def load(dataset: str) -> Work:
         engine.bulk_load(path=dataset, format=ox.RdfFormat.N_QUADS)
     except (OSError, SyntaxError) as error:
         raise DataError(f"{dataset}: {error}") from None
-    # What is read when first needed is read now: a worker can open no file.
+    warm_up()
+    uses = how_terms_are_used(engine)
+    return lambda question, output: answer(engine, *marshal.loads(question), output=output, uses=uses)  # noqa: S302  (of ours)
+
+
+def warm_up() -> None:
+    """Read now what writing would read when first needed: a worker can open no file."""
     for syntax in (*GRAPH_FORMATS, *PROFILE_FORMATS):
         write_graph(
             [ox.Triple(ox.BlankNode(), ox.NamedNode(names.ITU + "note"), ox.Literal("é", language="en"))], syntax
         )
-    uses = how_terms_are_used(engine)
-    return lambda question, output: answer(engine, *marshal.loads(question), output=output, uses=uses)  # noqa: S302  (of ours)
 
 
 def how_terms_are_used(engine: ox.Store) -> Uses:
@@ -65,17 +70,10 @@ def answer(
     uses: Uses,
 ) -> None:
     """Evaluate `query` and write its answer; raises what `Store.answer` raises, but for the time limit."""
-    syntax = _SYNTAXES[media_type]
-    try:
-        graphs = {
-            key: [ox.NamedNode(iri) for iri in iris]
-            for key, iris in (("default_graph", default), ("named_graphs", named))
-            if default or named
-        }
-    except ValueError as error:
-        raise BadRequest(f"A graph of the dataset is named by no IRI: {error}") from None
-    evaluate: Callable[[str], Any] = lambda text: engine.query(text, **graphs)  # type: ignore[arg-type]  # noqa: E731
-    try:
+    syntax = SYNTAXES[media_type]
+    graphs = graphs_of(default, named)
+    evaluate: Callable[[str], Any] = lambda text: engine.query(text, **graphs)  # noqa: E731
+    with in_words():
         results = planned(in_order_of_columns(query, evaluate), uses, evaluate)
         if isinstance(results, ox.QueryTriples):
             output.write(write_graph(results, syntax))
@@ -83,6 +81,26 @@ def answer(
             output.write(write_table(results, syntax, partial(labels_in, engine)))
         else:
             results.serialize(output, format=syntax.engine)
+
+
+def graphs_of(default: Collection[str], named: Collection[str]) -> dict[str, Any]:
+    """Return a dataset of the protocol as the engine takes it; nothing for an empty one. Raises BadRequest."""
+    if not (default or named):
+        return {}
+    try:
+        return {
+            key: [ox.NamedNode(iri) for iri in iris]
+            for key, iris in (("default_graph", default), ("named_graphs", named))
+        }
+    except ValueError as error:
+        raise BadRequest(f"A graph of the dataset is named by no IRI: {error}") from None
+
+
+@contextmanager
+def in_words() -> Iterator[None]:
+    """Turn what the engine says of a query into errors of ours."""
+    try:
+        yield
     except SyntaxError as error:
         raise syntax_problem(error) from None
     except (RuntimeError, OSError) as error:
@@ -93,7 +111,7 @@ def planned(query: str, uses: Uses, evaluate: Callable[[str], Any]) -> Any:
     """Evaluate a query as `in_order` writes it, and as it is written itself where the engine does not understand that."""
     quicker = in_order(query, uses)
     if quicker != query:
-        with contextlib.suppress(SyntaxError):
+        with suppress(SyntaxError):
             return evaluate(quicker)
     return evaluate(query)
 

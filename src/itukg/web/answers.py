@@ -258,6 +258,11 @@ class Cache:
         for key in keys:
             self._held[key] = held
 
+    def clear(self) -> None:
+        """Hold nothing any more."""
+        self._held.clear()
+        self._seen.clear()
+
     def size(self) -> int:
         """Return about how many bytes are held."""
         return int(self._held.currsize)

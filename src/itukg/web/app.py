@@ -49,7 +49,7 @@ def create_app(settings: Settings, release: Release) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(service.load)
+            tasks.start_soon(service.keep)
             tasks.start_soon(past.close_idle)
             yield
             tasks.cancel_scope.cancel()

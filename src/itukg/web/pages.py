@@ -67,7 +67,7 @@ async def readyz(request: Request) -> JSONResponse:
     """Tell whether queries are answered: 503 until they are."""
     service = service_of(request)
     if not await rows(service.store, "SELECT ?s WHERE { ?s ?p ?o } LIMIT 1"):
-        raise NotReady("The store holds nothing. Build a release with: itukg build")
+        raise NotReady("The store holds nothing. Build a release with: itukg build, or load it with: itukg load")
     return JSONResponse({"status": "ready", "release": service.release.name})
 
 

@@ -212,6 +212,19 @@ class Service:
                 self._missing = "The release cannot be loaded; the log of the server says why."
                 return
 
+    async def keep(self) -> None:
+        """Load the release, and load it anew where a server elsewhere has lost it: nothing that was held is answered then."""
+        while True:
+            await self.load()
+            if self._store is None:
+                return
+            await self._store.lost()
+            self._missing = "The server of the release holds it no more, or was loaded anew."
+            log.warning("%s", self._missing)
+            lost, self._store = self._store, None
+            await lost.close()
+            self.cache.clear()
+
     async def close(self) -> None:
         """Let go of the store, and of what validates."""
         await self.validator.close()
