@@ -229,6 +229,7 @@ def test_each_gets_its_own_answer_in_time_and_no_worker_is_lost(monkeypatch: pyt
     for module in (pool, lanes):
         monkeypatch.setattr(module, "HELD", HELD)
     monkeypatch.setattr(lanes, "PATIENCE", PATIENCE)
+    monkeypatch.setattr(lanes, "LONGEST", 5 * PATIENCE)
     for seed in range(60):
         clock = Clock()
         for module in (deck, fair, pool, lanes):

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import hashlib
+import json
 import os
 import re
 import resource
@@ -30,6 +31,7 @@ from itukg.release import Release
 from itukg.settings import Settings
 from itukg.store import Dataset, Query, read_query
 from itukg.store.embedded import EmbeddedStore
+from itukg.web.server import HEADERS_WITHIN
 from itukg.web.sparql import FORM, SPARQL_QUERY
 
 BOMB = "SELECT (COUNT(*) AS ?n) { ?a ?b ?c . ?d ?e ?f . ?g ?h ?i }"
@@ -556,3 +558,132 @@ def test_a_worker_that_cannot_be_started_is_tried_again(release: Release) -> Non
             await store.close()
 
     assert b"true" in asyncio.run(ask_after_a_drought())
+
+
+# --- what takes part of the server for ever ---
+
+
+@pytest.fixture(scope="module")
+def impatient(release: Release, home: Path) -> Iterator[serving]:
+    """A server that waits two seconds for whoever reads slowly."""
+    yield from served(release, home, timeout=8, sending=2, strikes=0, slow=2)
+
+
+def test_a_client_that_leaves_a_describe_gives_its_worker_back(limited: serving) -> None:
+    settled = settled_processes(limited)
+    for _ in range(3):  # one more than there are places for what takes long
+        with wire(limited, request("DESCRIBE ?a { ?a ?b ?c . ?d ?e ?f . ?g ?h ?i FILTER(?a = ?i) }", timeout="4")):
+            eventually(lambda: len(processes(limited.process.pid)) > settled, "it does not run")
+        eventually(lambda: len(processes(limited.process.pid)) == settled, "it still runs", seconds=3)
+
+
+def test_a_describe_of_too_much_is_400_and_takes_no_memory(limited: serving, client: httpx2.Client) -> None:
+    ask(client, cheap())
+    before = memory(limited.process.pid)
+    problem = problem_of(ask(client, "DESCRIBE * { ?a ?b ?c . ?d ?e ?f }", timeout="4"), 400)
+    assert problem["type"].endswith("/memory-limit")
+    assert memory(limited.process.pid) - before < 10 * HELD
+
+
+def test_those_who_read_slowly_keep_no_other_from_what_takes_long(limited: serving, client: httpx2.Client) -> None:
+    everything = "SELECT * { ?a ?b ?c . ?d ?e ?f }"
+
+    def asked() -> int:
+        return client.head("/sparql", params={"query": f"{everything} # {next(serial)}"}).status_code
+
+    with (
+        wire(limited, request(everything, format="tsv")) as one,
+        wire(limited, request(everything, format="csv")) as other,
+    ):
+        assert one.recv(100).startswith(b"HTTP/1.1 200") and other.recv(100).startswith(b"HTTP/1.1 200")
+        assert ask(client, f"{LONG} # {next(serial)}").status_code == 200
+        assert "Large answers are being sent to you" in problem_of(ask(client, everything), 503)["detail"]
+        with (
+            client_of(limited, "127.0.0.5") as another,
+            another.stream("GET", "/sparql", params={"query": LARGE}) as reply,
+        ):
+            assert reply.status_code == 200
+            assert sum(len(piece) for piece in reply.iter_raw()) > HELD
+    eventually(lambda: asked() == 200, "no place is given back")
+
+
+def test_who_does_not_read_an_answer_is_let_go(impatient: serving) -> None:
+    export = request("SELECT * { ?a ?b ?c }", format="srj")
+    with wire(impatient, b"") as opened, client_of(impatient) as client:
+        assert len(ask(client, "SELECT * { ?a ?b ?c }").content) > 4_000_000
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        opened.sendall(export)
+        time.sleep(2 + HEADERS_WITHIN)  # one timer looks at both
+        with contextlib.suppress(ConnectionError):
+            while opened.recv(1 << 20):
+                pass
+        assert ask(client, cheap()).status_code == 200
+
+
+def test_requests_sent_on_and_on_are_not_taken_before_answers_are_read(impatient: serving) -> None:
+    before = memory(impatient.process.pid)
+    with wire(impatient, b"") as opened, client_of(impatient) as client:
+        opened.settimeout(1)
+        sent = 0
+        many = request("ASK {}") * 1000
+        with contextlib.suppress(TimeoutError):  # nothing is taken any more
+            while sent < 100_000_000:
+                sent += opened.send(many)
+        assert sent < 50_000_000
+        assert ask(client, cheap()).status_code == 200
+        assert memory(impatient.process.pid) - before < 100_000_000
+
+
+def test_a_head_without_end_is_431(impatient: serving) -> None:
+    for line in (b"X-A: b\r\n", b"X-A: " + b"b" * 1000):
+        with wire(impatient, b"GET / HTTP/1.1\r\nHost: x\r\n" + line[:5]) as opened:
+            answer = b""
+            with contextlib.suppress(ConnectionError):
+                for _ in range(100_000):
+                    opened.sendall(line)
+                    time.sleep(0)
+            with contextlib.suppress(ConnectionError):
+                answer = opened.recv(1 << 16)
+            assert not answer or answer.startswith(b"HTTP/1.1 431")
+    head = (
+        b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
+        + b"".join(b"X-%d: %s\r\n" % (n, b"y" * 1000) for n in range(50))
+        + b"\r\n"
+    )
+    with wire(impatient, head) as opened:
+        assert opened.recv(1 << 16).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize(
+    ("begin", "status", "kind"),
+    [
+        (b"GET /sparql?query=" + b"x" * 70_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414, "uri-too-long"),
+        (b"GARBAGE\r\n\r\n", 400, "bad-request"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nX Y: z\r\n\r\n", 400, "bad-request"),
+    ],
+    ids=["long", "garbage", "header"],
+)
+def test_what_is_no_request_is_a_problem_that_says_so(impatient: serving, begin: bytes, status: int, kind: str) -> None:
+    with wire(impatient, begin) as opened:
+        head, _, body = opened.makefile("rb").read().partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d " % status) and b"content-type: application/problem+json" in head.lower()
+    assert json.loads(body)["type"].endswith(f"/{kind}")
+    assert b"access-control-allow-origin: *" in head and b"connection: close" in head
+
+
+def test_what_is_refused_before_it_runs_is_counted(client: httpx2.Client) -> None:
+    def counted() -> float:
+        found = re.search(
+            r'itukg_queries_total\{form="unread",outcome="query-refused"\} (\S+)', client.get("/metrics").text
+        )
+        return float(found[1]) if found else 0.0
+
+    before = counted()
+    problem_of(ask(client, "SELECT * { SERVICE <http://x/> { ?s ?p ?o } }"), 400)
+    assert counted() == before + 1
+
+
+def test_an_accept_header_longer_than_any_list_of_likes_is_400(client: httpx2.Client) -> None:
+    problem = problem_of(client.get("/sparql", params={"query": "ASK {}"}, headers={"accept": "a/b," * 1001}), 400)
+    assert "Accept has more than 4000" in problem["detail"]
+    assert ask(client, "ASK {}", "a/b;q=0.1," * 100 + "text/csv").status_code == 406

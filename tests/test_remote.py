@@ -13,7 +13,7 @@ import engines
 import httpx2
 import pyoxigraph as ox
 import pytest
-from conftest import wait_until_ready
+from conftest import eventually, wait_until_ready
 from engines import Engine, opened
 from fastapi.testclient import TestClient
 from typer.testing import CliRunner
@@ -280,6 +280,76 @@ def test_turtle_is_read_where_a_server_writes_no_n_triples() -> None:
     assert written.strip() == b"<urn:a> a <urn:b> ."
 
 
+def test_a_graph_that_the_server_cuts_or_spoils_is_not_passed_on() -> None:
+    for text, error, words in (
+        ("<urn:a> <urn:b> <urn:c> .\nThe SPARQL operation has been cancelled", TimeLimit, "gave up"),
+        ("<html>Welcome</html>", StoreUnavailable, "cannot be read"),
+        ("<urn:a> a <urn:b> .", StoreUnavailable, "cannot be read"),  # Turtle
+    ):
+        for syntax in (N_TRIPLES, TURTLE):
+            with (
+                holding(lambda handler, text=text: reply(handler, 200, N_TRIPLES.media_type, text)) as engine,  # type: ignore[misc]
+                pytest.raises(error, match=words),
+            ):
+                engine.ask("CONSTRUCT WHERE { ?s ?p ?o }", syntax, Dataset(), 1.0)
+
+
+def test_bytes_that_are_no_text_are_an_error_in_words() -> None:
+    def spoiled(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("content-type", N_TRIPLES.media_type)
+        handler.end_headers()
+        handler.wfile.write(b'<urn:a> <urn:b> "\xff" .\n')
+        handler.close_connection = True
+
+    with holding(spoiled) as engine, pytest.raises(StoreUnavailable, match="cannot be read"):
+        engine.ask("CONSTRUCT WHERE { ?s ?p ?o }", N_TRIPLES, Dataset(), 1.0)
+
+
+def test_a_server_that_cuts_answers_is_no_store(release: Release) -> None:
+    cuts = iter((False, True))  # the marks of the release are few
+
+    def cutting(handler: BaseHTTPRequestHandler) -> None:
+        reply(handler, 200, SRJ, MARKS, **({"x_sparql_maxrows": "1000"} if next(cuts) else {}))
+
+    with (
+        saying(cutting) as url,
+        pytest.raises(StoreUnavailable, match="cuts answers at 1000 rows"),
+        opened("cutting", release, Settings(store=url)),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        'SELECT (bif:http_get("http://127.0.0.1/") AS ?x) {}',
+        'SELECT (<bif:http_get>("http://127.0.0.1/") AS ?x) {}',
+        'PREFIX b: <bif:> SELECT * { ?s ?p ?o FILTER(true || b:http_get("http://127.0.0.1/")) }',
+        'SELECT * { VALUES ?x {} BIND(<\\u0062if:http_get>("http://127.0.0.1/") AS ?y) }',
+        'SELECT * { VALUES ?x {} BIND(<SQL:SPARUL_CLEAR>("urn:g", 1) AS ?y) }',
+        'DEFINE get:soft "replace" SELECT * FROM <http://127.0.0.1/> { ?s ?p ?o }',
+        'SELECT * FROM <http://127.0.0.1/> OPTION (get:soft "replace") { ?s ?p ?o }',
+        "SELECT (<urn:f>(1) AS ?x) {}",
+    ],
+)
+def test_functions_and_words_of_a_servers_own_are_not_sent(query: str) -> None:
+    with pytest.raises(BadRequest), holding(lambda _: pytest.fail("it was sent")) as engine:
+        engine.ask(query, CSV, Dataset(), 5.0)
+
+
+def test_a_graph_of_the_dataset_that_is_no_iri_is_not_sent() -> None:
+    given = 'urn:a> define get:soft "replace" define input:default-graph-uri <http://127.0.0.1/'
+    with pytest.raises(BadRequest, match="named by no IRI"), holding(lambda _: pytest.fail("it was sent")) as engine:
+        engine.ask("ASK {}", CSV, Dataset(default=(given,)), 5.0)
+
+
+def test_words_that_look_like_functions_of_a_servers_own_are_sent() -> None:
+    empty = '{"head": {"vars": ["s"]}, "results": {"bindings": []}}'
+    for query in ('SELECT ?s { ?s ?p "sql: a bif:" }', "SELECT ?s { ?s <http://x/sql:y> ?o } # <bif:"):
+        assert asked(query, lambda handler: reply(handler, 200, SRJ, empty)) == b"s\r\n"
+
+
 def test_an_answer_that_the_server_cuts_is_not_passed_on() -> None:
     empty = '{"head": {"vars": ["s"]}, "results": {"bindings": []}}'
     with pytest.raises(QueryRefused, match="cuts answers at 1000 rows"):
@@ -287,7 +357,7 @@ def test_an_answer_that_the_server_cuts_is_not_passed_on() -> None:
 
 
 def test_the_column_of_an_error_is_that_of_the_query_as_it_came() -> None:
-    query = f"SELECT * WHERE {{ GRAPH <{names.graph('sdg')}> {{ ?s ?p }} }}"
+    query = f"SELECT * WHERE {{ GRAPH <{names.graph('sdg')}> {{ ?s ?p ?o }} }}"
     there = query.replace(names.GRAPHS, names.release("some") + "/").index("}") + 1
     with pytest.raises(SyntaxProblem) as caught:
         asked(query, lambda handler: reply(handler, 400, "text/plain", f"error at 1:{there}: expected an object"))
@@ -389,11 +459,87 @@ def test_the_application_waits_until_the_server_holds_the_release(release: Relea
         saying(lambda handler: reply(handler, 200, SRJ, MARKS if holds.is_set() else nothing)) as url,
         TestClient(create_app(Settings(store=url, home=home), release)) as client,
     ):
-        time.sleep(0.3)
+
+        def told() -> str:
+            return str(client.get("/sparql", params={"query": "ASK {}"}).json()["detail"])
+
+        eventually(lambda: "itukg load --to" in told(), "it does not say what to do")
         assert client.get("/readyz").status_code == httpx2.codes.SERVICE_UNAVAILABLE
-        assert "itukg load --to" in client.get("/sparql", params={"query": "ASK {}"}).json()["detail"]
         holds.set()
         wait_until_ready(client)
+
+
+def test_a_server_that_loses_the_release_is_asked_anew_and_nothing_held_is_answered(
+    release: Release, home: Path
+) -> None:
+    there, row = threading.Event(), MARKS.replace("urn:g", "%s")
+    nothing = '{"head": {"vars": ["g"]}, "results": {"bindings": []}}'
+    there.set()
+    with (
+        saying(lambda handler: reply(handler, 200, SRJ, row % "urn:one" if there.is_set() else nothing)) as url,
+        TestClient(create_app(Settings(store=url, home=home), release)) as client,
+    ):
+        wait_until_ready(client)
+
+        def answer() -> httpx2.Response:
+            return client.get("/sparql", params={"query": "SELECT ?g { ?g ?p ?o }"}, headers={"accept": "text/csv"})
+
+        for _ in range(3):
+            assert answer().text.split() == ["g", "urn:one"]
+        there.clear()
+        eventually(lambda: client.get("/readyz").status_code == httpx2.codes.SERVICE_UNAVAILABLE, "it is not noticed")
+        eventually(lambda: answer().status_code == httpx2.codes.SERVICE_UNAVAILABLE, "it answers what it held")
+        row = row.replace("%s", "%s#anew")
+        there.set()
+        wait_until_ready(client)
+        assert answer().text.split() == ["g", "urn:one#anew"]
+
+
+def test_a_drop_that_broke_off_goes_on(
+    server: engines.Server, small: Callable[[str], Release], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = small("broken-drop")
+    load(release, server.graph_store, server.settings())
+    delete = publish.GraphStore.delete
+
+    def delete_but_b(self: Any, graph: str) -> None:
+        if graph.endswith("/b"):
+            raise StoreUnavailable("gone")
+        delete(self, graph)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(publish.GraphStore, "delete", delete_but_b)
+        with pytest.raises(StoreUnavailable, match="gone"):
+            drop(release.name, server.graph_store, server.settings())
+    with pytest.raises(StoreUnavailable, match="does not hold the whole of"), opened("r", release, settings_of(server)):
+        pass
+    assert len(drop(release.name, server.graph_store, server.settings())) == 3
+    with pytest.raises(NotFound):
+        drop(release.name, server.graph_store, server.settings())
+
+
+def test_a_token_is_told_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ITUKG_STORE", "http://127.0.0.1:9/sparql")
+    monkeypatch.setenv("ITUKG_STORE_TOKEN", "s3cret\n")
+    token = Settings().store_token
+    assert token is not None and token.get_secret_value() == "s3cret"
+    monkeypatch.setenv("ITUKG_STORE_TOKEN", "s3cret\nmore")
+    result = CliRunner().invoke(cli, ["query", "ASK {}"])
+    assert isinstance(result.exception, BadRequest)
+    assert "store_token" in str(result.exception) and "s3cret" not in str(result.exception)
+    with pytest.raises(ValueError, match="header") as caught:
+        Settings()
+    assert "s3cret" not in str(caught.value)
+
+
+def test_an_address_that_is_none_stops_the_server_before_it_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    for wrong in ("nonsense", "ftp://host/", "http://user:hunter2@host/"):
+        monkeypatch.setenv("ITUKG_STORE", wrong)
+        result = CliRunner().invoke(cli, ["serve", "--port", "0"])
+        assert isinstance(result.exception, BadRequest)
+        assert "store: " in str(result.exception) and "hunter2" not in str(result.exception)
+    monkeypatch.setenv("ITUKG_STORE", "")
+    assert Settings().store is None
 
 
 def test_a_server_that_fails_is_502_over_http(release: Release, home: Path) -> None:

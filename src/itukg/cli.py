@@ -53,6 +53,8 @@ def serve(
     Builds the release of the files first when there is none. If that fails, the last release is served
     and the reason is printed.
     """
+    from functools import partial
+
     import uvicorn
 
     from itukg.errors import ItukgError
@@ -74,7 +76,7 @@ def serve(
             create_app(settings, release),
             host=settings.host,
             port=settings.port,
-            http=Connection,
+            http=partial(Connection, sending=settings.sending),  # type: ignore[arg-type]  # what makes one is enough
             log_level="info",
             access_log=False,
         )

@@ -41,7 +41,7 @@ class SyntaxProblem(BadRequest):
 
     def extras(self) -> dict[str, object]:
         """Return line and column, where known."""
-        return {"line": self.line, "column": self.column} if self.line is not None else {}
+        return {name: at for name, at in (("line", self.line), ("column", self.column)) if at is not None}
 
 
 class QueryRefused(BadRequest):
@@ -95,8 +95,8 @@ class Gone(ItukgError):
     title = "The thing is retired"
 
     def __init__(self, iri: str, successors: list[str]) -> None:
-        named = f": in its place is {', '.join(f'<{each}>' for each in successors)}" if successors else ""
-        super().__init__(f"<{iri}> is retired{named or '; nothing is named in its place'}.")
+        named = f": in its place is {', '.join(f'<{each}>' for each in successors)}"
+        super().__init__(f"<{iri}> is retired{named if successors else '; nothing is named in its place'}.")
         self.successors = successors
 
 
@@ -105,6 +105,20 @@ class TooLarge(ItukgError):
 
     status = 413
     title = "The request is too large"
+
+
+class UriTooLong(ItukgError):
+    """A request target over the size that is read."""
+
+    status = 414
+    title = "The request's address is too long"
+
+
+class HeadersTooLarge(ItukgError):
+    """A request's head over the size that is read."""
+
+    status = 431
+    title = "The request's headers are too large"
 
 
 class UnsupportedMediaType(ItukgError):

@@ -3,18 +3,19 @@
 A question starts in the quick lane, on one of `workers` processes, each of which may have the next on its deck. What has no
 answer after PATIENCE moves to the slow lane, which runs `slow` queries at a time beside the quick ones, and at a lower
 priority once another one comes; if that is full, it is stopped, waits its turn and begins anew. So no question,
-however heavy, keeps another from a worker for longer than PATIENCE. Workers are forked, in some milliseconds, from a process
+however heavy, keeps another from a worker for longer than LONGEST. Workers are forked, in some milliseconds, from a process
 that has loaded what they work on. What they read there is copied first where references are counted in it: a worker that has
 read much is quicker than a fresh one, and goes back into the quick lane if its priority was not lowered, which is for ever.
 """
 
 import asyncio
 import logging
+from collections import Counter
 from functools import partial
 from math import inf
 from time import monotonic
 
-from itukg.errors import DataError, MemoryLimit
+from itukg.errors import DataError, MemoryLimit, Overloaded
 from itukg.processes.deck import Deck
 from itukg.processes.fair import FairQueue
 from itukg.processes.pool import HELD, Pool, Run, Worker
@@ -22,6 +23,10 @@ from itukg.settings import Settings, cores
 
 PATIENCE = 0.15
 """Seconds of processor time that a question may take in the quick lane."""
+LONGEST = 5 * PATIENCE
+"""Seconds on the clock that it may take there, however little processor time it gets."""
+SENDERS = 4
+"""How many times as many large answers as there are places in the slow lane are sent at once; to one client, as many."""
 AGAIN = 1.0
 """Seconds after which a worker that could not be started is tried again."""
 
@@ -42,6 +47,9 @@ class Lanes:
         self._workers, self._cores = settings.workers, cores()
         self._quick_workers: set[Worker] = set()
         """Those of the quick lane, idle or at work; as many as there are to be, but for those that are being forked."""
+        self.sending: Counter[str] = Counter()
+        """How many answers are sent to each client piece by piece, as it reads."""
+        self._most_sent = settings.slow
         self._unhurried: set[Worker] = set()
         """Those of the slow lane whose priority is still that of the others."""
 
@@ -80,6 +88,21 @@ class Lanes:
         """Return how many workers there are, and how many questions wait for the quick and the slow lane."""
         waiting = {"waiting for the quick lane": self.quick.waiting(), "waiting for the slow lane": self.slow.waiting()}
         return {"workers": len(self.pool.alive), **waiting}
+
+    def begin_sending(self, client: str) -> None:
+        """Count an answer that is sent as its client reads, and takes no place in a lane. Raises Overloaded."""
+        if self.sending[client] >= self._most_sent or self.sending.total() >= SENDERS * self._most_sent:
+            whose = "to you" if self.sending[client] else "to others"
+            raise Overloaded(
+                f"Large answers are being sent {whose}. Ask again when one has been read, or ask for less."
+            )
+        self.sending[client] += 1
+
+    def end_sending(self, client: str) -> None:
+        """Count one less."""
+        self.sending[client] -= 1
+        if not self.sending[client]:
+            del self.sending[client]
 
     # --- workers ---
 
@@ -174,6 +197,7 @@ class _Run(Run):
     def __init__(self, lanes: Lanes, question: bytes, deadline: float, client: str) -> None:
         super().__init__(lanes.pool, lanes.slow, question, deadline, client)
         self._lanes = lanes
+        self._is_sent = False
 
     async def quickly(self) -> float:
         """Collect the answer in the quick lane, and go on in the slow one if it takes longer; return the seconds."""
@@ -182,7 +206,6 @@ class _Run(Run):
         try:
             seconds = await self._patiently(self._worker)
         except MemoryLimit:  # or the worker was ended from outside: a second one tells
-            self._ended = False
             return await self._anew()
         if seconds is not None:
             return seconds
@@ -196,7 +219,7 @@ class _Run(Run):
 
     async def _patiently(self, worker: Worker) -> float | None:
         """Collect until the worker has used PATIENCE of processor time: on a busy machine that takes longer."""
-        longest = min(monotonic() + 5 * PATIENCE, self._deadline)
+        longest = min(monotonic() + LONGEST, self._deadline)
         left = PATIENCE
         while left > PATIENCE / 10 and self._size <= HELD and monotonic() < longest:
             if (seconds := await self._collect(min(monotonic() + left, longest))) is not None:
@@ -206,15 +229,27 @@ class _Run(Run):
 
     async def _anew(self) -> float:
         self._pieces.clear()
-        self._size = 0
+        self._size, self._ended = 0, False
         return await self.slowly()
 
-    def end(self, used: float | None = None) -> None:
-        """Give back the worker, which stays in the quick lane if it is well, and the place in the slow one."""
-        worker, self._worker = self._worker, None
-        if worker is not None and used is not None:
+    async def _go_on(self, worker: Worker) -> float:
+        seconds = await super()._go_on(worker)
+        if not self._ended:  # the client reads as fast as it likes, for which nobody else shall wait
+            self._lanes.begin_sending(self._client)
+            self._is_sent = True
+            self._leave_lane()
+        return seconds
+
+    def _give_back(self, worker: Worker, used: float | None) -> None:
+        if used is None:
+            self._lanes.drop(worker)
+        else:
             worker.before = used
             self._lanes.done(worker)
-        elif worker is not None:
-            self._lanes.drop(worker)
+
+    def end(self, used: float | None = None) -> None:
+        """Give back the worker, which stays in the quick lane if it is well, and the place in the slow one or among the senders."""
         super().end(used)
+        if self._is_sent:
+            self._is_sent = False
+            self._lanes.end_sending(self._client)

@@ -320,12 +320,18 @@ class Run:
     def _out_of_time(self) -> TimeLimit:
         return TimeLimit(self.LATE.format(seconds=self._deadline - self._started))
 
-    def end(self, used: float | None = None) -> None:  # noqa: ARG002  (who keeps its workers asks)
+    def end(self, used: float | None = None) -> None:
         """Give back the worker, which has `used` so much processor time so far, or has not ended well; and the place."""
         self._ended = True
         worker, self._worker = self._worker, None
-        if worker is not None:  # its priority cannot be raised again
-            self._pool.dismiss(worker)
+        if worker is not None:
+            self._give_back(worker, used)
+        self._leave_lane()
+
+    def _give_back(self, worker: Worker, used: float | None) -> None:  # noqa: ARG002  (who keeps its workers asks)
+        self._pool.dismiss(worker)  # its priority cannot be raised again
+
+    def _leave_lane(self) -> None:
         if self._has_place:
             self._has_place = False
             self._lane.put(True)

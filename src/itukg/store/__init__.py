@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple, Protocol
 
 import pyoxigraph as ox
 
-from itukg.errors import QueryRefused, SyntaxProblem
+from itukg.errors import MemoryLimit, QueryRefused, SyntaxProblem
 from itukg.formats import BOOLEAN_FORMATS, GRAPH_FORMATS, N_TRIPLES, TABLE_FORMATS, Format
 from itukg.settings import Settings
 
@@ -37,7 +37,7 @@ class Query(NamedTuple):
     text: str
     form: Form
     volatile: bool = False
-    """Whether two answers may differ: it calls NOW, RAND, UUID or STRUUID, or asks another service."""
+    """Whether two answers may differ: it calls NOW, RAND, UUID, STRUUID or BNODE, or asks another service."""
     federated: bool = False
     """Whether it asks another service, one that the operator allows."""
 
@@ -60,9 +60,17 @@ class Answer:
     body: Body
     seconds: float = 0.0
 
-    async def read(self) -> bytes:
-        """Return all bytes."""
-        return b"".join([piece async for piece in self.body])
+    async def read(self, most: float = inf) -> bytes:
+        """Return all bytes, and let go of what writes them. Raises MemoryLimit for more than `most`."""
+        content = bytearray()
+        try:
+            async for piece in self.body:
+                content += piece
+                if len(content) > most:
+                    raise MemoryLimit(f"The answer has more than {most / 1_000_000:.0f} MB. Ask for less.")
+        finally:
+            await self.body.aclose()
+        return bytes(content)
 
 
 class Store(Protocol):
@@ -133,21 +141,25 @@ _WORD = re.compile(r"\w*")
 _UPDATES = ("INSERT", "DELETE", "LOAD", "CLEAR", "DROP", "CREATE", "ADD", "MOVE", "COPY", "WITH")
 _CHANGING = ("NOW", "RAND", "UUID", "BNODE")
 _VOLATILE = re.compile(r"\b(?:NOW|RAND|UUID|STRUUID|BNODE)\s*\(", re.IGNORECASE)
-_SERVICE = re.compile(r"(?<![?$:\w-])SERVICE(?![\w:-])", re.IGNORECASE)
+_SERVICE = re.compile(r"(?<![?$:\w-])SERVICE(?=\s*(?:SILENT\b\s*)?[^\s{}]*\s*\{)", re.IGNORECASE)
+"""The word where a pattern follows it; what it names may be blanked out."""
 NESTING = 200
 """How deep a query may nest its brackets: the parser recurses, and a few thousand levels overflow its stack."""
 OPERATORS = 20_000
 """How many operators a query may hold: the parser recurses into each of them too."""
 
 
-def blank_out(query: str) -> str:
-    """Return `query` with its strings, IRIs and comments as blanks: every other character stays in its place."""
-    return _OPAQUE.sub(_blank, query)
+def blank_out(query: str, *, iris: bool = True) -> str:
+    """Return `query` with its strings, comments and, if so wanted, IRIs as blanks: every other character stays in its place."""
+    return _OPAQUE.sub(_blank if iris else _blank_but_iris, query)
 
 
 def _blank(found: re.Match[str]) -> str:
-    text = found[0]
-    return re.sub(r"[^\n]", " ", text) if "\n" in text else " " * len(text)
+    return "\n".join([" " * len(line) for line in found[0].split("\n")])
+
+
+def _blank_but_iris(found: re.Match[str]) -> str:
+    return found[0] if found[0].startswith("<") else _blank(found)
 
 
 def after_prologue(bare: str) -> int:
@@ -170,34 +182,41 @@ def read_query(text: str, services: Collection[str] = ()) -> Query:
         raise QueryRefused(
             f"This service is read-only: {first} is an update. Ask with SELECT, ASK, CONSTRUCT or DESCRIBE."
         )
-    words = bare.upper()  # a look for a word in it costs a tenth of a regular expression
-    asked = [_service_named(text, bare, found.end()) for found in _SERVICE.finditer(bare)] if "SERVICE" in words else []
-    if any(iri not in services for iri in asked):
-        others = f"services but {', '.join(services)}" if services else "other services"
-        raise QueryRefused(f"SERVICE is not run here: this server asks no {others}. Query the other endpoint yourself.")
-    if _depth(bare) > NESTING:
+    words = text.upper()  # a look for a word in it costs a tenth of a regular expression
+    federated = False
+    for found in _SERVICE.finditer(bare) if "SERVICE" in words else ():
+        federated = True
+        if _service_named(text, bare, found.end()) not in services:
+            others = f"services but {', '.join(services)}" if services else "other services"
+            raise QueryRefused(
+                f"SERVICE is not run here: this server asks no {others}. Query the other endpoint yourself."
+            )
+    if _is_deep(bare):
         raise QueryRefused(f"The query nests more than {NESTING} brackets; write it flatter.")
-    if len(bare) > OPERATORS and len(re.findall(r"[-+*/!|&=<>^?]", bare)) > OPERATORS:
+    if len(bare) > OPERATORS and len(re.findall(r"[-+*/!|&=<>^]", bare)) > OPERATORS:
         raise QueryRefused(f"The query holds more than {OPERATORS} operators; use VALUES or IN, or ask in parts.")
     if first in ("SELECT", "ASK", "CONSTRUCT", "DESCRIBE"):
         changing = "(" in words and any(word in words for word in _CHANGING)
-        volatile = bool(asked) or (changing and _VOLATILE.search(bare) is not None)
-        return Query(text, first, volatile, bool(asked))  # type: ignore[arg-type]  # narrowed by the membership test
+        # two comparisons may look like an IRI, as in 1<2&&RAND()>0.5
+        volatile = federated or (changing and _VOLATILE.search(blank_out(text, iris=False)) is not None)
+        return Query(text, first, volatile, federated)  # type: ignore[arg-type]  # narrowed by the membership test
     line, column = bare.count("\n", 0, at) + 1, at - bare.rfind("\n", 0, at)
-    found = f", found {first}." if first else "."
+    instead = f", found {first}." if first else "."
     raise SyntaxProblem(
-        f"line {line}, column {column}: expected SELECT, ASK, CONSTRUCT or DESCRIBE{found}", line, column
+        f"line {line}, column {column}: expected SELECT, ASK, CONSTRUCT or DESCRIBE{instead}", line, column
     )
 
 
-def _depth(bare: str) -> int:
+def _is_deep(bare: str) -> bool:
+    """Tell whether brackets are nested deeper than NESTING."""
     if sum(map(bare.count, "{([")) <= NESTING:
-        return 0
-    depth = deepest = 0
-    for bracket in re.findall(r"[{}()\[\]]", bare):
-        depth += 1 if bracket in "{([" else -1
-        deepest = max(deepest, depth)
-    return deepest
+        return False
+    depth = 0
+    for bracket in re.finditer(r"[{}()\[\]]", bare):
+        depth += 1 if bracket[0] in "{([" else -1
+        if depth > NESTING:
+            return True
+    return False
 
 
 def _service_named(text: str, bare: str, at: int) -> str | None:

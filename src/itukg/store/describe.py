@@ -5,6 +5,7 @@ description: the triples that have the thing as subject or object, with the list
 Linkage of the thing in full. It is asked in two plain queries, so every engine gives the same.
 """
 
+import asyncio
 import re
 from math import inf
 
@@ -13,13 +14,15 @@ import pyoxigraph as ox
 from itukg import names
 from itukg.errors import SyntaxProblem
 from itukg.formats import TABLE_FORMATS, Format
+from itukg.processes.pool import HELD
 from itukg.store import Answer, Dataset, Query, Store, after_prologue, blank_out
 
 _GAP = r"(?:\s|#[^\n]*\n)*"
-_IRI = r"<[^<>\"{}|^`\\\s]*>|[^\s?$<>{}()#*\"']*:[^\s<>{}()\"']*"
+_IRI = r"<[^<>\"{}|^`\\\s]*>|[^\s?$<>{}()#*\"']*:(?:\\.|[^\s?$<>{}()#\"'\\])*"
 _NAMED = re.compile(rf"{_GAP}(?:(?P<all>\*)|(?P<variable>[?$]\w+)|(?P<iri>{_IRI}))")
 FROM_CLAUSE = re.compile(rf"{_GAP}FROM\b{_GAP}(?:NAMED\b{_GAP})?(?:{_IRI})", re.IGNORECASE)
 """A FROM clause, from a place on."""
+_WHERE = re.compile(r"\s*(?:WHERE\b|\{)", re.IGNORECASE)
 NESTED = "|".join(
     f"<{iri}>"
     for iri in (
@@ -46,17 +49,22 @@ async def ask(
         prologue, dataset_clause, select = parts
         try:
             answer = await store.answer(
-                Query(select, "SELECT"), dataset, TABLE_FORMATS[0], deadline=deadline, client=client
+                query._replace(text=select, form="SELECT"), dataset, TABLE_FORMATS[0], deadline=deadline, client=client
             )
         except SyntaxProblem:
             return await store.answer(
                 query, dataset, syntax, deadline=deadline, client=client
             )  # which names the place in its own text
-        solutions = ox.parse_query_results(await answer.read(), format=ox.QueryResultsFormat.JSON)
-        assert isinstance(solutions, ox.QuerySolutions)
-        things = sorted({str(term) for solution in solutions for term in solution if isinstance(term, ox.NamedNode)})
-        query = Query(f"{prologue}{_construct(things, dataset_clause)}", "CONSTRUCT", query.volatile, query.federated)
+        things = await asyncio.to_thread(_things, await answer.read(HELD))
+        query = Query(f"{prologue}{_construct(things, dataset_clause)}", "CONSTRUCT", query.volatile)
     return await store.answer(query, dataset, syntax, deadline=deadline, client=client)
+
+
+def _things(table: bytes) -> list[str]:
+    """Return what SPARQL JSON names, sorted; it is read and dropped in one thread, as the engine wants."""
+    solutions = ox.parse_query_results(table, format=ox.QueryResultsFormat.JSON)
+    assert isinstance(solutions, ox.QuerySolutions)
+    return sorted({str(term) for solution in solutions for term in solution if isinstance(term, ox.NamedNode)})
 
 
 def _parts(text: str) -> tuple[str, str, str] | None:
@@ -73,8 +81,9 @@ def _parts(text: str) -> tuple[str, str, str] | None:
     clause = at
     while found := FROM_CLAUSE.match(text, at):
         at = found.end()
-    pattern = text[at:] if "{" in bare[at:] else f"\nWHERE {{}} {text[at:]}"
-    return text[:begin], text[clause:at], f"{text[:begin]}SELECT {' '.join(columns)} {text[clause:at]} {pattern}"
+    pattern = text[at:] if _WHERE.match(bare, at) else f"\nWHERE {{}} {text[at:]}"
+    select = f"SELECT {' '.join(dict.fromkeys(columns))} {text[clause:at]} {pattern}"
+    return text[:begin], text[clause:at], f"{text[:begin]}{select}"
 
 
 def _construct(things: list[str], dataset_clause: str) -> str:

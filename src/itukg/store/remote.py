@@ -186,7 +186,7 @@ class RemoteStore:
                         labels: Mapping[str, str] = {}
                         if syntax.labels:
                             found = await work("things", **given)
-                            labels = await self._labels(json.loads(b"".join([piece async for piece in found])))
+                            labels = await self._labels(json.loads(await Answer(_JSON, found).read()))
                         run = await work("table", query=query.text, labels=labels, **given, **to)
             except TimeoutError:
                 raise out_of_time(deadline - started) from None

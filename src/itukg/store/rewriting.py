@@ -20,6 +20,7 @@ from itukg.errors import QueryRefused, StoreUnavailable, TimeLimit
 from itukg.formats import write_graph, write_table
 from itukg.jsonld import Json
 from itukg.processes.worker import Output, Work, main
+from itukg.store import blank_out
 from itukg.store.worker import SYNTAXES, by_appearance, graphs_of, in_words, warm_up
 
 GAVE_UP = ("S1T00", "The SPARQL operation has been cancelled")
@@ -58,7 +59,7 @@ def read(engine: ox.Store, query: str, default: tuple[str, ...], named: tuple[st
     with in_words(), suppress(OSError):  # of SERVICE, which an ASK would call, and cannot
         engine.query(query, **graphs)
     plain = _ESCAPED.sub(lambda found: chr(min(int(found[1] or found[2], 16), 0x10FFFF)), query)
-    if found := _OWN_FUNCTIONS.search(plain):
+    if found := _OWN_FUNCTIONS.search(blank_out(plain, iris=False)):
         raise QueryRefused(f"{found[1]}: names functions of a server's own, which are not run here.")
     return b""
 

@@ -19,7 +19,7 @@ from xxhash import xxh3_128_hexdigest
 
 from itukg import names
 from itukg.dumps import File
-from itukg.errors import ItukgError, NotAllowed
+from itukg.errors import BadRequest, ItukgError, NotAllowed
 from itukg.formats import write_json
 from itukg.release import Release
 
@@ -41,6 +41,8 @@ WHOLE = "itukg.whole"
 _DISTINGUISHED = frozenset((b"accept", b"accept-encoding", b"host"))
 _PACKED = ("application/gzip", "application/pdf", "application/vnd.openxmlformats-officedocument", "image/png")
 """Beginnings of media types that are compressed already."""
+LIKES = 4000
+"""Characters of a header that says what a client likes best; a longer one takes too long to be read."""
 _QUICK = 200_000
 """Bytes that are hashed and compressed at once; more of them in a thread."""
 _LARGE = 8_000_000
@@ -221,7 +223,12 @@ def distinguished(scope: Scope) -> Hashable:
 def accepted(scope: Scope, name: bytes = b"accept") -> str:
     """Return the Accept header, or another one, whose several lines are one list."""
     # Of the raw headers: to make all of them into a mapping costs more than the rest of the request's reading.
-    return b", ".join([value for key, value in scope["headers"] if key == name]).decode("latin-1")
+    likes = b", ".join([value for key, value in scope["headers"] if key == name]).decode("latin-1")
+    if len(likes) > LIKES:
+        raise BadRequest(
+            f"{name.decode().title()} has more than {LIKES} characters. Name the few media types that are best."
+        )
+    return likes
 
 
 _CHEAP = 0.005

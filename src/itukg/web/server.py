@@ -2,24 +2,42 @@
 
 import asyncio
 from functools import partial
+from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from itukg.web.answers import WHOLE, constant_lines
+from itukg.errors import BadRequest, HeadersTooLarge, ItukgError, UriTooLong
+from itukg.web.answers import WHOLE, constant_lines, header_lines, problem_of
 
 HEADERS_WITHIN = 10.0
 """Seconds in which the headers of a request must have arrived, from the connection's or the request's first byte."""
+HEAD_SIZE = 128 * 1024
+"""Bytes that the head of a request may have, and what is read with its end."""
+URL_SIZE = 65_535
+"""Bytes that its address may have: the parser counts no further."""
 
 
 class Connection(HttpToolsProtocol):
-    """Uvicorn's protocol, which by itself waits for headers without end: here a connection without them is closed.
+    """Uvicorn's protocol, with bounds on what it waits for and holds.
 
-    And it offers applications to send a whole answer at once (see WHOLE): one packet, for which a client wakes once.
+    By itself it waits for headers without end, however many, and for a client that does not read; and while that sends one
+    request after the other, it takes them all. Here such a connection is closed, or not read. And it offers applications
+    to send a whole answer at once (see WHOLE): one packet, for which a client wakes once.
     """
 
     _began = 0.0
     """When the connection, or the request whose headers are awaited, began; 0 while none are."""
+    _paused = 0.0
+    """Since when the client has taken nothing of what it is to read; 0 while it does."""
+    _head = 0
+    """Bytes that have arrived since, before those that are looked at."""
+    _fault: ItukgError = BadRequest("This is no request of HTTP/1.1.")
     _look: asyncio.TimerHandle
+
+    def __init__(self, *, sending: float, **given: Any) -> None:
+        """Give a client `sending` seconds in which to take something of an answer."""
+        super().__init__(**given)
+        self._sending = sending
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request."""
@@ -32,6 +50,43 @@ class Connection(HttpToolsProtocol):
         self._look.cancel()
         super().connection_lost(exc)
 
+    def data_received(self, data: bytes) -> None:
+        """Read on, unless the head of the request has grown too large."""
+        if self._began:
+            if self._head > HEAD_SIZE:
+                self._refuse(HeadersTooLarge(f"The head of the request has more than {HEAD_SIZE} bytes."))
+                return
+            self._head += len(data)
+        if not self.transport.is_closing():
+            super().data_received(data)
+
+    def on_url(self, url: bytes) -> None:
+        """Take a piece of the address."""
+        super().on_url(url)
+        if len(self.url) > URL_SIZE:
+            self._fault = UriTooLong(f"The address has more than {URL_SIZE} bytes. Send a long query in a POST.")
+            raise self._fault  # what has called this answers
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  (the parser's words, which tell no user anything)
+        """Answer what is no request, or none that is read."""
+        self._refuse(self._fault)
+
+    def on_response_complete(self) -> None:
+        """Begin the next request; nothing more is read before all that were sent at once are answered."""
+        super().on_response_complete()
+        if self.pipeline:
+            self.flow.pause_reading()
+
+    def pause_writing(self) -> None:
+        """Begin to wait for the client to read."""
+        super().pause_writing()
+        self._paused = self.loop.time()
+
+    def resume_writing(self) -> None:
+        """Wait no longer."""
+        super().resume_writing()
+        self._paused = 0.0
+
     def on_message_begin(self) -> None:
         """Begin to wait for the headers of this request."""
         super().on_message_begin()
@@ -39,18 +94,27 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Wait no longer, and let the application answer."""
-        self._began = 0.0
+        self._began, self._head = 0.0, 0
         super().on_headers_complete()
         if self.cycle and self.cycle.scope is self.scope:  # whose task has not begun
             self.scope["extensions"] = {WHOLE: partial(_send_whole, self.cycle)}  # type: ignore[dict-item]
 
     def _look_at_the_time(self) -> None:
         """Close a connection that has waited too long, else look again when it might have: one timer for many requests."""
-        left = (self._began + HEADERS_WITHIN - self.loop.time()) if self._began else HEADERS_WITHIN
-        if left <= 0:
+        now = self.loop.time()
+        left = (self._began + HEADERS_WITHIN - now) if self._began else HEADERS_WITHIN
+        if self._paused and self._paused + self._sending <= now:
+            self.transport.abort()  # to close it would wait for the client
+        elif left <= 0:
             self.transport.close()
         else:
             self._look = self.loop.call_later(left, self._look_at_the_time)
+
+    def _refuse(self, error: ItukgError) -> None:
+        answer = problem_of(error)
+        headers = [*answer.raw_headers, (b"access-control-allow-origin", b"*"), (b"connection", b"close")]
+        self.transport.write(b"".join((STATUS_LINE[error.status], header_lines(headers), b"\r\n", answer.body)))
+        self.transport.close()
 
 
 async def _send_whole(cycle: RequestResponseCycle, lines: bytes, body: bytes) -> None:
@@ -62,7 +126,8 @@ async def _send_whole(cycle: RequestResponseCycle, lines: bytes, body: bytes) ->
     cycle.response_started = cycle.response_complete = True
     cycle.waiting_for_100_continue = False
     end = b"\r\n" if cycle.keep_alive else b"connection: close\r\n\r\n"
-    cycle.transport.writelines((STATUS_LINE[200], constant_lines(tuple(cycle.default_headers)), lines, end, body))
+    if not cycle.transport.is_closing():
+        cycle.transport.writelines((STATUS_LINE[200], constant_lines(tuple(cycle.default_headers)), lines, end, body))
     cycle.message_event.set()
     if not cycle.keep_alive:
         cycle.transport.close()

@@ -78,7 +78,6 @@ class Quotas:
             self._struck.add(client)
 
     def _quota(self, item: RateLimitItemPerMinute, name: str, client: str, what: str) -> Quota:
-
         wait = max(1, round(self._limiter.get_window_stats(item, name, client).reset_time - time()))
         return Quota(f"{item.amount} {what}. Go on in {wait} s.", wait)
 
@@ -152,6 +151,8 @@ class Service:
     counts: Counts = field(default_factory=Counts)
     writing: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(1))
     """One report is written at a time: a PDF takes a core for a second or two, and queries need theirs."""
+    reading: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(1))
+    """One long query is read at a time, and others go on meanwhile."""
 
     def __post_init__(self) -> None:
         """Make what the settings describe."""

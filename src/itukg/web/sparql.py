@@ -11,6 +11,7 @@ from http import HTTPStatus
 from time import monotonic
 from typing import Any, NamedTuple
 
+from anyio import to_thread
 from fastapi import Request, Response
 from starlette.types import Receive, Scope, Send
 
@@ -27,7 +28,6 @@ from itukg.errors import (
 )
 from itukg.formats import GRAPH_FORMATS, HTML, JSONLD, TABLE_FORMATS, Format, choose, in_profile, labels_wanted
 from itukg.processes.pool import HELD
-from itukg.settings import Settings
 from itukg.store import Answer, Body, Dataset, Query, offers_for, read_query
 from itukg.store.describe import ask
 from itukg.web.answers import (
@@ -53,6 +53,8 @@ SPARQL_QUERY = "application/sparql-query"
 REQUEST_TYPES = (FORM, SPARQL_QUERY)
 """Media types of the body of POST and QUERY."""
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "QUERY")
+LONG = 10_000
+"""Characters of a query from which on it is read beside the event loop, one such at a time."""
 
 
 _PARAMETERS = {
@@ -138,7 +140,11 @@ class Endpoint:
             response = await self._describe_service(request)
             await response(request.scope, request.receive, send)
             return
-        question = await _read(request, self._service.settings)
+        try:
+            question = await _read(request, self._service)
+        except ItukgError as error:
+            self._service.counts.query("unread", error.problem_type, monotonic() - arrived)
+            raise
         held = self._service.cache.get(question.key)
         if held is None:
             held = await self._evaluate(request, question, arrived, send)
@@ -213,9 +219,9 @@ class Endpoint:
         return [(b"vary", VARY), (b"cache-control", keep), (b"server-timing", timing)]
 
 
-async def _read(request: Request, settings: Settings) -> Question:
+async def _read(request: Request, service: Service) -> Question:
     """Return what a request asks. Raises the errors that the protocol names (SPARQL 1.1 Protocol, 2.1)."""
-    method = request.scope["method"]
+    settings, method = service.settings, request.scope["method"]
     if method not in METHODS:
         raise NotAllowed(f"{method} is not a method of {PATH}.", METHODS)
     pairs = parameters_of(request.scope["query_string"])
@@ -233,7 +239,10 @@ async def _read(request: Request, settings: Settings) -> Question:
     text = _query(given)
     if len(text.encode()) > settings.query_size:
         raise TooLarge(f"The query is longer than {settings.query_size} bytes.")
-    query = read_query(text, settings.services)
+    if len(text) > LONG:
+        query = await to_thread.run_sync(read_query, text, settings.services, limiter=service.reading)
+    else:
+        query = read_query(text, settings.services)
     return Question(
         query,
         Dataset(tuple(given.get("default-graph-uri", ())), tuple(given.get("named-graph-uri", ()))),
