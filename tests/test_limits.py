@@ -448,6 +448,10 @@ def test_a_service_that_the_operator_names_is_asked(crowded: serving, server: st
         assert here.json() == there.json()
         assert len(here.json()["results"]["bindings"]) >= 2
         assert there.headers["cache-control"] == "no-store"
+        described = ask(
+            client, f"DESCRIBE ?plan {{ SERVICE <{server}/sparql> {{ {plans} }} }}", "application/n-triples"
+        )
+        assert described.status_code == 200 and len(described.text.splitlines()) > 100
         silent = ask(client, f"SELECT ?plan {{ service silent <{server}/sparql> {{ {plans} }} }} ORDER BY ?plan")
         assert silent.json() == here.json()
 

@@ -603,3 +603,21 @@ def test_the_dataset_of_the_request_goes_before_that_of_the_query(client: TestCl
     assert values(ask(client, query)) == [(str(number(client, f"GRAPH <{wsis}> {{ ?s ?p ?o }}")),)]
     over = ask(client, query, **{"default-graph-uri": sdg})
     assert values(over) == [(str(number(client, f"GRAPH <{sdg}> {{ ?s ?p ?o }}")),)]
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "{name} # and nothing else",
+        "{name}#c",
+        "{name}{{}}",
+        "{name} VALUES ?x {{ 1 }}",
+        "?x ?x {{ BIND({name} AS ?x) }}",
+    ],
+)
+def test_describe_tells_the_same_however_the_thing_is_written(client: httpx2.Client, written: str) -> None:
+    whole = ask(client, f"DESCRIBE <{OUTPUT}>", "application/n-triples")
+    prefix, _, local = OUTPUT.rpartition("/")
+    query = f"PREFIX b: <{prefix}/> DESCRIBE {written.format(name=f'b:{local}')}\n"
+    assert sorted(ask(client, query, "application/n-triples").text.splitlines()) == sorted(whole.text.splitlines())
+    assert len(whole.text.splitlines()) > 50

@@ -144,6 +144,34 @@ def test_the_form_of_a_query_is_told_without_evaluating_it(query: str, form: str
     assert offers_for(read_query(query).form)
 
 
+@pytest.mark.parametrize(
+    ("query", "volatile"),
+    [
+        ('SELECT (IF(1<2&&STRUUID()>"8",1,2) AS ?x) {}', True),
+        ("SELECT (IF(1<2,RAND()>0.5,1) AS ?x) {}", True),
+        ("SELECT (BNODE() AS ?x) {}", True),
+        ("SELECT ('NOW()' AS ?x) {} # RAND()", False),
+        ("SELECT ?uuid { ?uuid <urn:NOW> 1 }", False),
+    ],
+)
+def test_a_query_whose_answers_may_differ_is_known(query: str, volatile: bool) -> None:
+    assert read_query(query).volatile is volatile
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "PREFIX x: <urn:> SELECT * { ?s x:web.service ?o }",
+        "SELECT ?service { ?service ?p 1 }",
+        "CONSTRUCT {" + "?s ?p ?o . " * 10_000 + "} WHERE { ?s ?p ?o }",
+        "SELECT * { FILTER(" + "(1)+" * 5000 + "1) }",
+    ],
+    ids=["a name", "a variable", "many variables", "many brackets"],
+)
+def test_what_only_looks_like_too_much_is_not_refused(query: str) -> None:
+    assert not read_query(query).federated
+
+
 @pytest.mark.parametrize(("query", "place"), [("", (1, 1)), ("\nSELEKT ?s", (2, 1))])
 def test_what_is_no_query_is_a_syntax_problem_with_its_place(query: str, place: tuple[int, int]) -> None:
     with pytest.raises(SyntaxProblem, match="expected SELECT") as caught:

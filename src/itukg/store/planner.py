@@ -343,8 +343,9 @@ class _Planner:
     def _steps(self, pattern: Pattern) -> list[Use]:
         """Return how each property of a pattern's path is used, or the class if it tells that."""
         terms = [token.text for token in pattern.path if token.kind != "mark"]
-        if terms[0] == "a" and pattern.object[0] not in "?$":
-            terms[-1] = pattern.object
+        of_type = pattern.plain and terms[0][0] not in "?$" and self._iri(terms[0]) == names.RDF_TYPE
+        if of_type and pattern.object[0] not in "?$":
+            terms = [pattern.object]
         return [self._use(term, pattern.graph) for term in terms]
 
     def _use(self, term: str, graph: str) -> Use:
