@@ -43,6 +43,15 @@ def questions(folder: Path = Path(__file__).parent / "queries") -> list[Question
     return found
 
 
+def named(text: str) -> list[Question]:
+    """Return the queries of the set that a comma-separated list names, all for an empty one. Raises SystemExit for no such."""
+    known = {question.name: question for question in questions()}
+    only = [name for name in text.split(",") if name]
+    if unknown := set(only) - set(known):
+        raise SystemExit(f"No query {', '.join(sorted(unknown))} in the set; known: {', '.join(known)}")
+    return [known[name] for name in only or known]
+
+
 @dataclass(frozen=True)
 class Reply:
     """What a server answered, and after how many seconds its last byte had come."""

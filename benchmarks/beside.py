@@ -13,22 +13,19 @@ lets go of one of the two, is shown as it is. Exit code 1 when a request to ours
 import argparse
 import contextlib
 import http.client
-import shutil
 import statistics
-import sys
 import threading
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Self
 
 from rich.console import Console
 from rich.progress import track
 
 from benchmarks import report
-from benchmarks.answers import Question, questions
+from benchmarks.answers import Question, named
 from benchmarks.compare import wrk
-from benchmarks.servers import BUILD, SERVERS, DidNotStart, Endpoint, available, build
+from benchmarks.servers import BUILD, SERVERS, DidNotStart, Endpoint, build, chosen
 
 BOMB = Question("bomb", "", "SELECT (COUNT(*) AS ?n) WHERE { ?a ?b ?c . ?d ?e ?f . ?g ?h ?i }")
 CHEAP = "lookup"
@@ -94,13 +91,12 @@ class Bombs:
 def main() -> None:
     """Run what the command line asks for."""
     arguments = parse()
-    if not shutil.which("wrk"):
-        raise SystemExit("wrk is not installed; Debian and Ubuntu have it as the package wrk.")
     where = report.setting()
     build(BUILD / "home")
-    question = next(question for question in questions() if question.name == CHEAP)
+    [question] = named(CHEAP)
     found: dict[tuple[str, int], list[Round]] = {}
-    turns = [(name, n) for _ in range(arguments.rounds) for name in arguments.servers for n in (1, 8)]
+    servers = chosen(arguments.servers)
+    turns = [(name, n) for _ in range(arguments.rounds) for name in servers for n in (1, 8)]
     for name, connections in track(turns, "Measuring", console=Console(stderr=True)):
         try:
             with SERVERS[name](BUILD / "home") as endpoint:
@@ -130,22 +126,19 @@ def measure(endpoint: Endpoint, question: Question, connections: int, seconds: i
             )
         return counted
 
-    def rate(counted: dict[str, float]) -> float:
-        return counted["requests"] / (counted["microseconds"] / 1e6)
-
     idle = driven()
     with Bombs(endpoint) as bombs:
         time.sleep(SETTLED)
         beside = driven()
         let_go = next(iter(bombs.ended), "")
-    return Round(rate(idle), rate(beside), beside["p99"] / 1e3, int(idle["failed"] + beside["failed"]), let_go)
+    return Round(idle["rate"], beside["rate"], beside["p99"] / 1e3, int(idle["failed"] + beside["failed"]), let_go)
 
 
 def written(found: dict[tuple[str, int], list[Round]], where: str) -> tuple[str, bool, bool]:
     """Return the result as Markdown, whether ours meets the target, and whether nothing went wrong with it."""
     lines, promises, sound = [], [], True
     for (name, connections), rounds in found.items():
-        kept = statistics.median(r.beside / r.idle for r in rounds)
+        kept = statistics.median(r.beside / r.idle if r.idle else 0 for r in rounds)
         middle = [
             statistics.median(values) for values in zip(*((r.idle, r.beside, r.p99) for r in rounds), strict=True)
         ]
@@ -178,28 +171,13 @@ def written(found: dict[tuple[str, int], list[Round]], where: str) -> tuple[str,
 
 def parse() -> argparse.Namespace:
     """Read the command line."""
-    summary, _, more = (__doc__ or "").partition("\n\n")
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.beside",
-        description=summary,
-        epilog=more,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = report.parser("beside", __doc__)
     default = "itukg,oxigraph,rdflib-endpoint,virtuoso"
     parser.add_argument("--servers", default=default, help=f"which, of {', '.join(SERVERS)} [{default}]")
     parser.add_argument("--rounds", type=int, default=5, help="how often each is measured [5]")
     parser.add_argument("--seconds", type=int, default=3, help="seconds of a measurement [3]")
-    parser.add_argument("--write", type=Path, metavar="PAGE", help="put the result between the markers of this page")
     parser.add_argument("--strict", action="store_true", help="exit with 1 when the target is missed too")
-    arguments = parser.parse_args()
-    arguments.servers = arguments.servers.split(",")
-    if unknown := set(arguments.servers) - set(SERVERS):
-        parser.error(f"no server {', '.join(sorted(unknown))}; known: {', '.join(SERVERS)}")
-    for name in arguments.servers:
-        if not available(name):
-            print(f"{name} is left out: it is not installed here.", file=sys.stderr)
-    arguments.servers = [name for name in arguments.servers if available(name)]
-    return arguments
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

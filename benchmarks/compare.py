@@ -30,8 +30,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from benchmarks import report
-from benchmarks.answers import Question, Rows, ask, difference, questions, rows
-from benchmarks.servers import BUILD, HERE, SERVERS, DidNotStart, Endpoint, available, build
+from benchmarks.answers import Question, Rows, ask, difference, named, rows
+from benchmarks.servers import BUILD, HERE, SERVERS, DidNotStart, Endpoint, build, chosen
 
 MODES = ("cold", "warm")
 WARM_UP = 0.3
@@ -103,8 +103,6 @@ class Results:
 def main() -> None:
     """Run the comparison that the command line asks for."""
     arguments = parse()
-    if not shutil.which("wrk"):
-        raise SystemExit("wrk is not installed; Debian and Ubuntu have it as the package wrk.")
     plan = planned(arguments)
     where = report.setting()
     home = BUILD / "home"
@@ -181,12 +179,13 @@ def measure(field: Field, question: Question, plan: Plan, results: Results, *, t
 
 @contextmanager
 def answering(name: str, field: Field, question: Question, results: Results) -> Iterator[None]:
-    """Note a query that a server leaves unanswered; it may be at it for ever, so it is started anew."""
+    """Note a query that a server leaves unanswered; it may be at it for ever, or gone, so it is started anew."""
     try:
         yield
-    except TimeoutError:
+    except (OSError, http.client.HTTPException) as error:
         results.unanswered.append((name, question.name))
-        print(f"{name} on {question.name}: no answer within {PATIENCE} s", file=sys.stderr)
+        why = f"no answer within {PATIENCE} s" if isinstance(error, TimeoutError) else type(error).__name__
+        print(f"{name} on {question.name}: {why}", file=sys.stderr)
         try:
             field.start(name)
         except DidNotStart as error:
@@ -238,11 +237,10 @@ def drive(name: str, endpoint: Endpoint, question: Question, mode: str, connecti
         connections=connections,
         seconds=max(1, math.ceil(needed)),
     )
-    rate = found["requests"] / (found["microseconds"] / 1e6)
     # A server may answer 200 and say in the body that it gave up: such an answer is shorter than it should be.
     short = found["requests"] if found["bytes"] < 0.98 * size * found["requests"] else 0
     failed = int(found["failed"] + short)
-    return Cell(name, question.name, mode, connections, rate, found["p50"] / 1e3, found["p99"] / 1e3, failed)
+    return Cell(name, question.name, mode, connections, found["rate"], found["p50"] / 1e3, found["p99"] / 1e3, failed)
 
 
 def warmed_up(endpoint: Endpoint, question: Question, mode: str) -> float:
@@ -257,7 +255,9 @@ def warmed_up(endpoint: Endpoint, question: Question, mode: str) -> float:
 
 
 def wrk(port: int, target: str, accept: str, mode: str, *, connections: int, seconds: int) -> dict[str, float]:
-    """Run wrk once and return what unique.lua counted."""
+    """Run wrk once and return what unique.lua counted. Raises SystemExit where it is not installed."""
+    if not shutil.which("wrk"):
+        raise SystemExit("wrk is not installed; Debian and Ubuntu have it as the package wrk.")
     command = (
         *("wrk", "--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s"),
         *("--timeout", f"{PATIENCE}s", "--latency", "--script", str(HERE / "unique.lua")),
@@ -269,7 +269,7 @@ def wrk(port: int, target: str, accept: str, mode: str, *, connections: int, sec
     if not lines:
         raise SystemExit(f"wrk failed: {done.stdout[-500:]}{done.stderr[-500:]}")
     counted: dict[str, float] = json.loads(lines[-1])
-    return counted
+    return counted | {"rate": counted["requests"] / (counted["microseconds"] / 1e6)}
 
 
 def targets(plan: Plan, results: Results) -> list[tuple[str, str, bool]]:
@@ -402,13 +402,7 @@ def notes(plan: Plan, results: Results, measured: Sequence[str]) -> list[str]:
 
 def parse() -> argparse.Namespace:
     """Read the command line."""
-    summary, _, more = (__doc__ or "").partition("\n\n")
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.compare",
-        description=summary,
-        epilog=more,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = report.parser("compare", __doc__)
     default = "itukg,oxigraph,rdflib-endpoint,virtuoso"
     parser.add_argument("--servers", default=default, help=f"which, of {', '.join(SERVERS)}; ours first [{default}]")
     parser.add_argument("--only", default="", help="names of queries of the set, comma-separated [all]")
@@ -416,26 +410,14 @@ def parse() -> argparse.Namespace:
         "--rounds", type=int, default=3, help="rounds of a second per cell; rdflib-endpoint and Virtuoso have one [3]"
     )
     parser.add_argument("--connections", default="1,8", help="numbers of connections [1,8]")
-    parser.add_argument("--write", type=Path, metavar="PAGE", help="put the result between the markers of this page")
     parser.add_argument("--strict", action="store_true", help="exit with 1 when a target is missed too")
     return parser.parse_args()
 
 
 def planned(arguments: argparse.Namespace) -> Plan:
     """Return what the command line asks for; ends with a message when that is not possible."""
-    known = {question.name: question for question in questions()}
-    only = [name for name in arguments.only.split(",") if name]
-    if unknown := set(only) - set(known):
-        raise SystemExit(f"No query {', '.join(sorted(unknown))} in the set; known: {', '.join(known)}")
-    servers = arguments.servers.split(",")
-    if unknown := set(servers) - set(SERVERS):
-        raise SystemExit(f"No server {', '.join(sorted(unknown))}; known: {', '.join(SERVERS)}")
-    for name in servers:
-        if not available(name):
-            print(f"{name} is left out: it is not installed here.", file=sys.stderr)
-    servers = [name for name in servers if available(name)]
     connections = [int(number) for number in arguments.connections.split(",")]
-    return Plan(servers, [known[n] for n in only or known], arguments.rounds, connections)
+    return Plan(chosen(arguments.servers), named(arguments.only), arguments.rounds, connections)
 
 
 def progress() -> Progress:

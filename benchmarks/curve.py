@@ -19,11 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import report
-from benchmarks.answers import Question, Rows, ask, questions, rows
+from benchmarks.answers import Question, Rows, ask, named, rows
 from benchmarks.compare import progress
 from benchmarks.grow import grow
 from benchmarks.memory import held
-from benchmarks.servers import BUILD, SERVERS, DidNotStart, Endpoint, available, build, dataset
+from benchmarks.servers import BUILD, SERVERS, DidNotStart, Endpoint, build, chosen, dataset
 
 COMPARED = 20_000_000
 """Bytes of the largest answer whose rows are compared; larger ones are only timed."""
@@ -46,9 +46,8 @@ class Point:
 def main() -> None:
     """Measure the curve that the command line asks for."""
     arguments = parse()
-    known = {question.name: question for question in questions()}
-    only = [name for name in arguments.only.split(",") if name] or list(known)
-    servers = [name for name in arguments.servers.split(",") if available(name)]
+    known = {question.name: question for question in named(arguments.only)}
+    only, servers = list(known), chosen(arguments.servers)
     sizes = [int(size) for size in arguments.sizes.split(",")]
     os.environ.setdefault("ITUKG_TIMEOUT", str(arguments.patience))
     where = report.setting()
@@ -132,20 +131,13 @@ def counted(file: Path) -> int:
 
 def parse() -> argparse.Namespace:
     """Read the command line."""
-    summary, _, more = (__doc__ or "").partition("\n\n")
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.curve",
-        description=summary,
-        epilog=more,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = report.parser("curve", __doc__)
     servers = "itukg,oxigraph,oxigraph-disk,virtuoso"
     parser.add_argument("--sizes", default="0,1000000,10000000", help="triples; 0 is what we ship [0,1000000,10000000]")
     parser.add_argument("--servers", default=servers, help=f"which, of {', '.join(SERVERS)} [{servers}]")
     parser.add_argument("--only", default="", help="names of queries of the set, comma-separated [all]")
     parser.add_argument("--seconds", type=float, default=2, help="seconds per query, at least one answer [2]")
     parser.add_argument("--patience", type=float, default=60, help="seconds to wait for one answer [60]")
-    parser.add_argument("--write", type=Path, metavar="PAGE", help="put the result between the markers of this page")
     return parser.parse_args()
 
 

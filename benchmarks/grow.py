@@ -9,7 +9,6 @@ counts all that is stored, in the named graphs and in the merged graph that a qu
 the shipped release is held in memory.
 """
 
-import argparse
 import json
 import math
 import re
@@ -18,6 +17,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks import report
 from benchmarks.servers import BUILD, build, dataset
 
 BASE = "https://w3id.org/itukg/"
@@ -92,13 +92,7 @@ def grow(shipped: Path, home: Path, triples: int) -> int:
 
 def main() -> None:
     """Do what the command line asks for."""
-    summary, _, more = (__doc__ or "").partition("\n\n")
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.grow",
-        description=summary,
-        epilog=more,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = report.parser("grow", __doc__)
     parser.add_argument("--triples", type=int, required=True, help="triples to store, at least")
     parser.add_argument("--home", type=Path, help="folder for the release [build/benchmarks/grown-TRIPLES]")
     arguments = parser.parse_args()

@@ -1,5 +1,6 @@
-"""Tables in Markdown, the machine they were measured on, and their place in a page."""
+"""Command lines, tables in Markdown, the machine they were measured on, and their place in a page."""
 
+import argparse
 import datetime as dt
 import os
 import platform
@@ -9,6 +10,20 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from benchmarks.servers import ROOT
+
+
+def parser(name: str, doc: str | None) -> argparse.ArgumentParser:
+    """Return the parser of a command line whose module says what it does."""
+    summary, _, more = (doc or "").partition("\n\n")
+    made = argparse.ArgumentParser(
+        prog=f"python -m benchmarks.{name}",
+        description=summary,
+        epilog=more,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    if "--write" in more:
+        made.add_argument("--write", type=Path, metavar="PAGE", help="put the result between the markers of this page")
+    return made
 
 
 def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:

@@ -74,8 +74,6 @@ class Cold:
 def main() -> None:
     """Run what the command line asks for."""
     arguments = parse()
-    if not shutil.which("wrk"):
-        raise SystemExit("wrk is not installed; Debian and Ubuntu have it as the package wrk.")
     where = report.setting()
     home = BUILD / "home"
     build(home)
@@ -181,9 +179,8 @@ def measure_warm(server: Endpoint, seconds: int) -> list[Warm]:
                 target = path if name == "itukg" else f"/{place}"
                 wrk(port, target, accept, "warm", connections=connections, seconds=1)
                 found = wrk(port, target, accept, "warm", connections=connections, seconds=seconds)
-                rate = found["requests"] / (found["microseconds"] / 1e6)
                 short = found["requests"] if found["bytes"] < bodies[place] * found["requests"] else 0
-                rates[name, place, connections] = rate, int(found["failed"] + short)
+                rates[name, place, connections] = found["rate"], int(found["failed"] + short)
 
     drive("itukg", server.port)
     if there:
@@ -250,15 +247,8 @@ def written(warm: list[Warm], cold: list[Cold], whole: dict[str, float], size: i
 
 def parse() -> argparse.Namespace:
     """Read the command line."""
-    summary, _, more = (__doc__ or "").partition("\n\n")
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.resources",
-        description=summary,
-        epilog=more,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = report.parser("resources", __doc__)
     parser.add_argument("--seconds", type=int, default=3, help="seconds per cell [3]")
-    parser.add_argument("--write", type=Path, metavar="PAGE", help="put the result between the markers of this page")
     parser.add_argument("--strict", action="store_true", help="exit with 1 when a target is missed too")
     return parser.parse_args()
 

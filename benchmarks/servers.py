@@ -178,6 +178,20 @@ def available(name: str) -> bool:
     return name != "virtuoso" or bool(shutil.which("virtuoso-t") and shutil.which("isql-vt"))
 
 
+def chosen(text: str) -> list[str]:
+    """Return the servers that a comma-separated list names, but for those that are not installed, which is said.
+
+    Raises SystemExit for a name that is none.
+    """
+    servers = text.split(",")
+    if unknown := set(servers) - set(SERVERS):
+        raise SystemExit(f"No server {', '.join(sorted(unknown))}; known: {', '.join(SERVERS)}")
+    for name in servers:
+        if not available(name):
+            print(f"{name} is left out: it is not installed here.", file=sys.stderr)
+    return [name for name in servers if available(name)]
+
+
 def peers() -> Path:
     """Return the folder of programs of the peers from PyPI, installed on first use in an environment of their own."""
     folder = BUILD / "peers"

@@ -416,13 +416,7 @@ def _output(*command: str) -> str:
 
 def parse(given: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    summary, _, more = (__doc__ or "").partition("\n\n")
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.shacl",
-        description=summary,
-        epilog=more,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = report.parser("shacl", __doc__)
 
     def engines(text: str) -> list[str]:
         if unknown := set(text.split(",")) - set(ENGINES):
@@ -443,7 +437,6 @@ def parse(given: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--repeated", type=float, default=60, help="what is quick: seconds of a run [60]")
     parser.add_argument("--resume", action="store_true", help="measure only what runs of this revision have not")
     parser.add_argument("--strict", action="store_true", help="exit with 1 when a target is missed")
-    parser.add_argument("--write", type=Path, metavar="PAGE", help="put the result between the markers of this page")
     return parser.parse_args(given)
 
 

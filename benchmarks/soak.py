@@ -25,7 +25,6 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from urllib.parse import quote
 
 from rich.console import Console
@@ -372,13 +371,7 @@ def told(memory: Held) -> str:
 
 def parse() -> argparse.Namespace:
     """Read the command line."""
-    summary, _, more = (__doc__ or "").partition("\n\n")
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.soak",
-        description=summary,
-        epilog=more,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = report.parser("soak", __doc__)
     parser.add_argument("--minutes", type=float, default=10, help="how long [10]")
     parser.add_argument("--warm-up", type=float, default=60, help="seconds of load before memory counts [60]")
     parser.add_argument("--cheap", type=int, default=4, help="clients that ask cheap queries [4]")
@@ -387,7 +380,6 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--patience", type=float, default=10, help="seconds in which a cheap query must be answered [10]"
     )
-    parser.add_argument("--write", type=Path, metavar="PAGE", help="put the result between the markers of this page")
     return parser.parse_args()
 
 
