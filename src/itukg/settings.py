@@ -101,7 +101,9 @@ class Settings(BaseSettings):
         description="Memory that one query or validation may take, in bytes; 0 is without limit.",
     )
     sending: float = Field(
-        default=60.0, gt=0, description="Seconds that a client may take to read an answer too large to be held."
+        default=60.0,
+        gt=0,
+        description="Seconds that a client may take to read an answer too large to be held, and to read on in any other.",
     )
     query_size: int = Field(default=200_000, ge=1, description="Largest request body or query that is read, in bytes.")
     upload_size: int = Field(default=10_000_000, ge=1, description="Largest upload that is validated, in bytes.")
