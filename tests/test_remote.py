@@ -327,6 +327,7 @@ def test_a_server_that_cuts_answers_is_no_store(release: Release) -> None:
         'SELECT (<bif:http_get>("http://127.0.0.1/") AS ?x) {}',
         'PREFIX b: <bif:> SELECT * { ?s ?p ?o FILTER(true || b:http_get("http://127.0.0.1/")) }',
         'SELECT * { VALUES ?x {} BIND(<\\u0062if:http_get>("http://127.0.0.1/") AS ?y) }',
+        'SELECT ("\\u0022" AS ?z) { VALUES ?x {} BIND(<bif:http_get>("http://127.0.0.1/") AS ?y) } # """',
         'SELECT * { VALUES ?x {} BIND(<SQL:SPARUL_CLEAR>("urn:g", 1) AS ?y) }',
         'DEFINE get:soft "replace" SELECT * FROM <http://127.0.0.1/> { ?s ?p ?o }',
         'SELECT * FROM <http://127.0.0.1/> OPTION (get:soft "replace") { ?s ?p ?o }',
@@ -346,7 +347,7 @@ def test_a_graph_of_the_dataset_that_is_no_iri_is_not_sent() -> None:
 
 def test_words_that_look_like_functions_of_a_servers_own_are_sent() -> None:
     empty = '{"head": {"vars": ["s"]}, "results": {"bindings": []}}'
-    for query in ('SELECT ?s { ?s ?p "sql: a bif:" }', "SELECT ?s { ?s <http://x/sql:y> ?o } # <bif:"):
+    for query in ('SELECT ?s { ?s ?p "sql: a bif:" }', "SELECT ?s { ?s <http://x/sql:y> ?o } # bif:"):
         assert asked(query, lambda handler: reply(handler, 200, SRJ, empty)) == b"s\r\n"
 
 

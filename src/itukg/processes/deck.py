@@ -1,6 +1,7 @@
 """Workers that answer questions in turn, and have the next one on deck while they are at work."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from itertools import chain
 from time import monotonic
@@ -114,6 +115,11 @@ class Deck(FairQueue[Worker]):
     def _lay(self, turn: Turn[Worker], worker: Worker) -> None:
         self._laid[worker] = monotonic(), turn
         turn.number = worker.ask(turn.question)
+
+    def _return(self, turn: Turn[Worker]) -> None:
+        """Put a turn before all that wait."""
+        self._waiting.setdefault(turn.client, deque()).appendleft(turn)
+        self._waiting.move_to_end(turn.client, last=False)
 
     def _offer(self, worker: Worker) -> None:
         turn = self._taken_back(STUCK) or self._next()

@@ -128,14 +128,19 @@ class FairQueue(Generic[T]):
                 return turn
         return None
 
-    def _return(self, turn: Turn[T]) -> None:
-        """Put a turn before all that wait."""
-        self._waiting.setdefault(turn.client, deque()).appendleft(turn)
-        self._waiting.move_to_end(turn.client, last=False)
-
     def discard(self, item: T) -> bool:
         """Take an item out, and tell whether it was there."""
         if item not in self._items:
             return False
         self._items.remove(item)
         return True
+
+
+class Places(FairQueue[bool]):
+    """So many places, which are taken and put back."""
+
+    def __init__(self, number: int, waiting: int, per_client: int) -> None:
+        """As FairQueue."""
+        super().__init__(waiting, per_client)
+        for _ in range(number):
+            self.put(True)

@@ -17,7 +17,7 @@ from time import monotonic
 
 from itukg.errors import DataError, MemoryLimit, Overloaded
 from itukg.processes.deck import Deck
-from itukg.processes.fair import FairQueue
+from itukg.processes.fair import Places
 from itukg.processes.pool import HELD, Pool, Run, Worker
 from itukg.settings import Settings, cores
 
@@ -40,9 +40,7 @@ class Lanes:
         """Have `python -m module what` load what the workers work on."""
         self.pool = Pool(module, what, settings.memory)
         self.quick = Deck(settings.queue, settings.queue_client, alone=self.cores_left, drop=self.drop)
-        self.slow: FairQueue[bool] = FairQueue(settings.queue, settings.queue_client)
-        for _ in range(settings.slow):
-            self.slow.put(True)
+        self.slow = Places(settings.slow, settings.queue, settings.queue_client)
         self._forking: set[asyncio.Task[None]] = set()
         self._workers, self._cores = settings.workers, cores()
         self._quick_workers: set[Worker] = set()

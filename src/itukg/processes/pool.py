@@ -16,7 +16,7 @@ from typing import ClassVar, cast
 
 from itukg.errors import DataError, MemoryLimit, TimeLimit
 from itukg.processes.allocator import allocator
-from itukg.processes.fair import FairQueue
+from itukg.processes.fair import Places
 from itukg.processes.worker import ASK, DATA, DONE, END, ERROR, FORK, HEAD, KILL, READY, SHORT, unpack_error
 
 HELD = 16_000_000
@@ -251,7 +251,7 @@ class Run:
     )
     LATE: ClassVar[str] = "No answer within {seconds:.2g} s."
 
-    def __init__(self, pool: Pool, lane: FairQueue[bool], question: bytes, deadline: float, client: str) -> None:
+    def __init__(self, pool: Pool, lane: Places, question: bytes, deadline: float, client: str) -> None:
         """Put `question` to a worker of `pool` once `lane` has a place, all before `deadline`."""
         self._pool, self._lane, self._question, self._client = pool, lane, question, client
         self._started, self._deadline = monotonic(), deadline

@@ -36,7 +36,7 @@ from itukg.errors import (
 )
 from itukg.formats import N_TRIPLES, TABLE_FORMATS, TURTLE, Format, best_labels
 from itukg.jsonld import Json
-from itukg.processes.fair import FairQueue
+from itukg.processes.fair import Places
 from itukg.processes.lanes import Lanes
 from itukg.processes.pool import Run
 from itukg.settings import Settings, address
@@ -110,9 +110,7 @@ class RemoteStore:
         self._held: list[Json] = []
         self._named: tuple[str, ...] = ()
         at_once = settings.workers + settings.slow
-        self._turns: FairQueue[bool] = FairQueue(settings.queue, settings.queue_client)
-        for _ in range(at_once):
-            self._turns.put(True)
+        self._turns = Places(at_once, settings.queue, settings.queue_client)
         self._lanes = Lanes("itukg.store.rewriting", "-", settings)
         self._client = httpx2.AsyncClient(
             auth=Credentials(settings),
@@ -216,7 +214,7 @@ class RemoteStore:
                 f"{self._host} does not hold the whole of {self._release}. Load it with: "
                 "itukg load --to URL (the address of its Graph Store Protocol)."
             )
-        found = (here(row["g"]["value"], self._release) for row in self._held)
+        found = (row["g"]["value"] for row in self._held)
         self._named = tuple(graph for graph in found if graph.startswith(names.GRAPHS))
         every = Query(f"SELECT ?s WHERE {{ ?s ?p ?o }} LIMIT {MOST}", "SELECT")
         try:  # a server that cuts tells so of a table, and not of a graph

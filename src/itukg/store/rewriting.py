@@ -26,7 +26,7 @@ from itukg.store.worker import SYNTAXES, by_appearance, graphs_of, in_words, war
 GAVE_UP = ("S1T00", "The SPARQL operation has been cancelled")
 """What Virtuoso and Oxigraph write, maybe in the middle of an answer, when a query hits a time limit of theirs."""
 _ESCAPED = re.compile(r"\\u([0-9A-Fa-f]{4})|\\U([0-9A-Fa-f]{8})")
-_OWN_FUNCTIONS = re.compile(r"(?:<|(?<![\w:/#.-]))(bif|sql):", re.IGNORECASE)
+_OWN_IRI, _OWN_NAME = (re.compile(rf"{before}(bif|sql):", re.IGNORECASE) for before in ("<", r"(?<![\w:/#.-])"))
 """How the names of Virtuoso's own functions begin; our engine does not see one in what can have no rows."""
 
 
@@ -59,7 +59,7 @@ def read(engine: ox.Store, query: str, default: tuple[str, ...], named: tuple[st
     with in_words(), suppress(OSError):  # of SERVICE, which an ASK would call, and cannot
         engine.query(query, **graphs)
     plain = _ESCAPED.sub(lambda found: chr(min(int(found[1] or found[2], 16), 0x10FFFF)), query)
-    if found := _OWN_FUNCTIONS.search(blank_out(plain, iris=False)):
+    if found := _OWN_IRI.search(plain) or _OWN_NAME.search(blank_out(query)):
         raise QueryRefused(f"{found[1]}: names functions of a server's own, which are not run here.")
     return b""
 

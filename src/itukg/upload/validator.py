@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from itukg.formats import Format
-from itukg.processes.fair import FairQueue
+from itukg.processes.fair import Places
 from itukg.processes.pool import Pool, Run
 from itukg.settings import Settings
 from itukg.upload.reading import Fields
@@ -20,11 +20,8 @@ class Validator:
 
     def __init__(self, release: Path, settings: Settings) -> None:
         self._pool = Pool("itukg.upload.worker", str(release), settings.memory)
-        self._places: FairQueue[bool] = FairQueue(settings.queue, settings.queue_client)
-        self._lane: FairQueue[bool] = FairQueue(settings.queue, settings.queue_client)
-        for queue, places in ((self._places, RECEIVED), (self._lane, settings.checks)):
-            for _ in range(places):
-                queue.put(True)
+        self._places = Places(RECEIVED, settings.queue, settings.queue_client)
+        self._lane = Places(settings.checks, settings.queue, settings.queue_client)
 
     @asynccontextmanager
     async def place(self, client: str, deadline: float) -> AsyncIterator[None]:

@@ -52,13 +52,14 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Read on, unless the head of the request has grown too large."""
+        if self.transport.is_closing():
+            return
+        if self._began and self._head > HEAD_SIZE:
+            self._refuse(HeadersTooLarge(f"The head of the request has more than {HEAD_SIZE} bytes."))
+            return
         if self._began:
-            if self._head > HEAD_SIZE:
-                self._refuse(HeadersTooLarge(f"The head of the request has more than {HEAD_SIZE} bytes."))
-                return
             self._head += len(data)
-        if not self.transport.is_closing():
-            super().data_received(data)
+        super().data_received(data)
 
     def on_url(self, url: bytes) -> None:
         """Take a piece of the address."""
