@@ -584,8 +584,11 @@ def test_a_client_that_leaves_a_describe_gives_its_worker_back(limited: serving)
 def test_a_describe_of_too_much_is_400_and_takes_no_memory(limited: serving, client: httpx2.Client) -> None:
     ask(client, cheap())
     before = memory(limited.process.pid)
-    problem = problem_of(ask(client, "DESCRIBE * { ?a ?b ?c . ?d ?e ?f }", timeout="4"), 400)
-    assert problem["type"].endswith("/memory-limit")
+    settled = settled_processes(limited)
+    for _ in range(3):  # one more than there are places for what takes long
+        problem = problem_of(ask(client, "DESCRIBE * { ?a ?b ?c . ?d ?e ?f }", timeout="4"), 400)
+        assert problem["type"].endswith("/memory-limit")
+    assert settled_processes(limited) == settled
     assert memory(limited.process.pid) - before < 10 * HELD
 
 

@@ -545,3 +545,52 @@ def test_every_answer_says_how_to_cite_it(client: TestClient, release: Release, 
     assert f'<{names.BASE}data/{release.name}>; rel="http://purl.org/dc/terms/isPartOf"' in link
     assert '<https://www.apache.org/licenses/LICENSE-2.0>; rel="license"' in link
     assert 'rel="describedby"' in link
+
+
+# --- conditions, and whom they are for ---
+
+
+def test_a_condition_is_for_who_reads_and_names_one_representation(client: httpx2.Client) -> None:
+    query = "CONSTRUCT { <urn:a> <urn:b> 1 } {}"
+    by_type = {
+        accept: ask(client, query, accept).headers["etag"]
+        for accept in ("text/turtle", "application/trig", "application/n-triples", "application/n-quads")
+    }
+    assert len({*by_type.values()}) == len(by_type)
+    tag = by_type["text/turtle"]
+    reply = client.get("/sparql", params={"query": query}, headers={"accept": "application/trig", "if-none-match": tag})
+    assert reply.status_code == 200
+    lines = [("accept", "text/turtle"), ("if-none-match", tag), ("if-none-match", '"other"')]
+    assert client.get("/sparql", params={"query": query}, headers=lines).status_code == 304
+    for name, value in (("if-none-match", tag), ("if-modified-since", "Sat, 01 Jan 2050 00:00:00 GMT")):
+        headers = {"content-type": SPARQL_QUERY, "accept": "text/turtle", name: value}
+        assert client.request("POST", "/sparql", content=query, headers=headers).status_code == 200
+        assert client.request("QUERY", "/sparql", content=query, headers=headers).status_code == 304
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"content-type": f"{SPARQL_QUERY}; charset=iso-8859-1"}, 415),
+        ({"content-type": f"{SPARQL_QUERY}; charset=UTF-8"}, 200),
+        ({"content-type": SPARQL_QUERY, "content-encoding": "gzip"}, 415),
+        ({"content-type": SPARQL_QUERY, "content-encoding": "identity"}, 200),
+    ],
+)
+def test_a_body_in_another_encoding_is_415(client: httpx2.Client, headers: dict[str, str], status: int) -> None:
+    assert client.post("/sparql", content="ASK {}", headers=headers).status_code == status
+
+
+@pytest.mark.parametrize("timeout", ["1_0", "\u0663", "-1", "0", "inf", "nan", "1e999", "0x1", " 1"])
+def test_a_timeout_that_is_no_number_of_seconds_is_400(client: httpx2.Client, timeout: str) -> None:
+    assert "timeout" in problem_of(ask(client, "ASK {}", timeout=timeout), 400)["detail"]
+
+
+def test_a_syntax_error_tells_its_reason_and_not_what_signs_might_follow(client: httpx2.Client) -> None:
+    for query, words in (
+        ("SELECT * {?s foo:bar ?o}", "line 1, column 21: Prefix not found"),
+        ("SELECT ?x (1 AS ?x) {}", "line 1, column 23: Duplicated variable name in SELECT"),
+        ("SELECT *\nWHERE { ?s ?p FILTER(1) }", 'line 2, column 21: expected one of ".", ":"'),
+        ("ASK {} ; ASK {}", "line 1, column 14: expected one of HAVING, OFFSET, OPTIONAL, VALUES"),
+    ):
+        assert problem_of(ask(client, query), 400)["detail"] == words

@@ -102,3 +102,30 @@ def test_no_header_ends_a_line_before_its_end() -> None:
 async def unsent(*message: object) -> None:
     """Take nothing."""
     pytest.fail(f"sent {message}")
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (f"GET {ASK} HTTP/1.1\n", b"400"),
+        (f"GET {ASK} HTTP/1.1\nHost: a\nHost: b\n", b"400"),
+        (f"GET {ASK} HTTP/1.1\nHost: a b/<x>\n", b"400"),
+        (f"GET {ASK} HTTP/1.1\nHost: [::1]:80\n", b"200"),
+        (f"GET {ASK} HTTP/1.0\n", b"200"),
+        ("GET /sparql HTTP/1.0\n", b"200"),
+    ],
+)
+def test_the_host_is_named_once(server: str, head: str, status: bytes) -> None:
+    [answer] = exchange(server, f"{head}\n")
+    assert answer.startswith(b"HTTP/1.1 " + status)
+
+
+def test_the_host_of_an_absolute_address_counts(server: str) -> None:
+    [answer] = exchange(server, "GET http://kg.example/sparql HTTP/1.1\nHost: other.example\nAccept: text/turtle\n\n")
+    assert b"http://kg.example/sparql" in answer and b"other.example" not in answer
+
+
+def test_a_large_answer_is_not_sent_to_who_knows_no_chunks(server: str) -> None:
+    large = quote("SELECT * { ?a ?b ?c . ?d a ?e } LIMIT 400000")
+    [answer] = exchange(server, f"GET /sparql?query={large} HTTP/1.0\nHost: x\n\n")
+    assert answer.startswith(b"HTTP/1.1 400") and b"ask with HTTP/1.1" in answer

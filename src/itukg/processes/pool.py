@@ -318,7 +318,7 @@ class Run:
         self._size += len(piece)
 
     def _out_of_time(self) -> TimeLimit:
-        return TimeLimit(self.LATE.format(seconds=self._deadline - self._started))
+        return TimeLimit(self.LATE.format(seconds=max(0.0, self._deadline - self._started)))
 
     def end(self, used: float | None = None) -> None:
         """Give back the worker, which has `used` so much processor time so far, or has not ended well; and the place."""

@@ -123,6 +123,12 @@ def labels_in(engine: ox.Store, things: Collection[str]) -> Mapping[str, str]:
     return best_labels((thing, text) for thing, text in stated if isinstance(text, ox.Literal))
 
 
+_REASON = re.compile(r"(?:one of |, |^expected )([A-Z][a-z]\w+ [\w ]+)")
+"""A sentence of the engine's, as it is told beside keywords and signs."""
+_SIGNS = re.compile(r",? \[(?:'(?:\\.|[^'])+'|[^]'])*\]")
+"""A set of characters that might have followed."""
+WORDS = 100
+"""Characters of what was expected from which on sets of characters are left out."""
 _STAR = re.compile(r"SELECT(\s+(?:DISTINCT|REDUCED))?\s*\*", re.IGNORECASE)
 _BODY = re.compile(r"(?:\bWHERE\s*)?\{", re.IGNORECASE)
 
@@ -169,8 +175,12 @@ def syntax_problem(error: SyntaxError) -> SyntaxProblem:
     place = re.match(r"error at (\d+):(\d+): (.*)", str(error), re.DOTALL)
     if place is None:
         return SyntaxProblem(str(error))
-    line, column = int(place[1]), int(place[2])
-    return SyntaxProblem(f"line {line}, column {column}: {place[3]}", line, column)
+    line, column, expected = int(place[1]), int(place[2]), place[3]
+    if reason := _REASON.search(expected):  # it stands among what might have followed
+        expected = reason[1]
+    elif len(expected) > WORDS:
+        expected = _SIGNS.sub("", expected)
+    return SyntaxProblem(f"line {line}, column {column}: {expected}", line, column)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from fastapi import Response
 from starlette.types import Receive, Scope, Send
 from werkzeug.datastructures import Accept
 from werkzeug.http import parse_accept_header
-from xxhash import xxh3_128_hexdigest
+from xxhash import xxh3_128
 
 from itukg import names
 from itukg.dumps import File
@@ -72,7 +72,9 @@ class Held:
     @classmethod
     def _of(cls, body: bytes, media_type: str, headers: Iterable[Header], *, zipped: bool) -> "Held":
         content = gzip.compress(body, 6, mtime=0) if zipped else body
-        etag = b'"%s%s"' % (xxh3_128_hexdigest(body).encode(), b"-gzip" if zipped else b"")
+        digest = xxh3_128(media_type.encode())  # the same bytes as another type are another representation
+        digest.update(body)
+        etag = b'"%s%s"' % (digest.hexdigest().encode(), b"-gzip" if zipped else b"")
         return cls(etag, [*_own(etag, media_type, len(content), zipped=zipped), *headers], content)
 
     def __len__(self) -> int:
@@ -90,7 +92,11 @@ class Held:
         With `whole` (see WHOLE) the header lines are held too, and nothing between looks at each of them.
         """
         headers = scope["headers"]
-        if not _CONDITIONS.isdisjoint([name for name, _ in headers]) and self._is_known(dict(headers)):
+        if (
+            not _CONDITIONS.isdisjoint([name for name, _ in headers])
+            and scope["method"] in _SAFE
+            and self._is_known(_joined(headers))
+        ):
             kept = [header for header in self.headers if header[0] not in _OF_THE_BODY]
             await send({"type": "http.response.start", "status": 304, "headers": [*kept, *self.frame]})
             await send({"type": "http.response.body"})
@@ -220,6 +226,15 @@ def distinguished(scope: Scope) -> Hashable:
     return scope["path"], scope["query_string"], scope["scheme"], *[h for h in headers if h[0] in _DISTINGUISHED]
 
 
+def _joined(headers: Iterable[Header]) -> dict[bytes, bytes]:
+    """Return conditions by name; several lines of one are one list (RFC 9110, 5.3)."""
+    found: dict[bytes, bytes] = {}
+    for name, value in headers:
+        if name in _CONDITIONS:
+            found[name] = found[name] + b", " + value if name in found else value
+    return found
+
+
 def accepted(scope: Scope, name: bytes = b"accept") -> str:
     """Return the Accept header, or another one, whose several lines are one list."""
     # Of the raw headers: to make all of them into a mapping costs more than the rest of the request's reading.
@@ -236,6 +251,8 @@ _CHEAP = 0.005
 _SEEN = 10_000
 """How many questions that were asked once are remembered."""
 _CONDITIONS = frozenset((b"if-none-match", b"if-modified-since"))
+_SAFE = ("GET", "HEAD", "QUERY")
+"""Methods for which a client may have the answer already (RFC 9110, 13.1)."""
 _OF_THE_BODY = (b"content-type", b"content-length", b"content-encoding")
 
 

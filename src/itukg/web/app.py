@@ -30,7 +30,7 @@ SAME = "itukg.same"
 
 FRAME = (
     (b"access-control-allow-origin", b"*"),
-    (b"access-control-expose-headers", b"ETag, Link, Retry-After, Server-Timing"),
+    (b"access-control-expose-headers", b"Accept-Query, Allow, ETag, Link, Retry-After, Server-Timing"),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"same-origin"),
     (

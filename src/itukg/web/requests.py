@@ -5,8 +5,9 @@ from typing import cast
 from urllib.parse import unquote_to_bytes
 
 from fastapi import Request
+from starlette.requests import ClientDisconnect
 
-from itukg.errors import BadRequest, TooLarge, TooSlow
+from itukg.errors import BadRequest, TooLarge, TooSlow, UnsupportedMediaType
 
 RECEIVING = 10.0
 """Seconds in which the body of a request must have arrived."""
@@ -19,7 +20,10 @@ class BrokenOff(Exception):
 
 
 async def body_of(request: Request, limit: int, seconds: float = RECEIVING) -> bytes:
-    """Return the body of a request. Raises TooLarge as soon as it is larger than `limit` bytes, and TooSlow."""
+    """Return the body of a request.
+
+    Raises TooLarge as soon as it is larger than `limit` bytes, TooSlow, and BrokenOff when the client has left.
+    """
     body = bytearray()
     try:
         async with asyncio.timeout(seconds):
@@ -29,7 +33,17 @@ async def body_of(request: Request, limit: int, seconds: float = RECEIVING) -> b
                     raise TooLarge(f"The request body is larger than {limit} bytes.")
     except TimeoutError:
         raise TooSlow(f"The request body did not arrive within {seconds:.3g} s.") from None
+    except ClientDisconnect:
+        raise BrokenOff("the client has left") from None
     return bytes(body)
+
+
+def refuse_early(request: Request, limit: int) -> None:
+    """Refuse, before it is read, a body that is compressed or announced as larger than `limit` bytes."""
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise UnsupportedMediaType("The body is compressed; send it as it is, without Content-Encoding.")
+    if (length := request.headers.get("content-length", "0")).isdecimal() and int(length[:18]) > limit:
+        raise TooLarge(f"The request body is larger than {limit} bytes.")
 
 
 def text_of(body: bytes) -> str:

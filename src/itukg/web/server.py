@@ -1,6 +1,7 @@
 """The server's end of a connection: HTTP, from clients that may be slow, or only half there."""
 
 import asyncio
+import re
 from functools import partial
 from typing import Any
 
@@ -13,6 +14,9 @@ HEADERS_WITHIN = 10.0
 """Seconds in which the headers of a request must have arrived, from the connection's or the request's first byte."""
 HEAD_SIZE = 128 * 1024
 """Bytes that the head of a request may have, and what is read with its end."""
+HOST = re.compile(rb"(?:[\w.-]+|\[[\da-fA-F:.]+\])?(?::\d+)?", re.ASCII)
+"""What a Host header may hold (RFC 9110, 7.2)."""
+_AUTHORITY = re.compile(rb"https?://([^/?#@]+)", re.IGNORECASE)
 URL_SIZE = 65_535
 """Bytes that its address may have: the parser counts no further."""
 
@@ -96,9 +100,23 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Wait no longer, and let the application answer."""
         self._began, self._head = 0.0, 0
+        self._name_host()
         super().on_headers_complete()
         if self.cycle and self.cycle.scope is self.scope:  # whose task has not begun
             self.scope["extensions"] = {WHOLE: partial(_send_whole, self.cycle)}  # type: ignore[dict-item]
+
+    def _name_host(self) -> None:
+        """See to it that Host names the host that is asked, once (RFC 9112, 3.2). Raises BadRequest."""
+        hosts = [value for name, value in self.headers if name == b"host"]
+        if len(hosts) != 1 or not HOST.fullmatch(hosts[0]):
+            if hosts or self.parser.get_http_version() != "1.0":
+                self._fault = BadRequest("The Host header must name the host and port that is asked, once.")
+                raise self._fault
+            self.headers.append(
+                (b"host", b"%s:%d" % (str(self.server[0]).encode(), self.server[1] or 80) if self.server else b"")
+            )
+        if not self.url.startswith((b"/", b"*")) and (found := _AUTHORITY.match(self.url)):
+            self.headers[:] = [(name, found[1] if name == b"host" else value) for name, value in self.headers]
 
     def _look_at_the_time(self) -> None:
         """Close a connection that has waited too long, else look again when it might have: one timer for many requests."""

@@ -6,14 +6,17 @@ A plain ASGI application, for which no router is asked.
 import asyncio
 import hashlib
 import logging
+import re
 from collections.abc import Awaitable, Callable, Hashable
 from http import HTTPStatus
+from math import inf
 from time import monotonic
 from typing import Any, NamedTuple
 
 from anyio import to_thread
 from fastapi import Request, Response
 from starlette.types import Receive, Scope, Send
+from werkzeug.http import parse_options_header
 
 from itukg.errors import (
     BadRequest,
@@ -42,7 +45,7 @@ from itukg.web.answers import (
     takes_gzip,
 )
 from itukg.web.interface import parameters, responses
-from itukg.web.requests import BrokenOff, Watch, body_of, client_of, parameters_of, text_of
+from itukg.web.requests import BrokenOff, Watch, body_of, client_of, parameters_of, refuse_early, text_of
 from itukg.web.service import Service
 
 log = logging.getLogger("itukg")
@@ -53,6 +56,7 @@ SPARQL_QUERY = "application/sparql-query"
 REQUEST_TYPES = (FORM, SPARQL_QUERY)
 """Media types of the body of POST and QUERY."""
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "QUERY")
+_SECONDS = re.compile(r"\d*\.?\d+(?:e-?\d+)?", re.ASCII | re.IGNORECASE)
 LONG = 10_000
 """Characters of a query from which on it is read beside the event loop, one such at a time."""
 
@@ -194,6 +198,8 @@ class Endpoint:
 
     async def _stream(self, begin: bytes, answer: Answer, headers: list[Header], scope: Scope, send: Send) -> None:
         """Send an answer as it comes. What cannot be finished is broken off: its last chunk never comes."""
+        if scope["http_version"] == "1.0":  # which knows no chunks, so that a part could be taken for the whole
+            raise QueryRefused(f"The answer has more than {HELD // 1_000_000} MB: ask with HTTP/1.1.")
         kind = [(b"content-type", media_type_header(answer.media_type))]
         try:
             async with asyncio.timeout(self._service.settings.sending):
@@ -226,13 +232,16 @@ async def _read(request: Request, service: Service) -> Question:
         raise NotAllowed(f"{method} is not a method of {PATH}.", METHODS)
     pairs = parameters_of(request.scope["query_string"])
     if method != "GET":
-        media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if media_type not in REQUEST_TYPES:
+        media_type, given_with = parse_options_header(request.headers.get("content-type"))
+        if media_type.lower() not in REQUEST_TYPES:
             raise UnsupportedMediaType(
                 f'Send the query as {" or ".join(REQUEST_TYPES)}, not as "{media_type or "nothing"}".'
             )
+        if (charset := given_with.get("charset", "utf-8").lower()) not in ("utf-8", "utf8", "us-ascii"):
+            raise UnsupportedMediaType(f"Send the query in UTF-8, not in {charset}.")
+        refuse_early(request, settings.query_size)
         body = await body_of(request, settings.query_size)
-        pairs += parameters_of(body) if media_type == FORM else [("query", text_of(body))]
+        pairs += parameters_of(body) if media_type.lower() == FORM else [("query", text_of(body))]
     given: Parameters = {}
     for name, value in pairs:
         given.setdefault(name, []).append(value)
@@ -288,11 +297,8 @@ def _seconds(given: Parameters, limit: float) -> float:
     asked = _first(given, "timeout")
     if asked is None:
         return limit
-    try:
-        seconds = float(asked)
-    except ValueError:
-        seconds = -1.0
-    if not 0 < seconds < float("inf"):
+    seconds = float(asked) if _SECONDS.fullmatch(asked) else 0.0
+    if not 0 < seconds < inf:
         raise BadRequest(f'timeout must be a number of seconds above 0, not "{asked}".')
     return min(seconds, limit)
 

@@ -5,7 +5,6 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from starlette.requests import ClientDisconnect
 
 from itukg.conformance import REPORT_FORMATS
 from itukg.errors import ItukgError, MemoryLimit, Quota, TooLarge, TooSlow, UnsupportedMediaType
@@ -14,7 +13,7 @@ from itukg.html import render
 from itukg.upload.reading import BODY_TYPES, FORM, METHODS, RDF_TYPES
 from itukg.web.answers import Kept
 from itukg.web.interface import CHOSEN, Route, described
-from itukg.web.requests import BrokenOff, Watch, body_of, client_of
+from itukg.web.requests import BrokenOff, Watch, body_of, client_of, refuse_early
 from itukg.web.service import service_of, wanted
 
 router = APIRouter(route_class=Route)
@@ -113,7 +112,7 @@ async def validate(request: Request) -> Response:
             finally:
                 watch.end()
         outcome = "reported"
-    except (BrokenOff, ClientDisconnect):
+    except BrokenOff:
         return Response(status_code=400)  # nobody reads it
     except ItukgError as error:
         outcome = error.problem_type
@@ -126,13 +125,9 @@ async def validate(request: Request) -> Response:
 
 def _check_head(request: Request, limit: int) -> None:
     """Refuse, before it is read, a body that is of no use."""
-    headers = request.headers
-    media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type not in BODY_TYPES:
         raise UnsupportedMediaType(
             f'Say what is sent, by Content-Type: {", ".join(BODY_TYPES)}. It came as "{media_type or "nothing"}".'
         )
-    if headers.get("content-encoding", "identity").lower() != "identity":
-        raise UnsupportedMediaType("The body is compressed; send it as it is, without Content-Encoding.")
-    if (length := headers.get("content-length", "0")).isdecimal() and int(length[:18]) > limit:
-        raise TooLarge(f"The upload is larger than {limit} bytes.")
+    refuse_early(request, limit)
