@@ -684,7 +684,7 @@ def test_what_is_no_request_is_a_problem_that_says_so(impatient: serving, begin:
         head, _, body = opened.makefile("rb").read().partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 %d " % status) and b"content-type: application/problem+json" in head.lower()
     assert json.loads(body)["type"].endswith(f"/{kind}")
-    assert b"access-control-allow-origin: *" in head and b"connection: close" in head
+    assert b"access-control-allow-origin: *" in head and b"connection: close" in head and b"\r\ndate: " in head
 
 
 def test_what_is_refused_before_it_runs_is_counted(client: httpx2.Client) -> None:

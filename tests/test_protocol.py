@@ -594,3 +594,50 @@ def test_a_syntax_error_tells_its_reason_and_not_what_signs_might_follow(client:
         ("ASK {} ; ASK {}", "line 1, column 14: expected one of HAVING, OFFSET, OPTIONAL, VALUES"),
     ):
         assert problem_of(ask(client, query), 400)["detail"] == words
+
+
+def test_a_condition_that_is_not_met_is_412(client: httpx2.Client) -> None:
+    tag = ask(client, "ASK {}").headers["etag"]
+    old, new = "Sat, 28 Nov 2020 00:00:00 GMT", "Sat, 01 Jan 2050 00:00:00 GMT"
+    for headers, status in (
+        ({"if-match": '"x"'}, 412),
+        ({"if-match": f'"x", {tag}'}, 200),
+        ({"if-match": tag, "if-unmodified-since": old}, 200),
+        ({"if-unmodified-since": old}, 412),
+        ({"if-unmodified-since": new}, 200),
+        ({"if-unmodified-since": "yesterday"}, 200),
+        ({"if-match": "*", "if-none-match": tag}, 304),
+    ):
+        assert client.get("/sparql", params={"query": "ASK {}"}, headers=headers).status_code == status, headers
+
+
+def test_a_graph_that_is_named_twice_counts_once(client: httpx2.Client) -> None:
+    graph = names.graph("shapes")
+    query = "SELECT (COUNT(*) AS ?n) { ?s ?p ?o }"
+    once, twice = (ask(client, query, **{"default-graph-uri": [graph] * number}) for number in (1, 2))
+    assert once.json() == twice.json()
+
+
+def test_the_form_of_json_ld_is_the_one_liked_best(client: httpx2.Client) -> None:
+    query = "CONSTRUCT WHERE { ?s a ?o } LIMIT 1"
+    base = "http://www.w3.org/ns/json-ld#"
+    for likes, is_expanded in (
+        (f'application/ld+json;profile="{base}expanded"', True),
+        (f'application/ld+json;profile="{base}expanded";q=0.1, application/ld+json;q=0.9', False),
+        (f'application/ld+json;q=0.5, application/ld+json;profile="{base}expanded";q=0', False),
+        (f'application/ld+json;q=0.5, application/ld+json;profile="{base}expanded";q=0.5', True),
+    ):
+        assert isinstance(ask(client, query, likes).json(), list) is is_expanded, likes
+
+
+def test_an_iri_that_looks_like_a_short_name_is_not_served_as_one(client: httpx2.Client) -> None:
+    query = "CONSTRUCT { <itu:x> <urn:p> <schema:y> } {}"
+    assert "begins like a name" in problem_of(ask(client, query, "application/ld+json"), 406)["detail"]
+    assert ask(client, query, profile="expanded").json()[0]["@id"] == "itu:x"
+
+
+def test_what_nobody_sees_or_says_twice(client: httpx2.Client) -> None:
+    assert post(client, b"\xef\xbb\xbfASK {}", SPARQL_QUERY).status_code == 200
+    assert problem_of(post(client, "query=ASK{}&release=xyz", FORM), 400)["detail"].startswith("Name the release")
+    twice = [("content-type", SPARQL_QUERY), ("content-type", "text/plain")]
+    assert client.post("/sparql", content="ASK {}", headers=twice).status_code == 400

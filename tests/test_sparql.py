@@ -613,6 +613,8 @@ def test_the_dataset_of_the_request_goes_before_that_of_the_query(client: TestCl
         "{name}{{}}",
         "{name} VALUES ?x {{ 1 }}",
         "?x ?x {{ BIND({name} AS ?x) }}",
+        "# c\r {name}",
+        "{name} {{ VALUES ?described0 {{ 1 }} }}",
     ],
 )
 def test_describe_tells_the_same_however_the_thing_is_written(client: httpx2.Client, written: str) -> None:

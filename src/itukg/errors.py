@@ -100,6 +100,13 @@ class Gone(ItukgError):
         self.successors = successors
 
 
+class PreconditionFailed(ItukgError):
+    """A request for another state of a thing than the one it is in."""
+
+    status = 412
+    title = "A condition of the request is not met"
+
+
 class TooLarge(ItukgError):
     """A request over the size that is read."""
 

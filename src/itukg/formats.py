@@ -125,7 +125,8 @@ def choose(
         raise NotAcceptable(f"Only the table of a SELECT is to be had{wish}: {tables}.")
     if name is not None:
         for offer in known:
-            if name.lower() in (offer.name, offer.media_type, offer.bare_type):
+            # a plus sign that was not escaped has come as a blank
+            if name.lower().replace(" ", "+") in (offer.name, offer.media_type, offer.bare_type):
                 return offer
         listed = dict.fromkeys(offer.name for offer in known)
         raise NotAcceptable(f'No format "{name}"{wish} here; known: {", ".join(listed)}.')
@@ -161,11 +162,13 @@ def in_profile(syntax: Format, accept: str, profile: str | None = None, frame: s
             raise BadRequest(f"profile and frame are forms of JSON-LD; {syntax.media_type} has none.")
         return syntax
     if profile is None and frame is None:
-        for value, _quality in parse_accept_header(accept, MIMEAccept):
+        best = 0.0
+        for value, quality in parse_accept_header(accept, MIMEAccept):  # what is more specific comes first
             media_range, parameters = parse_options_header(value)
-            asked = parameters.get("profile", "").split() if media_range.lower() == JSONLD.media_type else []
-            profile = profile or next((p for p in PROFILES if names.JSONLD_PROFILE + p in asked), None)
-            frame = frame or next((name for name in jsonld.frames() if names.frame(name) in asked), None)
+            if media_range.lower() == JSONLD.media_type and quality > best:
+                asked, best = parameters.get("profile", "").split(), quality
+                profile = next((p for p in PROFILES if names.JSONLD_PROFILE + p in asked), None)
+                frame = next((name for name in jsonld.frames() if names.frame(name) in asked), None)
     profile = (profile or ("framed" if frame else PROFILES[0])).removeprefix(names.JSONLD_PROFILE)
     frame = frame.removeprefix(names.FRAMES).removesuffix(JSONLD.suffix) if frame else None
     if profile not in PROFILES:

@@ -261,10 +261,17 @@ def word(iri: str) -> str:
 
 
 def short(iri: str) -> str:
-    """Return an IRI with a prefix of the context, where it has one."""
+    """Return an IRI with a prefix of the context, where it has one.
+
+    Raises NotAcceptable for one that begins like such a name, and would be read as another (JSON-LD 1.1 API, 5.2.2).
+    """
     for prefix, namespace in vocabulary().prefixes:
         if iri.startswith(namespace) and iri != namespace:
             return f"{prefix}:{iri.removeprefix(namespace)}"
+    if iri.partition(":")[0] in {prefix for prefix, _ in vocabulary().prefixes}:
+        raise NotAcceptable(
+            f"<{iri}> begins like a name of the JSON-LD context; ask for the expanded form, or for Turtle."
+        )
     return iri
 
 

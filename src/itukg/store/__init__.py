@@ -201,7 +201,7 @@ def read_query(text: str, services: Collection[str] = ()) -> Query:
         volatile = federated or (changing and _VOLATILE.search(blank_out(text, iris=False)) is not None)
         return Query(text, first, volatile, federated)  # type: ignore[arg-type]  # narrowed by the membership test
     line, column = bare.count("\n", 0, at) + 1, at - bare.rfind("\n", 0, at)
-    instead = f", found {first}." if first else "."
+    instead = f", found {word[0]}." if word and first else "."
     raise SyntaxProblem(
         f"line {line}, column {column}: expected SELECT, ASK, CONSTRUCT or DESCRIBE{instead}", line, column
     )

@@ -7,6 +7,7 @@ Linkage of the thing in full. It is asked in two plain queries, so every engine 
 
 import asyncio
 import re
+from itertools import count
 from math import inf
 
 import pyoxigraph as ox
@@ -15,10 +16,10 @@ from itukg import names
 from itukg.errors import SyntaxProblem
 from itukg.formats import TABLE_FORMATS, Format
 from itukg.processes.pool import HELD
-from itukg.store import Answer, Dataset, Query, Store, after_prologue, blank_out
+from itukg.store import IRI, Answer, Dataset, Query, Store, after_prologue, blank_out
 
-_GAP = r"(?:\s|#[^\n]*\n)*"
-_IRI = r"<[^<>\"{}|^`\\\s]*>|[^\s?$<>{}()#*\"']*:(?:\\.|[^\s?$<>{}()#\"'\\])*"
+_GAP = r"(?:\s|#[^\n\r]*[\n\r])*"
+_IRI = rf"{IRI}|" r"[^\s?$<>{}()#*\"']*:(?:\\.|[^\s?$<>{}()#\"'\\])*"
 _NAMED = re.compile(rf"{_GAP}(?:(?P<all>\*)|(?P<variable>[?$]\w+)|(?P<iri>{_IRI}))")
 FROM_CLAUSE = re.compile(rf"{_GAP}FROM\b{_GAP}(?:NAMED\b{_GAP})?(?:{_IRI})", re.IGNORECASE)
 """A FROM clause, from a place on."""
@@ -73,8 +74,9 @@ def _parts(text: str) -> tuple[str, str, str] | None:
     begin = after_prologue(bare)
     at = begin + len("DESCRIBE")
     columns: list[str] = []
+    ours = next(name for number in count() if (name := f"described{number}_") not in text)
     while found := _NAMED.match(text, at):
-        columns.append(found["all"] or found["variable"] or f"({found['iri']} AS ?described{len(columns)})")
+        columns.append(found["all"] or found["variable"] or f"({found['iri']} AS ?{ours}{len(columns)})")
         at = found.end()
     if not columns:
         return None

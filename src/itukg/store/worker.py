@@ -87,13 +87,17 @@ def graphs_of(default: Collection[str], named: Collection[str]) -> dict[str, Any
     """Return a dataset of the protocol as the engine takes it; nothing for an empty one. Raises BadRequest."""
     if not (default or named):
         return {}
-    try:
-        return {
-            key: [ox.NamedNode(iri) for iri in iris]
-            for key, iris in (("default_graph", default), ("named_graphs", named))
-        }
-    except ValueError as error:
-        raise BadRequest(f"A graph of the dataset is named by no IRI: {error}") from None
+    return {"default_graph": _named_nodes(default), "named_graphs": _named_nodes(named)}
+
+
+def _named_nodes(iris: Collection[str]) -> list[ox.NamedNode]:
+    found = []
+    for iri in dict.fromkeys(iris):  # a dataset is no bag: the engine would tell each triple twice
+        try:
+            found.append(ox.NamedNode(iri))
+        except ValueError as error:
+            raise BadRequest(f'A graph of the dataset is named by no IRI: "{iri}": {error}') from None
+    return found
 
 
 @contextmanager
@@ -123,12 +127,10 @@ def labels_in(engine: ox.Store, things: Collection[str]) -> Mapping[str, str]:
     return best_labels((thing, text) for thing, text in stated if isinstance(text, ox.Literal))
 
 
-_REASON = re.compile(r"(?:one of |, |^expected )([A-Z][a-z]\w+ [\w ]+)")
+_REASON = re.compile(r"(?:one of |, |^expected )((?:[A-Z][a-z]\w+|IRI) [\w ]+)")
 """A sentence of the engine's, as it is told beside keywords and signs."""
-_SIGNS = re.compile(r",? \[(?:'(?:\\.|[^'])+'|[^]'])*\]")
-"""A set of characters that might have followed."""
-WORDS = 100
-"""Characters of what was expected from which on sets of characters are left out."""
+_SIGNS = re.compile(r",? (?:\[(?:'(?:\\.|[^'])+'|[^]'])*\]|<unreported>)")
+"""A set of characters that might have followed, or what the engine has no word for."""
 _STAR = re.compile(r"SELECT(\s+(?:DISTINCT|REDUCED))?\s*\*", re.IGNORECASE)
 _BODY = re.compile(r"(?:\bWHERE\s*)?\{", re.IGNORECASE)
 
@@ -178,8 +180,9 @@ def syntax_problem(error: SyntaxError) -> SyntaxProblem:
     line, column, expected = int(place[1]), int(place[2]), place[3]
     if reason := _REASON.search(expected):  # it stands among what might have followed
         expected = reason[1]
-    elif len(expected) > WORDS:
+    else:
         expected = _SIGNS.sub("", expected)
+        expected = "expected something else" if expected in ("expected", "expected one of") else expected
     return SyntaxProblem(f"line {line}, column {column}: {expected}", line, column)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from functools import lru_cache, partial
+from http import HTTPStatus
 from pathlib import Path
 
 from cachetools import LRUCache
@@ -19,7 +20,7 @@ from xxhash import xxh3_128
 
 from itukg import names
 from itukg.dumps import File
-from itukg.errors import BadRequest, ItukgError, NotAllowed
+from itukg.errors import BadRequest, ItukgError, NotAllowed, PreconditionFailed
 from itukg.formats import write_json
 from itukg.release import Release
 
@@ -87,20 +88,21 @@ class Held:
         return self._written
 
     async def send(self, scope: Scope, send: Send, whole: Whole | None = None) -> int:
-        """Answer a request, and return the status: 200, or 304 to a client that has it already.
+        """Answer a request, and return the status: 200, 304 to a client that has it already, or 412.
 
         With `whole` (see WHOLE) the header lines are held too, and nothing between looks at each of them.
         """
         headers = scope["headers"]
         if (
             not _CONDITIONS.isdisjoint([name for name, _ in headers])
-            and scope["method"] in _SAFE
-            and self._is_known(_joined(headers))
+            and (status := self._status(_joined(headers), scope["method"])) != HTTPStatus.OK
         ):
-            kept = [header for header in self.headers if header[0] not in _OF_THE_BODY]
-            await send({"type": "http.response.start", "status": 304, "headers": [*kept, *self.frame]})
-            await send({"type": "http.response.body"})
-            return 304
+            refusal = problem_of(PreconditionFailed("The answer is not the one that the request is for."))
+            known = status == HTTPStatus.NOT_MODIFIED
+            own = [h for h in self.headers if h[0] not in _OF_THE_BODY] if known else refusal.raw_headers
+            await send({"type": "http.response.start", "status": int(status), "headers": [*own, *self.frame]})
+            await send({"type": "http.response.body", "body": b"" if known else refusal.body})
+            return int(status)
         await self._send(send, whole, head=scope["method"] == "HEAD")
         return 200
 
@@ -115,16 +117,29 @@ class Held:
     async def _send_head(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [*self.headers, *self.frame]})
 
+    def _status(self, headers: Mapping[bytes, bytes], method: str) -> HTTPStatus:
+        """Return what conditions make of a request (RFC 9110, 13.2.2)."""
+        if (tags := headers.get(b"if-match")) is not None:
+            if not any(tag.strip() in (self.etag, b"*") for tag in tags.split(b",")):
+                return HTTPStatus.PRECONDITION_FAILED
+        elif b"if-unmodified-since" in headers and not self._is_older(headers[b"if-unmodified-since"], default=True):
+            return HTTPStatus.PRECONDITION_FAILED
+        return HTTPStatus.NOT_MODIFIED if method in _SAFE and self._is_known(headers) else HTTPStatus.OK
+
     def _is_known(self, headers: Mapping[bytes, bytes]) -> bool:
         # RFC 9110, 13.2.2: If-Modified-Since counts only where there is no If-None-Match.
         if (tags := headers.get(b"if-none-match")) is not None:
             return any(tag.strip().removeprefix(b"W/") in (self.etag, b"*") for tag in tags.split(b","))
+        return b"if-modified-since" in headers and self._is_older(headers[b"if-modified-since"], default=False)
+
+    def _is_older(self, date: bytes, *, default: bool) -> bool:
+        """Tell whether the answer is not younger than a date; the default where either is not known."""
         if (modified := dict(self.frame).get(b"last-modified")) is None:
-            return False
+            return default
         try:
-            since, at = (parsedate_to_datetime(d.decode()) for d in (headers[b"if-modified-since"], modified))
+            since, at = (parsedate_to_datetime(d.decode()) for d in (date, modified))
         except (ValueError, TypeError):
-            return False
+            return default
         return at.replace(tzinfo=UTC) <= since.replace(tzinfo=UTC)  # HTTP knows no other; "-0000" gives none
 
 
@@ -250,7 +265,7 @@ _CHEAP = 0.005
 """Seconds below which an answer is held only when it is asked for again."""
 _SEEN = 10_000
 """How many questions that were asked once are remembered."""
-_CONDITIONS = frozenset((b"if-none-match", b"if-modified-since"))
+_CONDITIONS = frozenset((b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since"))
 _SAFE = ("GET", "HEAD", "QUERY")
 """Methods for which a client may have the answer already (RFC 9110, 13.1)."""
 _OF_THE_BODY = (b"content-type", b"content-length", b"content-encoding")

@@ -39,8 +39,10 @@ async def body_of(request: Request, limit: int, seconds: float = RECEIVING) -> b
 
 
 def refuse_early(request: Request, limit: int) -> None:
-    """Refuse, before it is read, a body that is compressed or announced as larger than `limit` bytes."""
-    if request.headers.get("content-encoding", "identity").lower() != "identity":
+    """Refuse, before it is read, a body that is compressed, of two types, or announced as larger than `limit` bytes."""
+    if len(request.headers.getlist("content-type")) > 1:
+        raise BadRequest("The body has several types; name one, by one Content-Type.")
+    if any(coding.lower() != "identity" for coding in request.headers.getlist("content-encoding")):
         raise UnsupportedMediaType("The body is compressed; send it as it is, without Content-Encoding.")
     if (length := request.headers.get("content-length", "0")).isdecimal() and int(length[:18]) > limit:
         raise TooLarge(f"The request body is larger than {limit} bytes.")
@@ -49,7 +51,7 @@ def refuse_early(request: Request, limit: int) -> None:
 def text_of(body: bytes) -> str:
     """Return a body that is UTF-8. Raises BadRequest, which names the first byte that is not."""
     try:
-        return body.decode()
+        return body.decode("utf-8-sig")  # a byte order mark, which nobody sees, is no part of a query
     except UnicodeDecodeError as error:
         raise BadRequest(f"The body is not UTF-8 (byte {error.start}).") from None
 

@@ -9,6 +9,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from itukg.errors import BadRequest, HeadersTooLarge, ItukgError, UriTooLong
 from itukg.web.answers import WHOLE, constant_lines, header_lines, problem_of
+from itukg.web.app import FRAME
 
 HEADERS_WITHIN = 10.0
 """Seconds in which the headers of a request must have arrived, from the connection's or the request's first byte."""
@@ -131,8 +132,9 @@ class Connection(HttpToolsProtocol):
 
     def _refuse(self, error: ItukgError) -> None:
         answer = problem_of(error)
-        headers = [*answer.raw_headers, (b"access-control-allow-origin", b"*"), (b"connection", b"close")]
-        self.transport.write(b"".join((STATUS_LINE[error.status], header_lines(headers), b"\r\n", answer.body)))
+        headers = [*self.server_state.default_headers, *answer.raw_headers, *FRAME, (b"connection", b"close")]
+        body = b"" if self.parser.get_method() == b"HEAD" else answer.body
+        self.transport.write(b"".join((STATUS_LINE[error.status], header_lines(headers), b"\r\n", body)))
         self.transport.close()
 
 

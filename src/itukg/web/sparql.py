@@ -245,6 +245,8 @@ async def _read(request: Request, service: Service) -> Question:
     given: Parameters = {}
     for name, value in pairs:
         given.setdefault(name, []).append(value)
+    if "release" in given:  # in the address it has led to another service
+        raise BadRequest("Name the release in the address, not in the body.")
     text = _query(given)
     if len(text.encode()) > settings.query_size:
         raise TooLarge(f"The query is longer than {settings.query_size} bytes.")
