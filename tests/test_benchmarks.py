@@ -1,6 +1,7 @@
 """The benchmarks run servers and engines, tell what differs, and claim nothing about one that differs."""
 
 import argparse
+import socket
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -10,9 +11,10 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from conftest import eventually
 from rdflib import Graph
 
-from benchmarks import compare, report, shacl
+from benchmarks import beside, compare, report, shacl
 from benchmarks.answers import questions
 from benchmarks.compare import Cell, Field, Plan, Results
 from benchmarks.servers import DidNotStart, Endpoint
@@ -158,3 +160,40 @@ def test_a_run_goes_on_with_what_runs_of_the_same_revision_have_measured(
     for other in ("def", "abc+"):
         monkeypatch.setattr(report, "revision", lambda other=other: other)
         assert shacl.kept() == {}
+
+
+# --- beside what takes long ---
+
+
+def test_what_is_kept_beside_bombs_is_the_median_of_the_rounds_and_nothing_may_go_wrong() -> None:
+    def rounds(*kept: float, let_go: str = "", failed: int = 0) -> list[beside.Round]:
+        return [beside.Round(1000, 1000 * part, 2.0, failed, let_go) for part in kept]
+
+    good = {("itukg", 1): rounds(0.1, 0.95, 1.1), ("oxigraph", 1): rounds(0.5)}
+    text, met, sound = beside.written(good, "here")
+    assert met and sound
+    assert "| itukg, x1 | 1,000 | 950 | 2 | 0.95 | 0 | both ran on |" in text
+    assert beside.written({("itukg", 1): rounds(0.89, 0.2, 0.9)}, "here")[1:] == (False, True)
+    assert beside.written({("itukg", 1): rounds(1.0, let_go="status 504")}, "here")[1:] == (True, False)
+    assert beside.written({("itukg", 1): rounds(1.0, failed=1)}, "here")[1:] == (True, False)
+    assert beside.written(good | {("virtuoso", 1): [beside.Round(0, 0, 0, 3, "")]}, "here")[1:] == (True, True)
+
+
+def test_bombs_are_asked_and_left() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        endpoint = Endpoint("none", "1", listening.getsockname()[1], "/?query=", 1, 0.0)
+        with beside.Bombs(endpoint) as bombs:
+            taken = [listening.accept()[0] for _ in range(beside.BOMBS)]
+            assert all(b"COUNT" in one.recv(10_000) for one in taken)
+            assert bombs.ended == []
+        assert all(one.recv(1) == b"" for one in taken)
+        assert bombs.ended == []
+        with beside.Bombs(endpoint) as bombs:
+            for _ in range(beside.BOMBS):
+                one, _ = listening.accept()
+                with one:
+                    one.recv(10_000)
+                    one.sendall(b"HTTP/1.1 504 X\r\ncontent-length: 0\r\n\r\n")
+            eventually(lambda: bombs.ended == ["status 504"] * beside.BOMBS, "it is not told")
+        for one in taken:
+            one.close()
