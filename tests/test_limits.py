@@ -659,7 +659,7 @@ def test_a_head_without_end_is_431(impatient: serving, line: bytes) -> None:
     with wire(impatient, b"GET / HTTP/1.1\r\nHost: x\r\nX-B: " + line * (HEAD_SIZE // len(line))) as opened:
         time.sleep(0.2)  # it is read
         opened.sendall(line)
-        time.sleep(0.2)
+        time.sleep(0.2)  # this too, apart: what is read together is looked at together
         opened.sendall(line)
         assert opened.recv(1 << 16).startswith(b"HTTP/1.1 431 ")
 

@@ -89,9 +89,8 @@ def drop(name: str, url: str, settings: Settings) -> tuple[str, ...]:
         if not graphs:
             raise NotFound(f'The server holds no release "{name}".')
         parts = [ox.Triple(ox.NamedNode(ours), _PART, ox.NamedNode(graph)) for graph in graphs]
-        server.replace(
-            ours, parts
-        )  # whoever starts meanwhile must not take it for whole, and a drop that breaks off goes on
+        # The mark goes first: whoever starts meanwhile must not take it for whole. The parts stay named, so that a drop goes on.
+        server.replace(ours, parts)
         for graph in (*graphs, ours):
             server.delete(graph)
         return graphs

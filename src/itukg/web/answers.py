@@ -97,11 +97,12 @@ class Held:
             not _CONDITIONS.isdisjoint([name for name, _ in headers])
             and (status := self._status(_joined(headers), scope["method"])) != HTTPStatus.OK
         ):
-            refusal = problem_of(PreconditionFailed("The answer is not the one that the request is for."))
-            known = status == HTTPStatus.NOT_MODIFIED
-            own = [h for h in self.headers if h[0] not in _OF_THE_BODY] if known else refusal.raw_headers
+            own, body = [header for header in self.headers if header[0] not in _OF_THE_BODY], b""
+            if status == HTTPStatus.PRECONDITION_FAILED:
+                refusal = problem_of(PreconditionFailed("The answer is not the one that the request is for."))
+                own, body = refusal.raw_headers, bytes(refusal.body)
             await send({"type": "http.response.start", "status": int(status), "headers": [*own, *self.frame]})
-            await send({"type": "http.response.body", "body": b"" if known else refusal.body})
+            await send({"type": "http.response.body", "body": body})
             return int(status)
         await self._send(send, whole, head=scope["method"] == "HEAD")
         return 200
