@@ -1,6 +1,6 @@
 """Compare our server with its peers: the same release, the same rows, requests per second cold and warm.
 
-    python -m benchmarks.compare                                  # everything, about twelve minutes
+    python -m benchmarks.compare                                  # everything, about twenty minutes
     python -m benchmarks.compare --rounds 1 --only lookup,matrix  # a quick look
     python -m benchmarks.compare --write docs/performance.md      # and put the result into the page
 
@@ -40,8 +40,6 @@ LONGEST = 4
 """Seconds that a slow query may be measured."""
 PATIENCE = 30
 """Seconds to wait for one answer; then the server is started anew, for it may be at it for ever."""
-PRECISE = ("itukg", "oxigraph", "oxigraph-disk")
-"""Servers measured in every round; the others' ratios are so far off that one tells."""
 KNOWN_DIFFERENCES: dict[tuple[str, str], str] = {}
 """(server, query) → why its rows differ, where the difference is the server's and documented."""
 
@@ -167,14 +165,14 @@ def measure(field: Field, question: Question, plan: Plan, results: Results, *, t
     for connections in plan.connections:
         for mode in MODES:
             tell(f"{question.name} {mode} x{connections}")
-            rounds: dict[str, list[Cell]] = {}
-            for number in range(plan.rounds):
-                left = [name for name in sizes if (name, question.name) not in results.unanswered]
-                for name in [name for name in left if number == 0 or name in PRECISE]:
+            rounds: dict[str, list[Cell]] = {name: [] for name in sizes}
+            for _ in range(plan.rounds):
+                for name, cells in rounds.items():
+                    if (name, question.name) in results.unanswered or (cells and cells[-1].single):
+                        continue
                     with answering(name, field, question, results):
-                        cell = drive(name, field.up[name], question, mode, connections, size=sizes[name])
-                        rounds.setdefault(name, []).append(cell)
-            results.cells += [middle(cells) for cells in rounds.values()]
+                        cells.append(drive(name, field.up[name], question, mode, connections, size=sizes[name]))
+            results.cells += [middle(cells) for cells in rounds.values() if cells]
 
 
 @contextmanager
@@ -310,7 +308,7 @@ def written(plan: Plan, results: Results, where: str) -> str:
     measured = [e.name for e in results.endpoints]
     peers = [name for name in plan.servers if name != "itukg" and any(c.server == name for c in results.cells)]
     parts = [
-        f"Measured {where}. A second per cell and round, {plan.rounds} rounds, of which the median counts, one for rdflib-endpoint and Virtuoso; load by wrk on the same machine.",
+        f"Measured {where}. A second per cell and round, {plan.rounds} rounds, of which the median counts; load by wrk on the same machine.",
         report.table(
             ("server", "version", "ready after, s"),
             [(e.name, e.version, f"{e.load_seconds:.1f}") for e in results.endpoints],
@@ -407,7 +405,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--servers", default=default, help=f"which, of {', '.join(SERVERS)}; ours first [{default}]")
     parser.add_argument("--only", default="", help="names of queries of the set, comma-separated [all]")
     parser.add_argument(
-        "--rounds", type=int, default=3, help="rounds of a second per cell; rdflib-endpoint and Virtuoso have one [3]"
+        "--rounds", type=int, default=3, help="rounds of a second per cell; what is too slow for that has one [3]"
     )
     parser.add_argument("--connections", default="1,8", help="numbers of connections [1,8]")
     parser.add_argument("--strict", action="store_true", help="exit with 1 when a target is missed too")
