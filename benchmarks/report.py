@@ -6,7 +6,6 @@ import os
 import platform
 import re
 import subprocess
-import sysconfig
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -44,12 +43,10 @@ def setting() -> str:
     model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     load = os.getloadavg()[0]
-    optimised = "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or "")
     return (
         f"{now}; {len(os.sched_getaffinity(0))} cores ({model[1] if model else platform.machine()}), "
         f"{memory:.0f} GiB, load {load:.2f} before the start; {platform.system()} {platform.release()}, "
-        f"Python {platform.python_version()}{'' if optimised else ', built without optimisation by profile'}; "
-        f"revision {revision()}"
+        f"Python {platform.python_version()}; revision {revision()}"
     )
 
 

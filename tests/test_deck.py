@@ -129,6 +129,33 @@ def test_a_worker_is_told_that_it_is_alone_on_its_core_but_not_when_more_is_on_d
     run(work())
 
 
+@pytest.mark.parametrize("alone", [False, True])
+def test_an_answer_is_looked_out_for_where_a_core_is_left_and_not_for_long(
+    alone: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    naps: list[float] = []
+    nap = asyncio.sleep
+
+    async def counted(seconds: float) -> None:
+        naps.append(seconds)
+        await nap(seconds)
+
+    async def work() -> None:
+        with Table(2, alone=alone) as it:
+            await it.asks(b"1", b"2")
+            worker, other = it.workers
+            monkeypatch.setattr(asyncio, "sleep", counted)
+            assert await other.frame(0.0) is None  # whose time is over
+            assert not naps
+            assert await worker.frame(monotonic() + 0.05) is None
+            assert bool(naps) == alone and not any(naps)
+            naps.clear()
+            assert await worker.frame(monotonic() + 0.05) is None  # it has looked out for long enough
+            assert not naps
+
+    run(work())
+
+
 def test_who_is_done_first_takes_what_is_on_the_deck_of_another() -> None:
     async def work() -> None:
         with Table(2) as it:

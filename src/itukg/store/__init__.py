@@ -109,6 +109,14 @@ async def rows(store: Store, query: str) -> list[Row]:
     return [{n: s[n] for n in names_ if s[n] is not None} for s in solutions]
 
 
+def things_in(table: bytes) -> list[str]:
+    """Return the IRIs of a table of SPARQL JSON, sorted, as SPARQL writes them; it is read and dropped in one thread."""
+    solutions = ox.parse_query_results(table, format=ox.QueryResultsFormat.JSON)
+    if isinstance(solutions, ox.QueryBoolean):
+        return []
+    return sorted({str(term) for solution in solutions for term in solution if isinstance(term, ox.NamedNode)})
+
+
 async def triples(store: Store, query: str) -> list[ox.Triple]:
     """Return the triples of one of our own CONSTRUCT queries."""
     answer = await store.answer(read_query(query), Dataset(), N_TRIPLES)

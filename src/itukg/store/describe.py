@@ -10,13 +10,11 @@ import re
 from itertools import count
 from math import inf
 
-import pyoxigraph as ox
-
 from itukg import names
 from itukg.errors import SyntaxProblem
 from itukg.formats import TABLE_FORMATS, Format
 from itukg.processes.pool import HELD
-from itukg.store import IRI, Answer, Dataset, Query, Store, after_prologue, blank_out
+from itukg.store import IRI, Answer, Dataset, Query, Store, after_prologue, blank_out, things_in
 
 _GAP = r"(?:\s|#[^\n\r]*[\n\r])*"
 _IRI = rf"{IRI}|" r"[^\s?$<>{}()#*\"']*:(?:\\.|[^\s?$<>{}()#\"'\\])*"
@@ -56,16 +54,9 @@ async def ask(
             return await store.answer(
                 query, dataset, syntax, deadline=deadline, client=client
             )  # which names the place in its own text
-        things = await asyncio.to_thread(_things, await answer.read(HELD))
+        things = await asyncio.to_thread(things_in, await answer.read(HELD))
         query = Query(f"{prologue}{_construct(things, dataset_clause)}", "CONSTRUCT", query.volatile)
     return await store.answer(query, dataset, syntax, deadline=deadline, client=client)
-
-
-def _things(table: bytes) -> list[str]:
-    """Return what SPARQL JSON names, sorted; it is read and dropped in one thread, as the engine wants."""
-    solutions = ox.parse_query_results(table, format=ox.QueryResultsFormat.JSON)
-    assert isinstance(solutions, ox.QuerySolutions)
-    return sorted({str(term) for solution in solutions for term in solution if isinstance(term, ox.NamedNode)})
 
 
 def _parts(text: str) -> tuple[str, str, str] | None:

@@ -20,7 +20,7 @@ from itukg.errors import QueryRefused, StoreUnavailable, TimeLimit
 from itukg.formats import write_graph, write_table
 from itukg.jsonld import Json
 from itukg.processes.worker import Output, Work, main
-from itukg.store import blank_out
+from itukg.store import blank_out, things_in
 from itukg.store.worker import SYNTAXES, by_appearance, graphs_of, in_words, warm_up
 
 GAVE_UP = ("S1T00", "The SPARQL operation has been cancelled")
@@ -65,13 +65,9 @@ def read(engine: ox.Store, query: str, default: tuple[str, ...], named: tuple[st
 
 
 def things(content: bytes, host: str) -> bytes:
-    """Return, as JSON, what a table of SPARQL JSON names: its IRIs, sorted, as SPARQL writes them."""
+    """Return as JSON what `things_in` does."""
     with unreadable(host, content):
-        rows = json.loads(content).get("results", {}).get("bindings", [])
-        terms = (term for row in rows for term in row.values())
-        return json.dumps(
-            sorted({str(ox.NamedNode(term["value"])) for term in terms if term["type"] == "uri"})
-        ).encode()
+        return json.dumps(things_in(content)).encode()
 
 
 def table(content: bytes, *, query: str, labels: Mapping[str, str], release: str, media_type: str, host: str) -> bytes:

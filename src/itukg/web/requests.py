@@ -1,6 +1,7 @@
 """How requests arrive: their bodies, in bounded size and time, from clients that may leave."""
 
 import asyncio
+import re
 from typing import cast
 from urllib.parse import unquote_to_bytes
 
@@ -9,6 +10,8 @@ from starlette.requests import ClientDisconnect
 
 from itukg.errors import BadRequest, TooLarge, TooSlow, UnsupportedMediaType
 
+HOST = re.compile(r"(?:\w[\w.-]{0,252}|\[[\da-fA-F:.]{2,45}\])(?::\d{1,5})?", re.ASCII)
+"""What names a host, and maybe its port (RFC 9110, 7.2), and stands in an IRI, in each syntax of it, as it is."""
 RECEIVING = 10.0
 """Seconds in which the body of a request must have arrived."""
 _WATCHED_AFTER = 0.05

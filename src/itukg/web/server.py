@@ -10,13 +10,12 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from itukg.errors import BadRequest, HeadersTooLarge, ItukgError, UriTooLong
 from itukg.web.answers import WHOLE, constant_lines, header_lines, problem_of
 from itukg.web.app import FRAME
+from itukg.web.requests import HOST
 
 HEADERS_WITHIN = 10.0
 """Seconds in which the headers of a request must have arrived, from the connection's or the request's first byte."""
 HEAD_SIZE = 128 * 1024
 """Bytes that the head of a request may have, and what is read with its end."""
-HOST = re.compile(rb"(?:[\w.-]+|\[[\da-fA-F:.]+\])?(?::\d+)?", re.ASCII)
-"""What a Host header may hold (RFC 9110, 7.2)."""
 _AUTHORITY = re.compile(rb"https?://([^/?#@]+)", re.IGNORECASE)
 URL_SIZE = 65_535
 """Bytes that its address may have: the parser counts no further."""
@@ -109,7 +108,7 @@ class Connection(HttpToolsProtocol):
     def _name_host(self) -> None:
         """See to it that Host names the host that is asked, once (RFC 9112, 3.2). Raises BadRequest."""
         hosts = [value for name, value in self.headers if name == b"host"]
-        if len(hosts) != 1 or not HOST.fullmatch(hosts[0]):
+        if len(hosts) != 1 or not HOST.fullmatch(hosts[0].decode("latin-1")):
             if hosts or self.parser.get_http_version() != "1.0":
                 self._fault = BadRequest("The Host header must name the host and port that is asked, once.")
                 raise self._fault

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import re
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -38,11 +37,10 @@ from itukg.settings import Settings
 from itukg.store import Store, open_store
 from itukg.upload.validator import Validator
 from itukg.web.answers import Cache, accepted
+from itukg.web.requests import HOST
 
 LATEST = "latest"
 """What the served release goes by, besides its own name."""
-_HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
-"""Names and numbers of hosts that stand in an IRI, and in each syntax of it, as they are."""
 BUCKETS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, inf)
 """Seconds by which queries are told apart in /metrics."""
 AGAIN = 2.0
@@ -264,7 +262,7 @@ def wanted_graph(request: Request, offers: tuple[Format, ...], suffix: str | Non
 def address(request: Request) -> str:
     """Return where the service is reached, by what the client asked for. Raises BadRequest where Host names no host."""
     host = request.headers.get("host", "")
-    if not _HOST.fullmatch(host):
+    if not HOST.fullmatch(host):
         raise BadRequest("The Host header names no host; send the name and port that the service is reached by.")
     return f"{request.scope['scheme']}://{host}{request.scope.get('root_path', '')}"
 

@@ -233,7 +233,7 @@ async def _read(request: Request, service: Service) -> Question:
     pairs = parameters_of(request.scope["query_string"])
     if method != "GET":
         media_type, given_with = parse_options_header(request.headers.get("content-type"))
-        if media_type.lower() not in REQUEST_TYPES:
+        if (media_type := media_type.lower()) not in REQUEST_TYPES:
             raise UnsupportedMediaType(
                 f'Send the query as {" or ".join(REQUEST_TYPES)}, not as "{media_type or "nothing"}".'
             )
@@ -241,7 +241,7 @@ async def _read(request: Request, service: Service) -> Question:
             raise UnsupportedMediaType(f"Send the query in UTF-8, not in {charset}.")
         refuse_early(request, settings.query_size)
         body = await body_of(request, settings.query_size)
-        pairs += parameters_of(body) if media_type.lower() == FORM else [("query", text_of(body))]
+        pairs += parameters_of(body) if media_type == FORM else [("query", text_of(body))]
     given: Parameters = {}
     for name, value in pairs:
         given.setdefault(name, []).append(value)
