@@ -60,6 +60,8 @@ class Cell:
     failed: int
     single: bool = False
     """Too slow for a run: the rate is that of one answer timed alone."""
+    rounds: tuple[float, ...] = ()
+    """The rate in each round, of which `rate` is the median."""
 
 
 @dataclass(frozen=True)
@@ -93,9 +95,12 @@ class Results:
         return next(found, None)
 
     def ratio(self, peer: str, query: str, mode: str, connections: int) -> float | None:
-        """Return our rate as a multiple of the peer's."""
+        """Return our rate as a multiple of the peer's: the median of the rounds, in each of which one followed the other."""
         ours, theirs = (self.cell(server, query, mode, connections) for server in ("itukg", peer))
-        return ours.rate / theirs.rate if ours and theirs and theirs.rate else None
+        if not (ours and theirs):
+            return None
+        pairs = list(zip(ours.rounds, theirs.rounds, strict=False))  # a server that was let go has fewer
+        return statistics.median(our / their for our, their in pairs) if all(theirs.rounds) else None
 
 
 def main() -> None:
@@ -191,9 +196,9 @@ def answering(name: str, field: Field, question: Question, results: Results) -> 
 
 
 def middle(rounds: list[Cell]) -> Cell:
-    """Return the round with the median rate, with the failures of all."""
+    """Return the round with the median rate, with the rates and failures of all."""
     found = sorted(rounds, key=lambda cell: cell.rate)[len(rounds) // 2]
-    return replace(found, failed=sum(cell.failed for cell in rounds))
+    return replace(found, failed=sum(cell.failed for cell in rounds), rounds=tuple(cell.rate for cell in rounds))
 
 
 def checked(name: str, endpoint: Endpoint, question: Question, results: Results) -> int | None:

@@ -47,7 +47,26 @@ def cell(server: str, rate: float, failed: int = 0) -> Cell:
 
 
 def test_the_median_of_the_rounds_counts_and_every_failure() -> None:
-    assert compare.middle([cell("itukg", 300, 1), cell("itukg", 100), cell("itukg", 200, 4)]) == cell("itukg", 200, 5)
+    rounds = [cell("itukg", 300, 1), cell("itukg", 100), cell("itukg", 200, 4)]
+    assert compare.middle(rounds) == replace(cell("itukg", 200, 5), rounds=(300, 100, 200))
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "ratio"),
+    [
+        ((300, 100, 200), (100, 100, 400), 1.0),  # the medians alone would tell 2
+        ((300, 100, 200), (100,), 3.0),  # too slow for a second round
+        ((300, 100, 200), (0,), None),
+    ],
+)
+def test_a_ratio_is_the_median_of_the_rounds_ratios(
+    ours: tuple[float, ...], theirs: tuple[float, ...], ratio: float | None
+) -> None:
+    results = Results()
+    for server, rates in (("itukg", ours), ("oxigraph", theirs)):
+        results.cells.append(compare.middle([cell(server, rate) for rate in rates]))
+    assert results.ratio("oxigraph", "lookup", "cold", 1) == ratio
+    assert results.ratio("virtuoso", "lookup", "cold", 1) is None
 
 
 def test_servers_are_driven_in_turn_and_started_anew_after_a_query_without_an_answer(
