@@ -9,7 +9,7 @@ import httpx2
 import pytest
 from fastapi.testclient import TestClient
 from starlette.types import Message, Scope, Send
-from test_protocol import answered, cached, routes, samples
+from test_protocol import answered, cached, routes
 
 from itukg import names
 from itukg.release import Release
