@@ -232,10 +232,10 @@ async def _read(request: Request, service: Service) -> Question:
         raise NotAllowed(f"{method} is not a method of {PATH}.", METHODS)
     pairs = parameters_of(request.scope["query_string"])
     if method != "GET":
-        media_type, given_with = parse_options_header(request.headers.get("content-type"))
-        if (media_type := media_type.lower()) not in REQUEST_TYPES:
+        sent_as, given_with = parse_options_header(request.headers.get("content-type"))
+        if (media_type := sent_as.lower()) not in REQUEST_TYPES:
             raise UnsupportedMediaType(
-                f'Send the query as {" or ".join(REQUEST_TYPES)}, not as "{media_type or "nothing"}".'
+                f'Send the query as {" or ".join(REQUEST_TYPES)}, not as "{sent_as or "nothing"}".'
             )
         if (charset := given_with.get("charset", "utf-8").lower()) not in ("utf-8", "utf8", "us-ascii"):
             raise UnsupportedMediaType(f"Send the query in UTF-8, not in {charset}.")
