@@ -15,7 +15,7 @@ from itukg.errors import BadRequest, DataError, MemoryLimit, Overloaded, TimeLim
 from itukg.formats import CSV
 from itukg.processes import deck, fair, lanes, pool
 from itukg.processes.pool import Worker
-from itukg.processes.worker import DATA, DONE, END, ERROR, HEAD, READY, pack_error
+from itukg.processes.worker import DATA, END, ERROR, HEAD, READY, pack_error
 from itukg.settings import Settings
 from itukg.store import Dataset, Query
 from itukg.store.embedded import EmbeddedStore
@@ -61,7 +61,7 @@ class Process(Played):
         self._chance, self._busy = chance, 0.0
         self._reads = asyncio.Event()
         self._reads.set()
-        self.data_received(HEAD.pack(READY, 0, 0))
+        self.data_received(HEAD.pack(READY, 0, 0, 0.0, 0.0))
         self.task = asyncio.create_task(self._work())
 
     def used(self) -> float:
@@ -107,11 +107,11 @@ class Process(Played):
             else:
                 for number in range(PIECES if kind == "large" else 0):
                     await self._send(DATA, f"{name} {number:99}\n".encode())
-                await self._send(END, DONE.pack(seconds, self._busy) + f"{name} end\n".encode())
+                await self._send(END, f"{name} end\n".encode(), seconds)
 
-    async def _send(self, kind: bytes, content: bytes) -> None:
+    async def _send(self, kind: bytes, content: bytes, seconds: float = 0.0) -> None:
         await self._reads.wait()
-        frame = HEAD.pack(kind, self.number, len(content)) + content
+        frame = HEAD.pack(kind, self.number, len(content), seconds, self._busy) + content
         cut = self._chance.randrange(len(frame))
         self.data_received(frame[:cut])
         if self._chance.random() < 0.5:

@@ -17,7 +17,7 @@ from typing import ClassVar, cast
 from itukg.errors import DataError, MemoryLimit, TimeLimit
 from itukg.processes.allocator import allocator
 from itukg.processes.fair import Places
-from itukg.processes.worker import ASK, DATA, DONE, END, ERROR, FORK, HEAD, KILL, READY, SHORT, unpack_error
+from itukg.processes.worker import ASK, DATA, END, ERROR, FORK, HEAD, KILL, READY, SHORT, unpack_error
 
 HELD = 16_000_000
 """Bytes of an answer that are collected before it is sent; a larger one is streamed."""
@@ -29,8 +29,8 @@ To be woken takes longer the longer it has slept: up to what a cheap question ta
 
 log = logging.getLogger("itukg")
 
-Frame = tuple[bytes, int, bytes]
-"""Its kind, the number of the question, and what it holds."""
+Frame = tuple[bytes, int, bytes, float, float]
+"""Its kind, the number of the question, what it holds, and the times that END tells."""
 
 
 class Pool:
@@ -160,11 +160,11 @@ class Worker(asyncio.Protocol):
             self._buffer += data
         with memoryview(self._buffer or data) as received:  # most answers come whole, and are copied but once
             while len(received) >= begin + HEAD.size:
-                kind, number, size = HEAD.unpack_from(received, begin)
+                kind, number, size, seconds, used = HEAD.unpack_from(received, begin)
                 end = begin + HEAD.size + size
                 if len(received) < end:
                     break
-                self._frames.append((kind, number, bytes(received[begin + HEAD.size : end])))
+                self._frames.append((kind, number, bytes(received[begin + HEAD.size : end]), seconds, used))
                 begin = end
         if self._buffer:
             del self._buffer[:begin]
@@ -251,7 +251,7 @@ class Worker(asyncio.Protocol):
                     timer.cancel()
         if self._frames:
             return self._frames.popleft()
-        return (b"", 0, b"") if self._gone else None
+        return (b"", 0, b"", 0.0, 0.0) if self._gone else None
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -310,7 +310,7 @@ class Run:
                 return seconds
         return None
 
-    def _take(self, kind: bytes, number: int, content: bytes) -> float | None:
+    def _take(self, kind: bytes, number: int, content: bytes, seconds: float, used: float) -> float | None:
         if kind and number != self._number:  # whoever asked must never get another's answer
             log.error("A worker answered what it was not asked, and is ended.")
             kind = b""
@@ -318,10 +318,9 @@ class Run:
             self._add(content)
             return None
         if kind == END:
-            seconds, used = DONE.unpack_from(content)
-            self._add(content[DONE.size :])
+            self._add(content)
             self.end(used)
-            return float(seconds)
+            return seconds
         if kind == ERROR:
             self.end(self._worker.used() if self._worker else None)
             raise unpack_error(content)

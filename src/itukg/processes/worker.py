@@ -5,7 +5,7 @@ forks a worker, which is ready at once and shares the memory, whenever it is ask
 sockets to the server; it can open no other and no file, so that nothing it is sent reaches the network or the disk.
 
 Questions come as packets; of one that is longer than a packet only the head does, and the rest by the other socket. By that
-the answer goes in frames: one byte of kind, the number of the question, four bytes of length, the content. A worker may be
+the answer goes in frames: a head, and the content. A worker may be
 sent its next question while it is at work (it is "on deck"), and need not be woken for it. The server may take that back until
 the worker takes it.
 """
@@ -30,10 +30,9 @@ from typing import NoReturn
 from itukg import errors
 from itukg.errors import DataError, ItukgError, MemoryLimit
 
-HEAD = struct.Struct("!cBI")
-"""What a frame begins with."""
-DONE = struct.Struct("!dd")
-"""What END begins with: the seconds that the answer took, and the seconds of processor time that the worker has used so far."""
+HEAD = struct.Struct("!cBIdd")
+"""What a frame begins with: kind, number and length; with END, the seconds that the answer took, and those of processor time
+that the worker has used so far."""
 READY, DATA, END, ERROR = b"R", b"D", b"E", b"X"
 ASK = struct.Struct("!B?I")
 """What a packet begins with: its number, whether the worker has a core to itself (see LINGER), and the length of the question."""
@@ -85,11 +84,17 @@ class Output:
     def flush(self) -> None:
         """Nothing: what is held leaves with the end."""
 
-    def send(self, kind: bytes, before: bytes = b"") -> None:
-        """Send what is held in a frame, behind what it begins with."""
-        self._server.sendall(b"".join((HEAD.pack(kind, self._number, len(before) + self._size), before, *self._held)))
+    def send(self, kind: bytes, seconds: float = 0.0, used: float = 0.0) -> None:
+        """Send what is held in a frame."""
+        self._server.sendall(b"".join((HEAD.pack(kind, self._number, self._size, seconds, used), *self._held)))
         self._held.clear()
         self._size = 0
+
+    def fail(self, error: ItukgError) -> None:
+        """Send an error in place of what is held, which is no answer."""
+        content = pack_error(error)
+        self._held, self._size = [content], len(content)
+        self.send(ERROR)
 
 
 Work = Callable[[bytes, Output], None]
@@ -159,7 +164,9 @@ def _run(work: Work, server: socket.socket, packets: socket.socket, memory: int,
         begin.wait()
         try:
             ready = json.dumps([os.getpid(), threading.get_native_id()]).encode()
-            Output(server, 0).send(READY, ready)
+            output = Output(server, 0)
+            output.write(ready)
+            output.send(READY)
             _serve(work, server, packets)
         except OSError:
             pass  # the server has closed its end
@@ -185,22 +192,20 @@ def _run(work: Work, server: socket.socket, packets: socket.socket, memory: int,
 def _serve(work: Work, server: socket.socket, packets: socket.socket) -> None:
     for number, question in _questions(server, packets):
         started = perf_counter()
-        output, kind = Output(server, number), ERROR
+        output = Output(server, number)
         try:
             work(question, output)
-            kind, content = END, DONE.pack(perf_counter() - started, process_time())
         except ItukgError as error:
-            content = pack_error(error)
+            output.fail(error)
         except (MemoryError, RecursionError):
-            content = pack_error(MemoryLimit("The answer needs more memory, or stack, than it may take."))
+            output.fail(MemoryLimit("The answer needs more memory, or stack, than it may take."))
         except OSError:
             raise  # the server has closed its end
         except Exception:  # noqa: BLE001  (the worker goes on, and the log tells)
             traceback.print_exc()
-            content = pack_error(ItukgError("The fault is ours; it is in the log."))
-        if kind == ERROR:
-            output = Output(server, number)  # what was written before is no answer
-        output.send(kind, content)
+            output.fail(ItukgError("The fault is ours; it is in the log."))
+        else:
+            output.send(END, perf_counter() - started, process_time())
 
 
 def _questions(server: socket.socket, packets: socket.socket) -> Iterator[tuple[int, bytes]]:

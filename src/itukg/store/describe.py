@@ -7,6 +7,8 @@ Linkage of the thing in full. It is asked in two plain queries, so every engine 
 
 import asyncio
 import re
+from collections.abc import Awaitable, Callable
+from functools import partial
 from itertools import count
 from math import inf
 
@@ -40,23 +42,31 @@ NESTED = "|".join(
 """A path over what leads from one blank node to the next: lists, class expressions, shapes."""
 
 
-async def ask(
+def ask(
     store: Store, query: Query, dataset: Dataset, syntax: Format, *, deadline: float = inf, client: str = ""
-) -> Answer:
+) -> Awaitable[Answer]:
     """Answer a query as `Store.answer` does, and DESCRIBE with a symmetric concise bounded description."""
+    answer = partial(store.answer, deadline=deadline, client=client)
     if query.form == "DESCRIBE" and (parts := _parts(query.text)):
-        prologue, dataset_clause, select = parts
-        try:
-            answer = await store.answer(
-                query._replace(text=select, form="SELECT"), dataset, TABLE_FORMATS[0], deadline=deadline, client=client
-            )
-        except SyntaxProblem:
-            return await store.answer(
-                query, dataset, syntax, deadline=deadline, client=client
-            )  # which names the place in its own text
-        things = await asyncio.to_thread(things_in, await answer.read(HELD))
-        query = Query(f"{prologue}{_construct(things, dataset_clause)}", "CONSTRUCT", query.volatile)
-    return await store.answer(query, dataset, syntax, deadline=deadline, client=client)
+        return _described(answer, query, dataset, syntax, parts)
+    return answer(query, dataset, syntax)
+
+
+async def _described(
+    answer: Callable[[Query, Dataset, Format], Awaitable[Answer]],
+    query: Query,
+    dataset: Dataset,
+    syntax: Format,
+    parts: tuple[str, str, str],
+) -> Answer:
+    prologue, dataset_clause, select = parts
+    try:
+        table = await answer(query._replace(text=select, form="SELECT"), dataset, TABLE_FORMATS[0])
+    except SyntaxProblem:
+        return await answer(query, dataset, syntax)  # which names the place in its own text
+    things = await asyncio.to_thread(things_in, await table.read(HELD))
+    construct = f"{prologue}{_construct(things, dataset_clause)}"
+    return await answer(Query(construct, "CONSTRUCT", query.volatile), dataset, syntax)
 
 
 def _parts(text: str) -> tuple[str, str, str] | None:

@@ -21,7 +21,7 @@ from itukg.formats import write_graph, write_table
 from itukg.jsonld import Json
 from itukg.processes.worker import Output, Work, main
 from itukg.store import blank_out, things_in
-from itukg.store.worker import SYNTAXES, by_appearance, graphs_of, in_words, warm_up
+from itukg.store.worker import REFUSALS, SYNTAXES, by_appearance, graphs_of, in_words, warm_up
 
 GAVE_UP = ("S1T00", "The SPARQL operation has been cancelled")
 """What Virtuoso and Oxigraph write, maybe in the middle of an answer, when a query hits a time limit of theirs."""
@@ -56,8 +56,11 @@ def load(_what: str) -> Work:
 def read(engine: ox.Store, query: str, default: tuple[str, ...], named: tuple[str, ...]) -> bytes:
     """Raise what the embedded store says of a query that it does not run; its rows are not asked for."""
     graphs = graphs_of(default, named)
-    with in_words(), suppress(OSError):  # of SERVICE, which an ASK would call, and cannot
-        engine.query(query, **graphs)
+    try:
+        with suppress(OSError):  # of SERVICE, which an ASK would call, and cannot
+            engine.query(query, **graphs)
+    except REFUSALS as error:
+        raise in_words(error) from None
     plain = _ESCAPED.sub(lambda found: chr(min(int(found[1] or found[2], 16), 0x10FFFF)), query)
     if found := _OWN_IRI.search(plain) or _OWN_NAME.search(blank_out(query)):
         raise QueryRefused(f"{found[1]}: names functions of a server's own, which are not run here.")

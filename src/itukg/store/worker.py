@@ -5,15 +5,15 @@
 
 import marshal
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 import pyoxigraph as ox
 
 from itukg import names
-from itukg.errors import BadRequest, DataError, QueryRefused, SyntaxProblem
+from itukg.errors import BadRequest, DataError, ItukgError, QueryRefused, SyntaxProblem
 from itukg.formats import GRAPH_FORMATS, PROFILE_FORMATS, TABLE_FORMATS, Format, best_labels, write_graph, write_table
 from itukg.processes.worker import Output, Work, main
 from itukg.store import after_prologue, blank_out
@@ -73,7 +73,7 @@ def answer(
     syntax = SYNTAXES[media_type]
     graphs = graphs_of(default, named)
     evaluate: Callable[[str], Any] = lambda text: engine.query(text, **graphs)  # noqa: E731
-    with in_words():
+    try:
         results = planned(in_order_of_columns(query, evaluate), uses, evaluate)
         if isinstance(results, ox.QueryTriples):
             output.write(write_graph(results, syntax))
@@ -81,6 +81,8 @@ def answer(
             output.write(write_table(results, syntax, partial(labels_in, engine)))
         else:
             results.serialize(output, format=syntax.engine)
+    except REFUSALS as error:
+        raise in_words(error) from None
 
 
 def graphs_of(default: Collection[str], named: Collection[str]) -> dict[str, Any]:
@@ -100,15 +102,15 @@ def _named_nodes(iris: Collection[str]) -> list[ox.NamedNode]:
     return found
 
 
-@contextmanager
-def in_words() -> Iterator[None]:
-    """Turn what the engine says of a query into errors of ours."""
-    try:
-        yield
-    except SyntaxError as error:
-        raise syntax_problem(error) from None
-    except (RuntimeError, OSError) as error:
-        raise QueryRefused(f"The engine does not run this query: {error}") from None
+REFUSALS = (SyntaxError, RuntimeError, OSError)
+"""What the engine raises of a query."""
+
+
+def in_words(error: Exception) -> ItukgError:
+    """Return the error of ours that tells what the engine says of a query."""
+    if isinstance(error, SyntaxError):
+        return syntax_problem(error)
+    return QueryRefused(f"The engine does not run this query: {error}")
 
 
 def planned(query: str, uses: Uses, evaluate: Callable[[str], Any]) -> Any:
@@ -152,7 +154,7 @@ def in_order_of_columns(query: str, evaluate: Callable[[str], Any]) -> str:
     asked = f"{query[:begin]}SELECT * WHERE {{ {{ SELECT{star[1] or ''} * {query[body.start() :]}\n}} FILTER(false) }}"
     try:
         scope = [variable.value for variable in evaluate(asked).variables]
-    except (SyntaxError, RuntimeError, OSError):
+    except REFUSALS:
         return query  # the engine says of the query itself what is wrong with it
     columns = by_appearance(query, scope)
     if columns == scope:

@@ -107,13 +107,13 @@ class Held:
         await self._send(send, whole, head=scope["method"] == "HEAD")
         return 200
 
-    async def _send(self, send: Send, whole: Whole | None, *, head: bool) -> None:
+    def _send(self, send: Send, whole: Whole | None, *, head: bool) -> Awaitable[None]:
         body = b"" if head else self.body
-        if whole is not None:
-            await whole(self._lines(), body)
-        else:
-            await self._send_head(send)
-            await send({"type": "http.response.body", "body": body})
+        return self._send_both(send, body) if whole is None else whole(self._lines(), body)
+
+    async def _send_both(self, send: Send, body: bytes) -> None:
+        await self._send_head(send)
+        await send({"type": "http.response.body", "body": body})
 
     async def _send_head(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [*self.headers, *self.frame]})

@@ -21,6 +21,7 @@ from itukg.web import description, pages, releases, reports, resources, search, 
 from itukg.web.answers import HELD_MESSAGE, WHOLE, Header, Held, Whole, distinguished, http_date, problem, problem_of
 from itukg.web.interface import completed
 from itukg.web.past import Past, asked_release
+from itukg.web.requests import BrokenOff
 from itukg.web.service import Service
 
 log = logging.getLogger("itukg")
@@ -154,6 +155,29 @@ def _whole(scope: Scope) -> Whole | None:
     return whole
 
 
+class _Framed:
+    """Sends the answer to a request in its frame."""
+
+    started = False
+
+    def __init__(self, answers: Answers, scope: Scope, send: Send) -> None:
+        self._answers, self._scope, self._send, self._arrived = answers, scope, send, monotonic()
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == HELD_MESSAGE:
+            await self._answers.hold_and_send(message, monotonic() - self._arrived, self._scope, self._pass_on)
+            return
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message["headers"], *self._answers.headers]
+        elif self._scope["method"] == "HEAD":
+            message = {**message, "body": b""}
+        await self._pass_on(message)
+
+    async def _pass_on(self, message: Message) -> None:
+        self.started = True
+        await self._send(message)
+
+
 class Frame:
     """What holds for every answer: the same headers, HEAD is GET without its body, OPTIONS, and a failure is a problem.
 
@@ -169,47 +193,29 @@ class Frame:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        arrived = monotonic()
-        head = scope["method"] == "HEAD"
-        started = False
-
-        async def send_on(message: Message) -> None:
-            nonlocal started
-            started = True
-            await send(message)
-
-        async def send_framed(message: Message) -> None:
-            if message["type"] == HELD_MESSAGE:
-                await self.answers.hold_and_send(message, monotonic() - arrived, scope, send_on)
-                return
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *self.answers.headers]
-            elif head:
-                message = {**message, "body": b""}
-            await send_on(message)
-
+        framed, asked = _Framed(self.answers, scope, send), scope
         if scope["method"] == "OPTIONS":
-            await self._options(scope)(scope, receive, send_framed)
+            await self._options(scope)(scope, receive, framed)
             return
         try:
-            await self._answer(scope, receive, send_framed, send_on)
+            name, query_string = asked_release(scope["query_string"])
+            if name is not None and self.past is not None:
+                scope = {**scope, "query_string": query_string}
+                async with self.past.application(name) as older:
+                    if older is not None:
+                        await older(scope, receive, send)  # has a frame of its own
+                        return
+            if scope["method"] == "HEAD":
+                scope = {**scope, "method": "GET", "head": True}
+            await self.app(scope, receive, framed)
+        except BrokenOff as error:
+            # Without a last chunk, which the server then never sends: nobody takes a part for the whole.
+            log.info("answer broken off: %s", error)
         except Exception as error:
-            failure = _failure(scope, error)
-            if started:
+            failure = _failure(asked, error)
+            if framed.started:
                 raise
-            await failure(scope, receive, send_framed)
-
-    async def _answer(self, scope: Scope, receive: Receive, send_framed: Send, send: Send) -> None:
-        name, query_string = asked_release(scope["query_string"])
-        if name is not None and self.past is not None:
-            scope = {**scope, "query_string": query_string}
-            async with self.past.application(name) as older:
-                if older is not None:
-                    await older(scope, receive, send)  # has a frame of its own
-                    return
-        if scope["method"] == "HEAD":
-            scope = {**scope, "method": "GET", "head": True}
-        await self.app(scope, receive, send_framed)
+            await failure(asked, receive, framed)
 
     def _options(self, scope: Scope) -> Response:
         """Answer OPTIONS, and the question that a browser asks before a request to another origin."""
@@ -254,17 +260,16 @@ def _cited(release: Release) -> Header:
 
 
 def _failure(scope: Scope, error: Exception) -> Response:
-    if isinstance(error, ItukgError):
-        return problem_of(error)
-    log.error("%s %s", scope["method"], scope["path"], exc_info=error)
-    return problem(500, "about:blank", "Internal Server Error", "The fault is ours; it is in the log.")
+    if not isinstance(error, ItukgError):
+        log.error("%s %s", scope["method"], scope["path"], exc_info=error)
+        return problem(500, "about:blank", "Internal Server Error", "The fault is ours; it is in the log.")
+    if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        log.warning("%s %s: %s", scope["method"], scope["path"], error)
+    return problem_of(error)
 
 
 async def _answer_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, ItukgError)
-    if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        log.warning("%s %s: %s", request.method, request.url.path, error)
-    return problem_of(error)
+    return _failure(request.scope, error)
 
 
 async def _answer_http_error(request: Request, error: Exception) -> Response:

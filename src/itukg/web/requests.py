@@ -2,11 +2,13 @@
 
 import asyncio
 import re
+from collections.abc import Callable
 from typing import cast
 from urllib.parse import unquote_to_bytes
 
 from fastapi import Request
 from starlette.requests import ClientDisconnect
+from starlette.types import Scope
 
 from itukg.errors import BadRequest, TooLarge, TooSlow, UnsupportedMediaType
 
@@ -14,8 +16,9 @@ HOST = re.compile(r"(?:\w[\w.-]{0,252}|\[[\da-fA-F:.]{2,45}\])(?::\d{1,5})?", re
 """What names a host, and maybe its port (RFC 9110, 7.2), and stands in an IRI, in each syntax of it, as it is."""
 RECEIVING = 10.0
 """Seconds in which the body of a request must have arrived."""
-_WATCHED_AFTER = 0.05
-"""Seconds after which a client that has left is noticed."""
+WhenLeft = Callable[[Callable[[], None] | None], None]
+LEFT = "itukg.left"
+"""ASGI extension of our server: where a scope has it, it takes what is to be called when the client leaves, or None."""
 
 
 class BrokenOff(Exception):
@@ -92,21 +95,16 @@ def unquoted(encoded: bytes) -> bytes:
 
 
 class Watch:
-    """Cancels the task that answers a request once the client has left; first looked at when most is done already."""
+    """Cancels the task that answers a request once the client has left, where the server tells that (see LEFT)."""
 
-    def __init__(self, request: Request) -> None:
-        self._request = request
+    def __init__(self, scope: Scope) -> None:
         self._running = cast("asyncio.Task[None]", asyncio.current_task())
-        self._task: asyncio.Task[None] | None = None
         self._left = False
-        self._begin = asyncio.get_running_loop().call_later(_WATCHED_AFTER, self._start)
+        self._tell: WhenLeft | None = scope.get("extensions", {}).get(LEFT)
+        if self._tell is not None:
+            self._tell(self._leave)
 
-    def _start(self) -> None:
-        self._task = asyncio.get_running_loop().create_task(self._watch())
-
-    async def _watch(self) -> None:
-        while (await self._request.receive())["type"] != "http.disconnect":
-            pass
+    def _leave(self) -> None:
         self._left = True
         self._running.cancel()
 
@@ -118,6 +116,5 @@ class Watch:
 
     def end(self) -> None:
         """Stop watching."""
-        self._begin.cancel()
-        if self._task is not None:
-            self._task.cancel()
+        if self._tell is not None:
+            self._tell(None)

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -10,7 +11,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from itukg.errors import BadRequest, HeadersTooLarge, ItukgError, UriTooLong
 from itukg.web.answers import WHOLE, constant_lines, header_lines, problem_of
 from itukg.web.app import FRAME
-from itukg.web.requests import HOST
+from itukg.web.requests import HOST, LEFT
 
 HEADERS_WITHIN = 10.0
 """Seconds in which the headers of a request must have arrived, from the connection's or the request's first byte."""
@@ -26,7 +27,7 @@ class Connection(HttpToolsProtocol):
 
     By itself it waits for headers without end, however many, and for a client that does not read; and while that sends one
     request after the other, it takes them all. Here such a connection is closed, or not read. And it offers applications
-    to send a whole answer at once (see WHOLE): one packet, for which a client wakes once.
+    to send a whole answer at once (see WHOLE): one packet, for which a client wakes once; and to tell when the client leaves.
     """
 
     _began = 0.0
@@ -37,6 +38,7 @@ class Connection(HttpToolsProtocol):
     """Bytes that have arrived since, before those that are looked at."""
     _fault: ItukgError = BadRequest("This is no request of HTTP/1.1.")
     _look: asyncio.TimerHandle
+    _when_left: Callable[[], None] | None = None
 
     def __init__(self, *, sending: float, **given: Any) -> None:
         """Give a client `sending` seconds in which to take something of an answer."""
@@ -50,9 +52,17 @@ class Connection(HttpToolsProtocol):
         self._look_at_the_time()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait no longer."""
+        """Wait no longer, and tell whoever wants to know."""
         self._look.cancel()
         super().connection_lost(exc)
+        if self._when_left is not None:
+            self._when_left()
+
+    def when_left(self, call: Callable[[], None] | None) -> None:
+        """Call this when the client leaves, at once if it has left (see LEFT)."""
+        self._when_left = call
+        if call is not None and self.transport.is_closing():
+            call()
 
     def data_received(self, data: bytes) -> None:
         """Read on, unless the head of the request has grown too large."""
@@ -103,7 +113,7 @@ class Connection(HttpToolsProtocol):
         self._name_host()
         super().on_headers_complete()
         if self.cycle and self.cycle.scope is self.scope:  # whose task has not begun
-            self.scope["extensions"] = {WHOLE: partial(_send_whole, self.cycle)}  # type: ignore[dict-item]
+            self.scope["extensions"] = {WHOLE: partial(_send_whole, self.cycle), LEFT: self.when_left}  # type: ignore[dict-item]
 
     def _name_host(self) -> None:
         """See to it that Host names the host that is asked, once (RFC 9112, 3.2). Raises BadRequest."""

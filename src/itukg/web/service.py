@@ -89,7 +89,7 @@ class Counts:
         self._queries: Counter[tuple[str, str]] = Counter()
         self._checks: Counter[str] = Counter()
         self._answers: Counter[int] = Counter()
-        self._times: dict[str, list[int]] = {}
+        self._times: defaultdict[str, list[int]] = defaultdict(lambda: [0] * len(BUCKETS))
         self._seconds: defaultdict[str, float] = defaultdict(float)
 
     def answered(self, status: int) -> None:
@@ -103,8 +103,7 @@ class Counts:
     def query(self, form: str, outcome: str, seconds: float) -> None:
         """Count a query."""
         self._queries[form, outcome] += 1
-        times = self._times.setdefault(form, [0] * len(BUCKETS))
-        times[bisect_left(BUCKETS, seconds)] += 1
+        self._times[form][bisect_left(BUCKETS, seconds)] += 1
         self._seconds[form] += seconds
 
     def collect(self) -> Iterator[Metric]:

@@ -8,7 +8,6 @@ import hashlib
 import logging
 import re
 from collections.abc import Awaitable, Callable, Hashable
-from http import HTTPStatus
 from math import inf
 from time import monotonic
 from typing import Any, NamedTuple
@@ -41,7 +40,6 @@ from itukg.web.answers import (
     Held,
     accepted,
     media_type_header,
-    problem_of,
     takes_gzip,
 )
 from itukg.web.interface import parameters, responses
@@ -128,21 +126,10 @@ class Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request: from the cache where the same was asked in other words, else from the store."""
-        try:
-            await self._answer(Request(scope, receive, send), send)
-        except ItukgError as error:
-            if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-                log.warning("%s %s: %s", scope["method"], PATH, error)
-            await problem_of(error)(scope, receive, send)
-        except BrokenOff as error:
-            # Without a last chunk, which the server then never sends: nobody takes a part for the whole.
-            log.info("answer broken off: %s", error)
-
-    async def _answer(self, request: Request, send: Send) -> None:
-        arrived = monotonic()
-        if request.scope["method"] == "GET" and not request.scope["query_string"]:
+        arrived, request = monotonic(), Request(scope, receive, send)
+        if scope["method"] == "GET" and not scope["query_string"]:
             response = await self._describe_service(request)
-            await response(request.scope, request.receive, send)
+            await response(scope, receive, send)
             return
         try:
             question = await _read(request, self._service)
@@ -155,7 +142,7 @@ class Endpoint:
             if held is None:  # it is sent already, piece by piece
                 return
         if question.query.volatile:
-            await held.send(request.scope, send)
+            await held.send(scope, send)
         else:
             await send({"type": HELD_MESSAGE, "held": held, "keys": (question.key,), "release": None})
 
@@ -163,7 +150,7 @@ class Endpoint:
         """Return the answer of the store; one that is too large to be held is sent as it comes, and None returned."""
         service, client, outcome = self._service, client_of(request), "evaluated"
         answer: Answer | None = None
-        watch = Watch(request)
+        watch = Watch(request.scope)
         try:
             service.quotas.check(client)
             answer = await ask(

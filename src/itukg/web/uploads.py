@@ -13,7 +13,7 @@ from itukg.html import render
 from itukg.upload.reading import BODY_TYPES, FORM, METHODS, RDF_TYPES
 from itukg.web.answers import Kept
 from itukg.web.interface import CHOSEN, Route, described
-from itukg.web.requests import BrokenOff, Watch, body_of, client_of, refuse_early
+from itukg.web.requests import Watch, body_of, client_of, refuse_early
 from itukg.web.service import service_of, wanted
 
 router = APIRouter(route_class=Route)
@@ -101,7 +101,7 @@ async def validate(request: Request) -> Response:
         service.quotas.check(client)
         async with service.validator.place(client, deadline):
             body = await body_of(request, service.settings.upload_size, max(0.0, deadline - monotonic()))
-            watch = Watch(request)
+            watch = Watch(request.scope)
             try:
                 media_type, report = await service.validator.check(
                     body, content_type, fields, syntax, deadline=deadline, client=client
@@ -112,8 +112,6 @@ async def validate(request: Request) -> Response:
             finally:
                 watch.end()
         outcome = "reported"
-    except BrokenOff:
-        return Response(status_code=400)  # nobody reads it
     except ItukgError as error:
         outcome = error.problem_type
         service.quotas.remember(client, error)
