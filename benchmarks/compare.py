@@ -1,6 +1,6 @@
 """Compare our server with its peers: the same release, the same rows, requests per second cold and warm.
 
-    python -m benchmarks.compare                                  # everything, about twenty minutes
+    python -m benchmarks.compare                                  # everything, about half an hour
     python -m benchmarks.compare --rounds 1 --only lookup,matrix  # a quick look
     python -m benchmarks.compare --write docs/performance.md      # and put the result into the page
 
@@ -410,7 +410,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--servers", default=default, help=f"which, of {', '.join(SERVERS)}; ours first [{default}]")
     parser.add_argument("--only", default="", help="names of queries of the set, comma-separated [all]")
     parser.add_argument(
-        "--rounds", type=int, default=3, help="rounds of a second per cell; what is too slow for that has one [3]"
+        "--rounds", type=int, default=5, help="rounds of a second per cell; what is too slow for that has one [5]"
     )
     parser.add_argument("--connections", default="1,8", help="numbers of connections [1,8]")
     parser.add_argument("--strict", action="store_true", help="exit with 1 when a target is missed too")
