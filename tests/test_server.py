@@ -2,11 +2,16 @@
 
 import asyncio
 import socket
+from functools import partial
 from urllib.parse import quote, urlsplit
 
 import pytest
+import uvicorn
+from starlette.types import Receive, Scope, Send
 
 from itukg.web.answers import Held
+from itukg.web.requests import BrokenOff, Watch
+from itukg.web.server import Connection
 
 ASK = "/sparql?query=" + quote("ASK {}")
 
@@ -98,6 +103,55 @@ def test_a_connection_is_closed_after_the_answer_for_who_wishes_that(
         if closed:
             opened.settimeout(3)  # a connection that is kept is closed after five seconds
             assert opened.recv(1) == b""
+
+
+@pytest.mark.parametrize(
+    ("leaves", "outcome"),
+    [("before", "broken off"), ("meanwhile", "broken off"), ("after", "went on"), ("not", "cancelled")],
+)
+def test_a_watch_ends_what_is_done_for_a_client_that_leaves(leaves: str, outcome: str) -> None:
+    async def until_left(receive: Receive) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    async def run() -> str:
+        outcomes: asyncio.Queue[str] = asyncio.Queue()
+        begun = asyncio.Event()
+
+        async def app(scope: Scope, receive: Receive, _send: Send) -> None:
+            begun.set()
+            task = asyncio.current_task()
+            assert task is not None
+            if leaves == "before":
+                await until_left(receive)
+            try:
+                with Watch(scope):
+                    if leaves == "not":  # somebody else ends it
+                        task.cancel()
+                    await asyncio.sleep(0.5 if leaves == "meanwhile" else 0)
+                if leaves == "after":
+                    await until_left(receive)
+                await outcomes.put("went on")
+            except BrokenOff:
+                assert not task.cancelling()
+                await outcomes.put("broken off")
+            except asyncio.CancelledError:
+                await outcomes.put("cancelled")
+
+        config = uvicorn.Config(app, http=partial(Connection, sending=10.0), lifespan="off", log_level="critical")  # type: ignore[arg-type]
+        server = uvicorn.Server(config)
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            serving = asyncio.create_task(server.serve([listening]))
+            _, writer = await asyncio.open_connection(*listening.getsockname())
+            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            await begun.wait()
+            writer.close()
+            found = await asyncio.wait_for(outcomes.get(), 10)
+            server.should_exit = True
+            await serving
+        return found
+
+    assert asyncio.run(run()) == outcome
 
 
 def test_no_header_ends_a_line_before_its_end() -> None:

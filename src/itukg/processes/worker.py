@@ -5,9 +5,8 @@ forks a worker, which is ready at once and shares the memory, whenever it is ask
 sockets to the server; it can open no other and no file, so that nothing it is sent reaches the network or the disk.
 
 Questions come as packets; of one that is longer than a packet only the head does, and the rest by the other socket. By that
-the answer goes in frames: a head, and the content. A worker may be
-sent its next question while it is at work (it is "on deck"), and need not be woken for it. The server may take that back until
-the worker takes it.
+the answer goes in frames: a head, and the content. A worker may be sent its next question while it is at work (it is "on
+deck"), and need not be woken for it. The server may take that back until the worker takes it.
 """
 
 import contextlib

@@ -16,9 +16,10 @@ HOST = re.compile(r"(?:\w[\w.-]{0,252}|\[[\da-fA-F:.]{2,45}\])(?::\d{1,5})?", re
 """What names a host, and maybe its port (RFC 9110, 7.2), and stands in an IRI, in each syntax of it, as it is."""
 RECEIVING = 10.0
 """Seconds in which the body of a request must have arrived."""
-WhenLeft = Callable[[Callable[[], None] | None], None]
+WhenLeft = Callable[[Callable[[], None] | None], bool]
 LEFT = "itukg.left"
-"""ASGI extension of our server: where a scope has it, it takes what is to be called when the client leaves, or None."""
+"""ASGI extension of our server: where a scope has it, it takes what is to be called when the client leaves, or None; it tells
+whether that has left already."""
 
 
 class BrokenOff(Exception):
@@ -95,26 +96,24 @@ def unquoted(encoded: bytes) -> bytes:
 
 
 class Watch:
-    """Cancels the task that answers a request once the client has left, where the server tells that (see LEFT)."""
+    """Ends what is done within it, by BrokenOff, once the client has left, where the server tells that (see LEFT)."""
 
     def __init__(self, scope: Scope) -> None:
-        self._running = cast("asyncio.Task[None]", asyncio.current_task())
-        self._left = False
         self._tell: WhenLeft | None = scope.get("extensions", {}).get(LEFT)
+        self._left = False
+
+    def __enter__(self) -> None:
+        self._running = cast("asyncio.Task[None]", asyncio.current_task())
+        if self._tell is not None and self._tell(self._leave):
+            raise BrokenOff("the client has left")
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._tell is not None:
-            self._tell(self._leave)
+            self._tell(None)
+        if self._left and kind is asyncio.CancelledError:  # others, who cancel too, go on
+            self._running.uncancel()
+            raise BrokenOff("the client has left") from None
 
     def _leave(self) -> None:
         self._left = True
         self._running.cancel()
-
-    def raise_if_left(self) -> None:
-        """Turn the cancellation that was asked for here into an error; others go on."""
-        if self._left:
-            self._running.uncancel()
-            raise BrokenOff("the client has left") from None
-
-    def end(self) -> None:
-        """Stop watching."""
-        if self._tell is not None:
-            self._tell(None)

@@ -58,11 +58,10 @@ class Connection(HttpToolsProtocol):
         if self._when_left is not None:
             self._when_left()
 
-    def when_left(self, call: Callable[[], None] | None) -> None:
-        """Call this when the client leaves, at once if it has left (see LEFT)."""
+    def when_left(self, call: Callable[[], None] | None) -> bool:
+        """Call this when the client leaves; tell whether it has left already (see LEFT)."""
         self._when_left = call
-        if call is not None and self.transport.is_closing():
-            call()
+        return self.transport.is_closing()
 
     def data_received(self, data: bytes) -> None:
         """Read on, unless the head of the request has grown too large."""

@@ -150,34 +150,31 @@ class Endpoint:
         """Return the answer of the store; one that is too large to be held is sent as it comes, and None returned."""
         service, client, outcome = self._service, client_of(request), "evaluated"
         answer: Answer | None = None
-        watch = Watch(request.scope)
         try:
-            service.quotas.check(client)
-            answer = await ask(
-                service.store,
-                question.query,
-                question.dataset,
-                question.syntax,
-                deadline=arrived + question.seconds,
-                client=client,
-            )
-            content, more = await _collected(answer.body)
-            headers = self._headers(question, answer.seconds)
-            if more:
-                outcome = "broken off"
-                await self._stream(content, answer, headers, request.scope, send)
-                outcome = "streamed"
-                return None
-        except asyncio.CancelledError:
+            with Watch(request.scope):
+                service.quotas.check(client)
+                answer = await ask(
+                    service.store,
+                    question.query,
+                    question.dataset,
+                    question.syntax,
+                    deadline=arrived + question.seconds,
+                    client=client,
+                )
+                content, more = await _collected(answer.body)
+                headers = self._headers(question, answer.seconds)
+                if more:
+                    await self._stream(content, answer, headers, request.scope, send)
+                    outcome = "streamed"
+                    return None
+        except (BrokenOff, asyncio.CancelledError):
             outcome = "broken off"
-            watch.raise_if_left()
             raise
         except ItukgError as error:
             outcome = error.problem_type
             service.quotas.remember(client, error)
             raise
         finally:
-            watch.end()
             if answer is not None:
                 await answer.body.aclose()
             self._record(question.query, outcome, monotonic() - arrived)

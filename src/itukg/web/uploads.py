@@ -101,16 +101,10 @@ async def validate(request: Request) -> Response:
         service.quotas.check(client)
         async with service.validator.place(client, deadline):
             body = await body_of(request, service.settings.upload_size, max(0.0, deadline - monotonic()))
-            watch = Watch(request.scope)
-            try:
+            with Watch(request.scope):
                 media_type, report = await service.validator.check(
                     body, content_type, fields, syntax, deadline=deadline, client=client
                 )
-            except BaseException:
-                watch.raise_if_left()
-                raise
-            finally:
-                watch.end()
         outcome = "reported"
     except ItukgError as error:
         outcome = error.problem_type
