@@ -3,16 +3,20 @@
 import asyncio
 import gzip
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 import httpx2
 import pytest
 from fastapi.testclient import TestClient
-from starlette.types import Message, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from test_protocol import answered, cached, routes
 
 from itukg import names
 from itukg.release import Release
+from itukg.web.app import Frame
 
 CHANGING = {"/healthz", "/readyz", "/metrics"}
 """Routes that tell of the server, not of the release."""
@@ -117,6 +121,34 @@ def test_head_sends_no_body_from_memory_or_file(client: TestClient) -> None:
             asyncio.run(asked(scope))
             assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
             assert (sent[0]["status"], sent[1].get("body", b"")) == (200, b"")
+
+
+@pytest.mark.parametrize("query_string", [b"", b"release=older"])
+def test_what_fails_when_it_has_begun_is_not_answered_a_second_time(client: TestClient, query_string: bytes) -> None:
+    sent: list[Message] = []
+
+    async def failing(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise RuntimeError("in the middle")
+
+    class Older:
+        @asynccontextmanager
+        async def application(self, _name: str) -> AsyncIterator[ASGIApp]:
+            yield failing
+
+    async def nothing() -> Message:
+        raise AssertionError
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    app: Any = client.app
+    older: Any = Older()
+    frame = Frame(failing, app.answers, [], older)
+    scope: Scope = {"type": "http", "method": "GET", "path": "/", "query_string": query_string, "headers": []}
+    with pytest.raises(RuntimeError, match="in the middle"):
+        asyncio.run(frame(scope, nothing, send))
+    assert [message["type"] for message in sent] == ["http.response.start"]
 
 
 @pytest.fixture

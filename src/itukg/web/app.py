@@ -165,15 +165,16 @@ class _Framed:
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == HELD_MESSAGE:
-            await self._answers.hold_and_send(message, monotonic() - self._arrived, self._scope, self._pass_on)
+            await self._answers.hold_and_send(message, monotonic() - self._arrived, self._scope, self.pass_on)
             return
         if message["type"] == "http.response.start":
             message["headers"] = [*message["headers"], *self._answers.headers]
         elif self._scope["method"] == "HEAD":
             message = {**message, "body": b""}
-        await self._pass_on(message)
+        await self.pass_on(message)
 
-    async def _pass_on(self, message: Message) -> None:
+    async def pass_on(self, message: Message) -> None:
+        """Send a message as it is."""
         self.started = True
         await self._send(message)
 
@@ -203,7 +204,7 @@ class Frame:
                 scope = {**scope, "query_string": query_string}
                 async with self.past.application(name) as older:
                     if older is not None:
-                        await older(scope, receive, send)  # has a frame of its own
+                        await older(scope, receive, framed.pass_on)  # has a frame of its own
                         return
             if scope["method"] == "HEAD":
                 scope = {**scope, "method": "GET", "head": True}
