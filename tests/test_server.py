@@ -128,7 +128,7 @@ def test_a_watch_ends_what_is_done_for_a_client_that_leaves(leaves: str, outcome
                 with Watch(scope):
                     if leaves == "not":  # somebody else ends it
                         task.cancel()
-                    await asyncio.sleep(0.5 if leaves == "meanwhile" else 0)
+                    await (asyncio.Event().wait() if leaves == "meanwhile" else asyncio.sleep(0))
                 if leaves == "after":
                     await until_left(receive)
                 await outcomes.put("went on")
