@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from itertools import count
+from math import inf
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -26,7 +27,8 @@ from itukg import names
 from itukg.errors import QueryRefused, SyntaxProblem
 from itukg.formats import CSV, N_TRIPLES, TABLE_FORMATS
 from itukg.processes.lanes import PATIENCE
-from itukg.processes.pool import HELD, Worker
+from itukg.processes.pool import HELD, Pool, Worker
+from itukg.processes.worker import END
 from itukg.release import Release
 from itukg.settings import Settings
 from itukg.store import Dataset, Query, read_query
@@ -571,6 +573,32 @@ def test_a_worker_that_cannot_be_started_is_tried_again(release: Release) -> Non
 def impatient(release: Release, home: Path) -> Iterator[serving]:
     """A server that waits two seconds for whoever reads slowly."""
     yield from served(release, home, timeout=8, sending=2, strikes=0, slow=2)
+
+
+def test_what_a_process_needed_only_to_load_is_not_in_its_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "wasteful.py").write_text(
+        "from pathlib import Path\n"
+        "from itukg.processes.worker import main\n"
+        "def load(pieces):\n"
+        "    for piece in [bytes(50_000) for _ in range(int(pieces))]: del piece\n"
+        "    return lambda _question, output: output.write(Path('/proc/self/statm').read_bytes())\n"
+        "main(load)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+    async def held(pieces: int) -> float:
+        pool = Pool("wasteful", str(pieces), 0)
+        worker = await pool.fork(network=True)  # which may open files
+        worker.ask(b"")
+        frame = await worker.frame(inf)
+        await pool.close()
+        assert frame is not None and frame[0] == END
+        return int(frame[2].split()[1]) * resource.getpagesize() / 1e6
+
+    little, much = asyncio.run(held(0)), asyncio.run(held(2000))
+    assert 5 < little and much < little + 20, f"MB held by a worker whose process needed 100 MB once: {much}"
 
 
 def test_a_client_that_leaves_a_describe_gives_its_worker_back(limited: serving) -> None:

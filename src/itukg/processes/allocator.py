@@ -1,6 +1,7 @@
 """The memory allocator of processes that we start."""
 
 import contextlib
+import ctypes
 from importlib import metadata
 
 
@@ -16,3 +17,9 @@ def allocator() -> dict[str, str]:
                 # What it reserves at once, a worker may use beyond its limit.
                 return {"LD_PRELOAD": str(file.locate()), "MIMALLOC_ARENA_RESERVE": "64MiB"}
     return {"MALLOC_ARENA_MAX": "1"}
+
+
+def give_back_memory() -> None:
+    """Give back to the system what was freed, where mimalloc holds it: every process that is forked would hold it too."""
+    with contextlib.suppress(AttributeError):
+        ctypes.CDLL(None).mi_collect(True)

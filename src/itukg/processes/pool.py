@@ -17,7 +17,7 @@ from typing import ClassVar, cast
 from itukg.errors import DataError, MemoryLimit, TimeLimit
 from itukg.processes.allocator import allocator
 from itukg.processes.fair import Places
-from itukg.processes.worker import ASK, DATA, END, ERROR, FORK, HEAD, KILL, READY, SHORT, unpack_error
+from itukg.processes.worker import ASK, DATA, END, ERROR, FORK, HEAD, KILL, PEEK, READY, SHORT, unpack_error
 
 HELD = 16_000_000
 """Bytes of an answer that are collected before it is sent; a larger one is streamed."""
@@ -202,7 +202,7 @@ class Worker(asyncio.Protocol):
         if self._gone:
             return True
         try:
-            first = self._received.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)[0]  # maybe the one before
+            first = self._received.recv(1, PEEK)[0]  # maybe the one before
             return first == self._number and bool(self._received.recv(1, socket.MSG_DONTWAIT))
         except BlockingIOError:
             return False

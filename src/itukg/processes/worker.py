@@ -28,6 +28,7 @@ from typing import NoReturn
 
 from itukg import errors
 from itukg.errors import DataError, ItukgError, MemoryLimit
+from itukg.processes.allocator import give_back_memory
 
 HEAD = struct.Struct("!cBIdd")
 """What a frame begins with: kind, number and length; with END, the seconds that the answer took, and those of processor time
@@ -40,6 +41,8 @@ SHORT = 16_000
 FORK, KILL = b"F", b"K"
 PIECE = 128 * 1024
 """Bytes of an answer that are sent at once."""
+PEEK = int(socket.MSG_PEEK | socket.MSG_DONTWAIT)
+"""To look whether something has come; as a number, for whoever looks again and again."""
 STACK = 256 * 1024 * 1024
 """Bytes of stack for the thread that works: parsers recurse into every bracket."""
 LINGER = 0.0004
@@ -118,6 +121,7 @@ def main(load: Callable[[str], Work]) -> None:
         sys.exit(str(error))
     gc.collect()
     gc.freeze()  # what is here already is never looked at again, so its pages stay shared
+    give_back_memory()
     children: set[int] = set()
     while True:
         message, handles, _, _ = socket.recv_fds(control, 13, 2)
@@ -225,5 +229,5 @@ def _linger(packets: socket.socket) -> None:
     until = perf_counter() + LINGER
     while perf_counter() < until:
         with contextlib.suppress(BlockingIOError):
-            packets.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+            packets.recv(1, PEEK)
             return
