@@ -598,7 +598,7 @@ def test_what_a_process_needed_only_to_load_is_not_in_its_workers(
         return int(frame[2].split()[1]) * resource.getpagesize() / 1e6
 
     little, much = asyncio.run(held(0)), asyncio.run(held(2000))
-    assert 5 < little and much < little + 20, f"MB held by a worker whose process needed 100 MB once: {much}"
+    assert much < little + 20, f"MB held by a worker whose process needed 100 MB once: {much}"
 
 
 def test_a_client_that_leaves_a_describe_gives_its_worker_back(limited: serving) -> None:
