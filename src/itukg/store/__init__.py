@@ -163,7 +163,10 @@ def blank_out(query: str, *, iris: bool = True) -> str:
 
 
 def _blank(found: re.Match[str]) -> str:
-    return "\n".join([" " * len(line) for line in found[0].split("\n")])
+    text = found[0]
+    if "\n" in text:
+        return "\n".join([" " * len(line) for line in text.split("\n")])
+    return " " * len(text)
 
 
 def _blank_but_iris(found: re.Match[str]) -> str:

@@ -46,10 +46,10 @@ def ask(
     store: Store, query: Query, dataset: Dataset, syntax: Format, *, deadline: float = inf, client: str = ""
 ) -> Awaitable[Answer]:
     """Answer a query as `Store.answer` does, and DESCRIBE with a symmetric concise bounded description."""
-    answer = partial(store.answer, deadline=deadline, client=client)
     if query.form == "DESCRIBE" and (parts := _parts(query.text)):
+        answer = partial(store.answer, deadline=deadline, client=client)
         return _described(answer, query, dataset, syntax, parts)
-    return answer(query, dataset, syntax)
+    return store.answer(query, dataset, syntax, deadline=deadline, client=client)
 
 
 async def _described(

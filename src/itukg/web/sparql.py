@@ -8,6 +8,7 @@ import hashlib
 import logging
 import re
 from collections.abc import Awaitable, Callable, Hashable
+from functools import lru_cache
 from math import inf
 from time import monotonic
 from typing import Any, NamedTuple
@@ -30,7 +31,7 @@ from itukg.errors import (
 )
 from itukg.formats import GRAPH_FORMATS, HTML, JSONLD, TABLE_FORMATS, Format, choose, in_profile, labels_wanted
 from itukg.processes.pool import HELD
-from itukg.store import Answer, Body, Dataset, Query, offers_for, read_query
+from itukg.store import Answer, Body, Dataset, Form, Query, offers_for, read_query
 from itukg.store.describe import ask
 from itukg.web.answers import (
     HELD_MESSAGE,
@@ -241,22 +242,24 @@ async def _read(request: Request, service: Service) -> Question:
     return Question(
         query,
         Dataset(tuple(given.get("default-graph-uri", ())), tuple(given.get("named-graph-uri", ()))),
-        _syntax(query, accepted(request.scope), given),
+        _syntax(query.form, accepted(request.scope), tuple([_first(given, name) for name in _OF_THE_SYNTAX])),
         _seconds(given, settings.timeout),
         takes_gzip(accepted(request.scope, b"accept-encoding")),
     )
 
 
-def _syntax(query: Query, accept: str, given: Parameters) -> Format:
+_OF_THE_SYNTAX = ("format", "labels", "profile", "frame")
+"""The parameters that say in which syntax an answer is wanted."""
+
+
+@lru_cache(maxsize=1000)  # only what is to be had is held, and that is short
+def _syntax(form: Form, accept: str, given: tuple[str | None, ...]) -> Format:
     """Return the syntax that is asked for; profile and frame are forms of JSON-LD, and of graphs."""
-    profile, frame = _first(given, "profile"), _first(given, "frame")
-    name, labels = _first(given, "format"), labels_wanted(_first(given, "labels"))
-    offers = offers_for(query.form)
+    name, labelled, profile, frame = given
+    labels, offers = labels_wanted(labelled), offers_for(form)
     if profile or frame:
         if JSONLD not in offers:
-            raise BadRequest(
-                f"profile and frame are forms of JSON-LD, which a CONSTRUCT or DESCRIBE gives, no {query.form}."
-            )
+            raise BadRequest(f"profile and frame are forms of JSON-LD, which a CONSTRUCT or DESCRIBE gives, no {form}.")
         offers = (JSONLD,)
     return in_profile(choose(offers, accept, name, labels), accept, profile, frame)
 
