@@ -2,7 +2,7 @@
 
     python -m benchmarks.curve                                    # all sizes; wants about 12 GB of memory and 10 GB of disk
     python -m benchmarks.curve --sizes 0,200000 --only classes,lookup --seconds 0.5
-    python -m benchmarks.curve --write docs/performance.md        # and put the result into the page
+    python -m benchmarks.curve --write docs/performance.md        # and put the result into the page, growth.svg beside it
 
 Size 0 is the shipped release; the others are made by benchmarks.grow. In memory: our server and Oxigraph's; on disk:
 Oxigraph's, and Virtuoso's where it is installed. Each query is asked again and again on one connection for --seconds, every
@@ -20,6 +20,7 @@ from pathlib import Path
 
 from benchmarks import report
 from benchmarks.answers import Question, Rows, ask, named, rows
+from benchmarks.chart import growth
 from benchmarks.compare import progress
 from benchmarks.grow import grow
 from benchmarks.memory import held
@@ -97,6 +98,7 @@ def main() -> None:
     print(text)
     if arguments.write:
         report.replace(arguments.write, "curve", text)
+        arguments.write.with_name("growth.svg").write_text(growth(arguments.write.read_text()))
 
 
 def measured(endpoint: Endpoint, question: Question, arguments: argparse.Namespace, expected: dict[str, Rows]) -> Point:

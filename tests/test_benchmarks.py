@@ -9,15 +9,16 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 from conftest import eventually
 from rdflib import Graph
 
-from benchmarks import beside, compare, report, shacl
+from benchmarks import beside, chart, compare, report, shacl
 from benchmarks.answers import questions
 from benchmarks.compare import Cell, Field, Plan, Results
-from benchmarks.servers import DidNotStart, Endpoint
+from benchmarks.servers import SERVERS, DidNotStart, Endpoint
 from benchmarks.shacl import ENGINES, Engine, Run
 
 ROOT = Path(__file__).parents[1]
@@ -156,6 +157,30 @@ def test_growth_is_held_against_that_of_the_data() -> None:
     assert [met for _, _, met in told] == [False, False, False]
     results["itukg", 10] = Run(19.0)
     assert [met for _, _, met in shacl.targets(options(), results, {1: 1000, 10: 10_000}, Run(5.0))] == [True, True]
+
+
+def test_the_picture_of_growth_is_that_of_the_table() -> None:
+    page = (ROOT / "docs/performance.md").read_text()
+    assert (ROOT / "docs/growth.svg").read_text() == chart.growth(page)
+
+
+def test_a_picture_of_growth_has_a_chart_for_each_query_and_no_point_for_what_is_no_time() -> None:
+    table = """<!-- curve -->
+
+| query | triples | ours | theirs |
+| --- | ---: | ---: | ---: |
+| lookup | 1,000 | 1 | 10 |
+| lookup | 1,000,000 | 1.5 (rows differ) | status 500 |
+| gaps | 1,000 | 2,000 | over 60 s |
+| gaps | 1,000,000 |  | 1e3 |
+"""
+    svg = ET.fromstring(chart.growth(table))  # noqa: S314  (of ours)
+    charts = svg.findall("{*}g")
+    assert [found.findtext("{*}text") for found in charts] == ["lookup", "gaps"]
+    assert [len(found.findall("{*}circle")) for found in charts] == [3, 1]
+    heights = [float(circle.get("cy", "")) for circle in charts[0].findall("{*}circle")]
+    assert heights[0] > heights[1] > heights[2], "slower stands higher"
+    assert len(chart.LOOKS) == len(SERVERS)
 
 
 def test_an_unknown_engine_is_refused_in_words(capsys: pytest.CaptureFixture[str]) -> None:
