@@ -1,6 +1,6 @@
 """Measure what cheap queries keep of their rate while two queries that never end run beside them, on each server.
 
-    python -m benchmarks.beside                                # about five minutes
+    python -m benchmarks.beside                                # about twelve minutes
     python -m benchmarks.beside --servers itukg --rounds 9     # ours alone, more precisely
     python -m benchmarks.beside --write docs/performance.md    # and put the result into the page
 

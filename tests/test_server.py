@@ -128,6 +128,7 @@ def test_a_watch_ends_what_is_done_for_a_client_that_leaves(leaves: str, outcome
                 with Watch(scope):
                     if leaves == "not":  # somebody else ends it
                         task.cancel()
+                    # what the client leaves meanwhile waits for ever: only the watch can end it
                     await (asyncio.Event().wait() if leaves == "meanwhile" else asyncio.sleep(0))
                 if leaves == "after":
                     await until_left(receive)

@@ -164,7 +164,7 @@ def blank_out(query: str, *, iris: bool = True) -> str:
 
 def _blank(found: re.Match[str]) -> str:
     text = found[0]
-    if "\n" in text:
+    if "\n" in text:  # few are so, and a query has many
         return "\n".join([" " * len(line) for line in text.split("\n")])
     return " " * len(text)
 
