@@ -48,7 +48,7 @@ class Played(Worker):
             packet = self._process_end.recv(ASK.size + SHORT, socket.MSG_DONTWAIT)
         except BlockingIOError:
             return None
-        self.number, self.alone, _ = ASK.unpack_from(packet)
+        self.number, _ = ASK.unpack_from(packet)
         return packet[ASK.size :]
 
     def close(self) -> None:
@@ -59,9 +59,9 @@ class Played(Worker):
 class Table:
     """A deck with so many workers, and those that it dropped."""
 
-    def __init__(self, workers: int, *, waiting: int = 100, per_client: int = 100, alone: bool = False) -> None:
+    def __init__(self, workers: int, *, waiting: int = 100, per_client: int = 100) -> None:
         self.dropped: list[Worker] = []
-        self.deck = Deck(waiting, per_client, alone=lambda: alone, drop=self._drop)
+        self.deck = Deck(waiting, per_client, drop=self._drop)
         self.workers = [Played() for _ in range(workers)]
         for worker in reversed(self.workers):  # the first is asked first
             self.deck.put(worker)
@@ -111,47 +111,6 @@ def test_a_question_is_with_a_worker_at_work_before_that_is_done() -> None:
             it.deck.put(worker)
             assert it.deck.get_nowait() is worker
             assert it.deck.waiting() == 0
-
-    run(work())
-
-
-@pytest.mark.parametrize("alone", [False, True])
-def test_a_worker_is_told_that_it_is_alone_on_its_core_but_not_when_more_is_on_deck(alone: bool) -> None:
-    async def work() -> None:
-        with Table(1, alone=alone) as it:
-            (worker,) = it.workers
-            await it.asks(b"1", b"2")
-            told = []
-            while worker.takes():
-                told.append(worker.alone)
-            assert told == [alone, False]
-
-    run(work())
-
-
-@pytest.mark.parametrize("alone", [False, True])
-def test_an_answer_is_looked_out_for_where_a_core_is_left_and_not_for_long(
-    alone: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    naps: list[float] = []
-    nap = asyncio.sleep
-
-    async def counted(seconds: float) -> None:
-        naps.append(seconds)
-        await nap(seconds)
-
-    async def work() -> None:
-        with Table(2, alone=alone) as it:
-            await it.asks(b"1", b"2")
-            worker, other = it.workers
-            monkeypatch.setattr(asyncio, "sleep", counted)
-            assert await other.frame(0.0) is None  # whose time is over
-            assert not naps
-            assert await worker.frame(monotonic() + 0.05) is None
-            assert bool(naps) == alone and not any(naps)
-            naps.clear()
-            assert await worker.frame(monotonic() + 0.05) is None  # it has looked out for long enough
-            assert not naps
 
     run(work())
 

@@ -22,12 +22,10 @@ class Deck(FairQueue[Worker]):
     that takes about as long as to answer a cheap one. It is taken back when another worker is done before.
     """
 
-    def __init__(
-        self, waiting: int, per_client: int, *, alone: Callable[[], bool], drop: Callable[[Worker], None]
-    ) -> None:
-        """As FairQueue; `alone` tells of the worker last taken, and `drop` ends one at work for nobody."""
+    def __init__(self, waiting: int, per_client: int, *, drop: Callable[[Worker], None]) -> None:
+        """As FairQueue; `drop` ends one at work for nobody."""
         super().__init__(waiting, per_client)
-        self._alone, self._drop = alone, drop
+        self._drop = drop
         self._free: dict[Worker, None] = {}
         """Those at work with nothing on deck; while there are any, nobody is in the line whose question is short."""
         self._laid: dict[Worker, tuple[float, Turn[Worker]]] = {}
@@ -39,7 +37,7 @@ class Deck(FairQueue[Worker]):
         """Return a worker that has come to `question`, and the number that it answers to; raises as `get` does."""
         worker = self.get_nowait()
         if worker is not None:
-            number = worker.ask(question, alone=self._alone())
+            number = worker.ask(question)
             self._free[worker] = None
             return worker, number
         turn: Turn[Worker] = Turn(client, deadline, question)

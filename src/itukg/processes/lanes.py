@@ -19,7 +19,7 @@ from itukg.errors import DataError, MemoryLimit, Overloaded
 from itukg.processes.deck import Deck
 from itukg.processes.fair import Places
 from itukg.processes.pool import HELD, Pool, Run, Worker
-from itukg.settings import Settings, cores
+from itukg.settings import Settings
 
 PATIENCE = 0.15
 """Seconds of processor time that a question may take in the quick lane."""
@@ -39,10 +39,10 @@ class Lanes:
     def __init__(self, module: str, what: str, settings: Settings) -> None:
         """Have `python -m module what` load what the workers work on."""
         self.pool = Pool(module, what, settings.memory)
-        self.quick = Deck(settings.queue, settings.queue_client, alone=self.cores_left, drop=self.drop)
+        self.quick = Deck(settings.queue, settings.queue_client, drop=self.drop)
         self.slow = Places(settings.slow, settings.queue, settings.queue_client)
         self._forking: set[asyncio.Task[None]] = set()
-        self._workers, self._cores = settings.workers, cores()
+        self._workers = settings.workers
         self._quick_workers: set[Worker] = set()
         """Those of the quick lane, idle or at work; as many as there are to be, but for those that are being forked."""
         self.sending: Counter[str] = Counter()
@@ -112,10 +112,6 @@ class Lanes:
             self.quick.put(worker)
         else:  # one has come back meanwhile
             self.pool.dismiss(worker)
-
-    def cores_left(self) -> bool:
-        """Tell whether the workers that are at work leave a core to the server."""
-        return self._workers - self.quick.idle() < self._cores
 
     def make_way(self) -> None:
         """Lower the priority of what is in the slow lane: somebody else asks."""

@@ -21,11 +21,9 @@ from itukg.processes.worker import ASK, DATA, END, ERROR, FORK, HEAD, KILL, PEEK
 
 HELD = 16_000_000
 """Bytes of an answer that are collected before it is sent; a larger one is streamed."""
-LOOK_OUT = 0.003
-"""Seconds for which the server looks out for an answer before it sleeps, if a core is left to it.
-
-To be woken takes longer the longer it has slept: up to what a cheap question takes in all.
-"""
+NICE = 5
+"""How far the priority of what takes long is lowered (setpriority(2)): enough to let quick queries go first, and no more than a
+busy machine still serves."""
 
 log = logging.getLogger("itukg")
 
@@ -142,8 +140,6 @@ class Worker(asyncio.Protocol):
         self._frames: deque[Frame] = deque()
         self._buffer = bytearray()
         self._waiter: asyncio.Future[None] | None = None
-        self._look_out = 0.0
-        """Until when it is looked out for the answer to the last question."""
         self._gone = False
         self.on_loss = _nothing
         """Called when the worker has ended by itself, or was ended from outside."""
@@ -180,16 +176,11 @@ class Worker(asyncio.Protocol):
             self.on_loss()
         self._wake()
 
-    def ask(self, question: bytes, *, alone: bool = False) -> int:
-        """Send a question, and return its number.
-
-        Where the worker is `alone` on its core, it looks out for the next question before it sleeps, and the server for
-        the answer.
-        """
+    def ask(self, question: bytes) -> int:
+        """Send a question, and return its number."""
         self._number = (self._number + 1) % 256
-        self._look_out = monotonic() + LOOK_OUT if alone else 0.0
         if not self._gone:
-            head = ASK.pack(self._number, alone, len(question))
+            head = ASK.pack(self._number, len(question))
             if len(question) <= SHORT:
                 self._packets.send(head + question)
             else:
@@ -223,9 +214,9 @@ class Worker(asyncio.Protocol):
         return 0.0
 
     def lower_priority(self) -> None:
-        """Let others go first, from now on: whoever wakes takes the core from it, which niceness alone does not tell."""
-        with contextlib.suppress(AttributeError, OSError):  # Linux has it; or it has just ended
-            os.sched_setscheduler(self.thread, os.SCHED_IDLE, os.sched_param(0))
+        """Let others go first, from now on; it cannot be undone without privilege."""
+        with contextlib.suppress(OSError):  # it has just ended
+            os.setpriority(os.PRIO_PROCESS, self.thread, NICE)
 
     def leave(self) -> None:
         """Close the connection."""
@@ -236,9 +227,6 @@ class Worker(asyncio.Protocol):
 
     async def frame(self, until: float) -> Frame | None:
         """Return the next frame, or None when there is none by `until`; one without kind when the worker has died."""
-        # An event would let the loop sleep.
-        while not self._frames and not self._gone and monotonic() < min(self._look_out, until):  # noqa: ASYNC110
-            await asyncio.sleep(0)
         if not self._frames and not self._gone:
             loop = asyncio.get_running_loop()
             self._waiter = waiter = loop.create_future()

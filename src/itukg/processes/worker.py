@@ -34,8 +34,8 @@ HEAD = struct.Struct("!cBIdd")
 """What a frame begins with: kind, number and length; with END, the seconds that the answer took, and those of processor time
 that the worker has used so far."""
 READY, DATA, END, ERROR = b"R", b"D", b"E", b"X"
-ASK = struct.Struct("!B?I")
-"""What a packet begins with: its number, whether the worker has a core to itself (see LINGER), and the length of the question."""
+ASK = struct.Struct("!BI")
+"""What a packet begins with: its number, and the length of the question."""
 SHORT = 16_000
 """Bytes of the longest question that goes as one packet; two of them fit into a socket whose owner does not read."""
 FORK, KILL = b"F", b"K"
@@ -45,11 +45,6 @@ PEEK = int(socket.MSG_PEEK | socket.MSG_DONTWAIT)
 """To look whether something has come; as a number, for whoever looks again and again."""
 STACK = 256 * 1024 * 1024
 """Bytes of stack for the thread that works: parsers recurse into every bracket."""
-LINGER = 0.0004
-"""Seconds that a worker looks out for the next question before it sleeps, if it has a core to itself.
-
-To be woken on another core takes about as long as a lookup.
-"""
 
 _PR_SET_PDEATHSIG = 1
 
@@ -214,20 +209,10 @@ def _serve(work: Work, server: socket.socket, packets: socket.socket) -> None:
 def _questions(server: socket.socket, packets: socket.socket) -> Iterator[tuple[int, bytes]]:
     """Yield each question with its number as it comes, until the server closes its end."""
     while packet := packets.recv(ASK.size + SHORT):
-        number, alone, size = ASK.unpack_from(packet)
+        number, size = ASK.unpack_from(packet)
         if size <= SHORT:
             question = packet[ASK.size :]
         else:
             with server.makefile("rb") as rest:
                 question = rest.read(size)
         yield number, question
-        if alone:
-            _linger(packets)
-
-
-def _linger(packets: socket.socket) -> None:
-    until = perf_counter() + LINGER
-    while perf_counter() < until:
-        with contextlib.suppress(BlockingIOError):
-            packets.recv(1, PEEK)
-            return

@@ -346,7 +346,10 @@ class _Planner:
         of_type = pattern.plain and terms[0][0] not in "?$" and self._iri(terms[0]) == names.RDF_TYPE
         if of_type and pattern.object[0] not in "?$":
             terms = [pattern.object]
-        return [self._use(term, pattern.graph) for term in terms]
+        uses = [self._use(term, pattern.graph) for term in terms]
+        if any(token.text == "|" for token in pattern.path):  # alternatives add up, they do not follow each other
+            return [Use(*map(sum, zip(*uses, strict=True)))]
+        return uses
 
     def _use(self, term: str, graph: str) -> Use:
         """Return how a property or class is used; of a variable, as all are together."""
