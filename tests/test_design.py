@@ -23,7 +23,7 @@ REFERENCE = (ROOT / "docs" / "reference.md").read_text()
 
 # Lowest first: a module imports only from those before it.
 ORDER = (
-    "names", "errors", "settings", "jsonld", "schemas", "formats", "html", "processes", "store", "corpus", "things", "lists", "search", "derive",
+    "names", "errors", "settings", "jsonld", "schemas", "formats", "html", "engine", "store", "corpus", "things", "lists", "search", "derive",
     "facts", "void", "vocabulary", "dumps", "changes", "evidence", "conformance", "reasoner", "release", "catalog", "publish", "upload", "web", "cli",
 )  # fmt: skip
 

@@ -9,6 +9,8 @@ import re
 import resource
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,20 +21,18 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import httpx2
+import pyoxigraph as ox
 import pytest
 from conftest import Engine, eventually, is_running, memory, processes, serving
 from test_sparql import ORIGIN, ask, post, problem_of
 
 from itukg import names
+from itukg.engine.pool import BUFFER_BYTES, QUICK_SECONDS, Pool
+from itukg.engine.worker import END
 from itukg.errors import QueryRefused, SyntaxProblem
-from itukg.formats import CSV, N_TRIPLES, TABLE_FORMATS
-from itukg.processes.lanes import PATIENCE
-from itukg.processes.pool import HELD, NICE, Pool
-from itukg.processes.worker import END
+from itukg.formats import CSV, N_TRIPLES
 from itukg.release import Release
-from itukg.settings import Settings
-from itukg.store import Dataset, Query, read_query
-from itukg.store.embedded import EmbeddedStore
+from itukg.store import Dataset, Query
 from itukg.web.server import HEAD_SIZE, HEADERS_WITHIN
 from itukg.web.sparql import FORM, SPARQL_QUERY
 
@@ -148,7 +148,7 @@ def test_a_large_answer_is_sent_whole_and_never_held(limited: serving, client: h
             lines += piece.count(b"\n")
             peak = max(peak, memory(pid))
     assert lines == LARGE_ROWS + 1
-    assert size > 5 * HELD
+    assert size > 5 * BUFFER_BYTES
     assert peak - before < size / 2 < 2**30
 
 
@@ -205,26 +205,6 @@ LONG = f"SELECT (COUNT(*) AS ?n) {{ VALUES ?x {{ {' '.join(map(str, range(100)))
 """Takes a second or two, and ends."""
 
 
-def test_a_worker_that_was_long_at_work_goes_on_unless_others_came_meanwhile(
-    limited: serving, client: httpx2.Client
-) -> None:
-    settled = settled_processes(limited)
-    zygote, found = workers(limited)
-    alone = ask(client, f"{LONG} # {next(serial)}")
-    assert alone.status_code == 200
-    assert float(alone.headers["server-timing"].removeprefix("engine;dur=")) > 2000 * PATIENCE
-    eventually(lambda: settled_processes(limited) == settled, "a worker is left")
-    assert sorted(workers(limited)[1]) == sorted(found)
-    with ThreadPoolExecutor() as pool:
-        beside = pool.submit(lambda: ask(client, f"{LONG} # {next(serial)}"))
-        eventually(lambda: len(processes(limited.process.pid)) > settled, "it does not run")
-        with client_of(limited) as other:
-            assert ask(other, cheap()).status_code == 200
-        assert beside.result().json() == alone.json()
-    eventually(lambda: settled_processes(limited) == settled, "a worker is left")
-    assert workers(limited)[0] == zygote and sorted(workers(limited)[1]) != sorted(found)
-
-
 def test_the_process_that_forks_is_replaced_and_what_it_forked_ends(limited: serving, client: httpx2.Client) -> None:
     settled = settled_processes(limited)
     with wire(limited, request(BOMB, timeout="4")):
@@ -247,26 +227,6 @@ def test_a_server_that_ends_leaves_no_process_behind(release: Release, home: Pat
             if ending == signal.SIGKILL:
                 eventually(lambda pids=started: not any(map(is_running, pids)), "processes are left")  # type: ignore[misc]
         eventually(lambda pids=started: not any(map(is_running, pids)), "processes are left")  # type: ignore[misc]
-
-
-def test_what_takes_long_has_a_lower_priority_once_another_query_comes(limited: serving, client: httpx2.Client) -> None:
-    def priorities() -> set[int]:
-        found = set()
-        for pid in processes(limited.process.pid):
-            with contextlib.suppress(OSError):  # it has just ended
-                threads = Path(f"/proc/{pid}/task").iterdir()
-                found |= {os.getpriority(os.PRIO_PROCESS, int(thread.name)) for thread in threads}
-        return found
-
-    settled = settled_processes(limited)
-    assert len(priorities()) == 1
-    with wire(limited, request(BOMB, timeout="4")):
-        eventually(lambda: len(processes(limited.process.pid)) > settled, "it does not run")
-        assert len(priorities()) == 1  # nobody else asks
-        ask(client, cheap())
-        eventually(lambda: max(priorities()) - min(priorities()) == NICE, "it has the priority of the others")
-    eventually(lambda: settled_processes(limited) == settled, "processes are left")
-    assert len(priorities()) == 1
 
 
 # --- everything at once ---
@@ -332,6 +292,28 @@ def test_a_cheap_query_waits_for_none_of_the_expensive_ones(limited: serving, cl
         assert {ask(client, cheap()).status_code for _ in range(5)} == {200}
         assert not any(each.done() for each in running)
         assert {each.result().status_code for each in running} == {504}
+
+
+BUSY = "import os\nwhile os.getppid() == int(__import__('sys').argv[1]): pass"
+"""A program that uses a core until whoever started it ends."""
+
+
+def test_a_slow_query_and_an_upload_end_in_time_beside_two_busy_processes(release: Release, home: Path) -> None:
+    assert release.path.is_dir()
+    with ExitStack() as stack:
+        limits = {"ITUKG_HOME": str(home), "ITUKG_TIMEOUT": "8", "ITUKG_CHECK_TIMEOUT": "8"}
+        running = serving(limits)
+        stack.enter_context(running)
+        client = stack.enter_context(client_of(running))
+        for _ in range(2):
+            busy = subprocess.Popen([sys.executable, "-c", BUSY, str(os.getpid())])
+            stack.callback(busy.wait)
+            stack.callback(busy.kill)
+        slow = ask(client, f"{LONG} # {next(serial)}")
+        assert slow.status_code == 200
+        assert float(slow.headers["server-timing"].removeprefix("engine;dur=")) > 1000 * QUICK_SECONDS
+        upload = client.post("/validate", content="<urn:a> <urn:b> 1 .", headers={"content-type": "text/turtle"})
+        assert upload.status_code == 200
 
 
 # --- the log ---
@@ -405,7 +387,7 @@ def listener() -> Iterator[socket.socket]:
 
 @pytest.fixture(scope="module")
 def crowded(release: Release, home: Path, server: str) -> Iterator[serving]:
-    """A server with one worker for each lane, and with another server that it may ask."""
+    """A server with one worker and one slow slot, and with another server that it may ask."""
     services = f'["{server}/sparql"]'
     yield from served(
         release, home, timeout=8, strikes=0, workers=1, slow=1, queue=2, queue_client=1, services=services
@@ -413,10 +395,10 @@ def crowded(release: Release, home: Path, server: str) -> Iterator[serving]:
 
 
 def waiting(running: serving) -> int:
-    """How many queries wait for the slow lane of a server."""
+    """How many queries of a server wait for a slow slot."""
     with client_of(running) as client:
         told = client.get("/metrics").text
-    return int(float(re.findall(r'^itukg_store\{what="waiting for the slow lane"\} (\S+)', told, re.MULTILINE)[0]))
+    return int(float(re.findall(r'^itukg_store\{what="waiting for a slow slot"\} (\S+)', told, re.MULTILINE)[0]))
 
 
 def test_who_finds_the_queue_full_is_503_and_told_when_to_come_back(crowded: serving) -> None:
@@ -526,26 +508,12 @@ def test_a_graph_of_the_request_is_only_a_name(store: Engine, listener: socket.s
     assert_nobody_called(listener)
 
 
-def test_a_worker_that_cannot_be_started_is_tried_again(release: Release) -> None:
-    async def ask_after_a_drought() -> bytes:
-        store = await EmbeddedStore.open(release.dataset, Settings(workers=1))
-        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-        try:
-            (worker,) = store.pool.alive
-            resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))  # no handle is left for another one
-            os.kill(worker.pid, signal.SIGKILL)
-            await asyncio.sleep(0.5)
-            assert store.size()["workers"] == 0
-            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-            answer = await store.answer(
-                read_query("ASK {}"), Dataset(), TABLE_FORMATS[0], deadline=time.monotonic() + 20
-            )
-            return await answer.read()
-        finally:
-            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-            await store.close()
-
-    assert b"true" in asyncio.run(ask_after_a_drought())
+def test_nothing_is_imported_from_where_one_happens_to_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "pyoxigraph.py").write_text("raise SystemExit('imported')")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dataset.nq").write_text("<urn:a> <urn:b> <urn:c> .")
+    with Engine(tmp_path / "dataset.nq") as queries:
+        assert queries.rows("SELECT ?c { <urn:a> ?b ?c }") == [{"c": ox.NamedNode("urn:c")}]
 
 
 # --- what takes part of the server for ever ---
@@ -562,7 +530,7 @@ def test_what_a_process_needed_only_to_load_is_not_in_its_workers(
 ) -> None:
     (tmp_path / "wasteful.py").write_text(
         "from pathlib import Path\n"
-        "from itukg.processes.worker import main\n"
+        "from itukg.engine.worker import main\n"
         "def load(pieces):\n"
         "    for piece in [bytes(50_000) for _ in range(int(pieces))]: del piece\n"
         "    return lambda _question, output: output.write(Path('/proc/self/statm').read_bytes())\n"
@@ -571,13 +539,13 @@ def test_what_a_process_needed_only_to_load_is_not_in_its_workers(
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
 
     async def held(pieces: int) -> float:
-        pool = Pool("wasteful", str(pieces), 0)
+        pool = Pool("wasteful", str(pieces), workers=1, slow=1)
         worker = await pool.fork(network=True)  # which may open files
-        worker.ask(b"")
-        frame = await worker.frame(inf)
+        await worker.send(b"")
+        packet = await worker.packet(inf)
         await pool.close()
-        assert frame is not None and frame[0] == END
-        return int(frame[2].split()[1]) * resource.getpagesize() / 1e6
+        assert packet is not None and packet.kind == END
+        return int(packet.content.split()[1]) * resource.getpagesize() / 1e6
 
     little, much = asyncio.run(held(0)), asyncio.run(held(2000))
     assert much < little + 20, f"MB held by a worker whose process needed 100 MB once: {much}"
@@ -599,7 +567,7 @@ def test_a_describe_of_too_much_is_400_and_takes_no_memory(limited: serving, cli
         problem = problem_of(ask(client, "DESCRIBE * { ?a ?b ?c . ?d ?e ?f }", timeout="4"), 400)
         assert problem["type"].endswith("/memory-limit")
     assert settled_processes(limited) == settled
-    assert memory(limited.process.pid) - before < 10 * HELD
+    assert memory(limited.process.pid) - before < 10 * BUFFER_BYTES
 
 
 def test_those_who_read_slowly_keep_no_other_from_what_takes_long(limited: serving, client: httpx2.Client) -> None:
@@ -620,7 +588,7 @@ def test_those_who_read_slowly_keep_no_other_from_what_takes_long(limited: servi
             another.stream("GET", "/sparql", params={"query": LARGE}) as reply,
         ):
             assert reply.status_code == 200
-            assert sum(len(piece) for piece in reply.iter_raw()) > HELD
+            assert sum(len(piece) for piece in reply.iter_raw()) > BUFFER_BYTES
     eventually(lambda: asked() == 200, "no place is given back")
 
 
@@ -634,7 +602,7 @@ def test_who_does_not_read_an_answer_is_let_go(impatient: serving) -> None:
     settled_processes(impatient)
     before = connections()
     with client_of(impatient) as client:
-        assert HELD > len(ask(client, everything).content) > 4_000_000
+        assert BUFFER_BYTES > len(ask(client, everything).content) > 4_000_000
     eventually(lambda: connections() == before, "a connection is left")
     with wire(impatient, b"") as opened:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

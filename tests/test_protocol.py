@@ -395,7 +395,7 @@ def test_metrics_tell_of_queries_by_form_and_outcome(release: Release) -> None:
     assert found["DESCRIBE", "evaluated"] == found["CONSTRUCT", "evaluated"] == 1
     assert found["SELECT", "time-limit"] == 1
     assert found["ASK", "syntax-problem"] == 1
-    assert now["waiting for the quick lane"] == now["waiting for the slow lane"] == 0
+    assert now["waiting for a worker"] == now["waiting for a slow slot"] == 0
     assert 1 <= now["workers"] <= Settings().workers
 
 

@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import httpx2
 import pyoxigraph as ox
 import pytest
-from conftest import eventually, processes, serving
+from conftest import eventually, memory, processes, serving
 from fastapi.testclient import TestClient
 from rdflib import RDF, SH, Graph
 from test_cli import Run, itukg, prints  # noqa: F401
@@ -31,7 +32,7 @@ from itukg.release import Release
 from itukg.settings import Settings
 from itukg.upload.reading import BODY_TYPES, FORM, RDF_TYPES, read
 from itukg.upload.surroundings import Surroundings, check_file
-from itukg.upload.validator import RECEIVED, Validator
+from itukg.upload.validator import UPLOADS, Validator
 from itukg.web.interface import CHOSEN
 
 ROOT = Path(__file__).parents[1]
@@ -433,6 +434,33 @@ def test_a_bomb_ends_in_words_and_a_query_is_answered_beside_it(limited: serving
         eventually(lambda: len(processes(limited.process.pid)) == settled, "a worker is left")
 
 
+def test_an_upload_is_checked_beside_bombs_of_others(limited: serving) -> None:
+    files = {"data": ("a.ttl", "".join(CHAIN[:60])), "shapes": ("s.ttl", shapes_of_bomb("unions"))}
+    with ExitStack() as stack:
+        bombers = [stack.enter_context(client_of(limited, f"127.0.0.{host}")) for host in (2, 3)]
+        client, pool = stack.enter_context(client_of(limited)), stack.enter_context(ThreadPoolExecutor())
+        settled = settled_processes(limited)
+        running = [pool.submit(each.post, "/validate", files=files) for each in bombers]
+        eventually(lambda: len(processes(limited.process.pid)) > settled, "they do not run")
+        assert client.post("/validate", content=DATA, headers=TURTLE).status_code == 200
+        assert not all(each.done() for each in running)
+        assert {each.result().status_code for each in running} == {504}
+
+
+def test_pdfs_that_nobody_waits_for_take_no_memory_of_the_server(limited: serving) -> None:
+    head = b"GET /conformance.pdf?q=%d HTTP/1.1\r\nHost: x\r\n\r\n"
+    with client_of(limited) as client:
+        assert client.get("/conformance.pdf").content.startswith(b"%PDF-")
+        settled, before = settled_processes(limited), memory(limited.process.pid)
+        for number in range(10):
+            with wire(limited, head % number):
+                pass
+        assert ask(client, cheap()).status_code == 200
+        eventually(lambda: len(processes(limited.process.pid)) == settled, "a worker is left")
+        assert client.get("/conformance.pdf?q=none").content.startswith(b"%PDF-")
+        assert memory(limited.process.pid) - before < 50_000_000
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -503,14 +531,14 @@ def test_whoever_finds_every_place_taken_waits_or_is_told_to_come_back(release: 
     async def crowd() -> None:
         validator = Validator(release.path, Settings(queue=1, queue_client=1))
         later = time.monotonic() + 20
-        places = [validator.place("a", later) for _ in range(RECEIVED)]
+        places = [validator.slot("a", later) for _ in range(UPLOADS)]
         for place in places:
             await place.__aenter__()
-        waiting = validator.place("a", later)
+        waiting = validator.slot("a", later)
         turn = asyncio.create_task(waiting.__aenter__())
         await asyncio.sleep(0)
         with pytest.raises(Overloaded):
-            await validator.place("a", later).__aenter__()
+            await validator.slot("a", later).__aenter__()
         await places[0].__aexit__(None, None, None)
         await turn
         await validator.close()

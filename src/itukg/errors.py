@@ -160,6 +160,14 @@ class Overloaded(ItukgError):
     wait = 2
 
 
+class WorkerKilled(ItukgError):
+    """A process that was killed from outside while it worked, by an operator or for want of memory on the machine."""
+
+    status = 503
+    title = "The process at work was killed"
+    wait = 2
+
+
 class StoreUnavailable(ItukgError):
     """A triple store elsewhere that gives no answer, or none that can be read."""
 

@@ -207,10 +207,10 @@ def split_suffix(path: str, offers: Sequence[Format]) -> tuple[str, str | None]:
     return path, None
 
 
-def write_graph(triples: Iterable[ox.Triple], syntax: Format) -> bytes:
-    """Write triples in `syntax`: with our prefixes, and for JSON-LD compacted by our context."""
+def write_graph(triples: Iterable[ox.Triple], syntax: Format, root: str = "") -> bytes:
+    """Write triples in `syntax`: with our prefixes; JSON-LD compacted by our context, framed with `root` as its root object."""
     if syntax.engine == ox.RdfFormat.JSON_LD:
-        return write_json(in_form(jsonld.expanded(triples), syntax))
+        return write_json(in_form(jsonld.expanded(triples), syntax, root or None))
     assert isinstance(syntax.engine, ox.RdfFormat)
     if syntax.engine == ox.RdfFormat.RDF_XML:
         triples = list(triples)

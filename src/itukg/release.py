@@ -26,7 +26,7 @@ from itukg.conformance import (
     now,
     read_waivers,
     report_of,
-    reports,
+    results_of,
     to_rdflib,
     told,
     validate,
@@ -40,7 +40,6 @@ from itukg.dumps import STEM, File, files, write_dumps, write_sums
 from itukg.errors import DoesNotConform
 from itukg.formats import JSON, N_QUADS, PATCH, write_json
 from itukg.search import write_index
-from itukg.settings import cores
 from itukg.void import describe, examples, provenance
 
 STEPS = ("Reading files", "Deriving", "Checking shapes", "Writing the release")
@@ -241,7 +240,7 @@ def check_corpus(corpus: Corpus, quads: list[ox.Quad], derived: list[ox.Quad] | 
     shapes = ox.NamedNode(names.graph("shapes"))
     rules = [quad for quad in quads if quad.graph_name == shapes]
     data = [quad for quad in quads if quad.graph_name != shapes]
-    report = check_quads(data, rules, files, name, release=name, processes=cores())
+    report = check_quads(data, rules, files, name, release=name)
     if not derived:
         return report
     ontology = ox.NamedNode(names.graph("ontology"))
@@ -257,12 +256,10 @@ def check_quads(
     *,
     release: str | None = None,
     own: Own = everything,
-    processes: int = 1,
 ) -> Report:
     """Validate `data`, which holds the ontology too, against the shapes in `rules`; report of one's `own` things alone.
 
-    `files` has the path of the file behind a graph; large data is validated in so many `processes`. Raises ShapesRefused
-    for rules that cannot be applied.
+    `files` has the path of the file behind a graph. Raises ShapesRefused for rules that cannot be applied.
     """
     places = {
         str(subject.value): files[graph.value]
@@ -270,18 +267,10 @@ def check_quads(
         if isinstance(subject, ox.NamedNode | ox.BlankNode) and isinstance(graph, ox.NamedNode) and graph.value in files
     }
     shapes = to_rdflib(rules)
-    with reports(data, shapes, processes) as results:
-        graph = told(data)
-        header = header_of(
-            subject,
-            release,
-            data=canonical_hash(data),
-            shapes=canonical_hash(rules),
-            rules=shapes,
-            graph=graph,
-            own=own,
-        )
-        return report_of(results, graph, shapes, header, files=places, own=own)
+    graph = told(data)
+    hashes = {"data": canonical_hash(data), "shapes": canonical_hash(rules)}
+    header = header_of(subject, release, **hashes, rules=shapes, graph=graph, own=own)
+    return report_of(results_of(data, shapes), graph, shapes, header, files=places, own=own)
 
 
 def _write(

@@ -93,7 +93,10 @@ class Settings(BaseSettings):
         description="Processes that evaluate queries: by default one more than there are cores, so that none is left idle.",
     )
     slow: int = Field(
-        default=2, ge=1, le=64, description="Further processes for queries that take long, so that they delay no other."
+        default=2,
+        ge=1,
+        le=64,
+        description="Queries of over a second that run at once, each in a further process and at a lower priority.",
     )
     memory: int = Field(
         default=500_000_000,
@@ -107,9 +110,16 @@ class Settings(BaseSettings):
     )
     query_size: int = Field(default=200_000, ge=1, description="Largest request body or query that is read, in bytes.")
     upload_size: int = Field(default=10_000_000, ge=1, description="Largest upload that is validated, in bytes.")
-    checks: int = Field(default=1, ge=1, le=64, description="Uploads that are validated at once; others wait.")
+    checks: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="Uploads that are validated at once, and as many of over a second beside them; others wait.",
+    )
     check_timeout: float = Field(
-        default=30.0, gt=0, description="Seconds that the validation of an upload may take, from its arrival."
+        default=30.0,
+        gt=0,
+        description="Seconds that the validation of an upload may take, and may wait for its turn before.",
     )
     queue: int = Field(default=256, ge=1, description="Queries that may wait for their turn; as many uploads may.")
     queue_client: int = Field(default=64, ge=1, description="Queries of one client that may wait for their turn.")

@@ -5,7 +5,6 @@ Linkages, and what each thing that it is linked with is called. Of links to it m
 are not told one by one: `rdfs:seeAlso` leads to the list of them.
 """
 
-import asyncio
 import re
 from functools import cache, partial
 from itertools import pairwise
@@ -22,7 +21,7 @@ from itukg.formats import HTML, Format, in_form, write_graph, write_json
 from itukg.html import address, local_link, render
 from itukg.jsonld import Json
 from itukg.settings import shipped
-from itukg.store import Store, rows, triples
+from itukg.store import Dataset, Store, read_query, rows, triples
 from itukg.store.describe import NESTED
 
 NEAR = 100
@@ -42,8 +41,7 @@ async def describe(store: Store, iri: str, syntax: Format) -> bytes:
     retired, and BadRequest for a frame that is not for such a thing.
     """
     if syntax.frame is not None:
-        nodes = await _framed(store, iri, syntax.frame)
-        return write_json(await asyncio.to_thread(in_form, nodes, syntax, iri))
+        return await _framed(store, iri, syntax)
     found = await description(store, iri)
     if syntax is HTML:
         return await _page(store, iri, jsonld.tree(iri, jsonld.expanded(found)))
@@ -130,6 +128,8 @@ CONSTRUCT {{ ?s ?p ?o }} WHERE {{
 
 # --- frames ---
 
+_NOTHING_FRAMED = write_json({"@context": names.CONTEXT})
+
 
 @cache
 def frame_query(name: str) -> SavedQuery:
@@ -137,13 +137,17 @@ def frame_query(name: str) -> SavedQuery:
     return saved_query(shipped() / "queries" / "frames" / f"{name}.rq")
 
 
-async def _framed(store: Store, iri: str, name: str) -> list[Json]:
-    query = frame_query(name)
-    found = await triples(store, query.bound(root=iri)) if is_iri(iri) else []
-    if not found:
+async def _framed(store: Store, iri: str, syntax: Format) -> bytes:
+    assert syntax.frame is not None
+    query = frame_query(syntax.frame)
+    content = b""
+    if is_iri(iri):
+        asked = read_query(query.bound(root=iri))._replace(root=iri)
+        content = await (await store.answer(asked, Dataset(), syntax)).read()
+    if content in (b"", _NOTHING_FRAMED):
         await description(store, iri)
-        raise BadRequest(f'The frame "{name}" is for {query.summary}, and <{iri}> is none.')
-    return jsonld.expanded(found)
+        raise BadRequest(f'The frame "{syntax.frame}" is for {query.summary}, and <{iri}> is none.')
+    return content
 
 
 # --- for people ---

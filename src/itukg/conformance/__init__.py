@@ -1,6 +1,6 @@
 """SHACL: data against the shapes → a `Report` of findings with a verdict; baseline, waivers and renderings of it."""
 
-from itukg.conformance.engine import reports, to_rdflib
+from itukg.conformance.engine import results_of, to_rdflib
 from itukg.conformance.model import (
     SEVERITIES,
     Finding,
@@ -12,7 +12,15 @@ from itukg.conformance.model import (
     now,
     read_baseline,
 )
-from itukg.conformance.renderings import HISTORY_FORMATS, REPORT_FORMATS, pdf_template, write, write_history, write_text
+from itukg.conformance.renderings import (
+    HISTORY_FORMATS,
+    REPORT_FORMATS,
+    pdf_of,
+    pdf_template,
+    write,
+    write_history,
+    write_text,
+)
 from itukg.conformance.validation import Own, everything, for_derived, header_of, report_of, told, validate
 from itukg.conformance.waivers import Waiver, read_waivers, waived
 
@@ -32,11 +40,12 @@ __all__ = [
     "header_of",
     "moment",
     "now",
+    "pdf_of",
     "pdf_template",
     "read_baseline",
     "read_waivers",
     "report_of",
-    "reports",
+    "results_of",
     "to_rdflib",
     "told",
     "validate",

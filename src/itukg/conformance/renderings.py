@@ -162,17 +162,21 @@ def _write_spreadsheet(report: Report) -> bytes:
 
 
 def _write_pdf(report: Report) -> bytes:
-    """Write a tagged PDF (PDF/UA-1) with contents, summary, coverage and the findings in groups."""
+    return pdf_of(report.as_rows())
+
+
+def pdf_of(rows: Row) -> bytes:
+    """Return the rows of a report as a tagged PDF (PDF/UA-1) with contents, summary, coverage and the findings in groups."""
     import typst
 
-    rows = report.as_rows() | {"actors": ACTORS, "statusWords": STATUSES, "version": __version__}
+    rows = rows | {"actors": ACTORS, "statusWords": STATUSES, "version": __version__}
     for finding in rows["findings"]:
         finding |= {f"{key}Short": names.shorten(finding[key] or "") for key in ("shape", "focus", "path", "document")}
     for rule in rows["rules"]:
         rule["shapeShort"] = names.shorten(rule["shape"])
     for row in rows["waivers"]:
         row["of"] = _waived(row)
-    date = report.header.date
+    date = rows["header"]["date"]
     written = typst.compile(
         pdf_template(),
         sys_inputs={"report": json.dumps(rows)},  # as a value: no word of a document is ever read as markup

@@ -5,7 +5,6 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
-from itertools import chain
 
 import pyoxigraph as ox
 import rdflib
@@ -13,7 +12,7 @@ from rdflib.namespace import DCTERMS, RDF, RDFS, SH, SKOS
 from rdflib.term import Node
 
 from itukg import __version__, names
-from itukg.conformance.engine import engine, reports, to_rdflib
+from itukg.conformance.engine import engine, results_of, to_rdflib
 from itukg.conformance.model import SEVERITIES, Coverage, Finding, Header, Report, Rule, Share, actor_by
 
 ITU = rdflib.Namespace(names.ITU)
@@ -45,8 +44,7 @@ def validate(data: Collection[ox.Quad], shapes: rdflib.Graph) -> Report:
 
     Raises ShapesRefused, with the engine's words: it follows no owl:imports, asks no service, and runs no rule or script.
     """
-    with reports(data, shapes) as results:
-        return report_of(results, told(data), shapes)
+    return report_of(results_of(data, shapes), told(data), shapes)
 
 
 def told(data: Iterable[ox.Quad]) -> rdflib.Graph:
@@ -55,7 +53,7 @@ def told(data: Iterable[ox.Quad]) -> rdflib.Graph:
 
 
 def report_of(
-    results: Iterable[rdflib.Graph],
+    results: rdflib.Graph,
     data: rdflib.Graph,
     shapes: rdflib.Graph,
     header: Header | None = None,
@@ -65,25 +63,22 @@ def report_of(
 ) -> Report:
     """Return the report on `data`, as far as `told` gives it, by the engine's `results` against `shapes`.
 
-    `files` names the data file that describes a thing. Findings and coverage are of one's `own` things alone. Raises
-    what the engine raises.
+    `files` names the data file that describes a thing. Findings and coverage are of one's `own` things alone.
     """
-    parts = list(results)
     found = [
-        (_finding(result, part, data, shapes), result, part)
-        for part in parts
-        for result in part.objects(None, SH.result)
-        if (focus := part.value(result, SH.focusNode)) is not None and own(focus)
+        (_finding(result, results, data, shapes), result)
+        for result in results.objects(None, SH.result)
+        if (focus := results.value(result, SH.focusNode)) is not None and own(focus)
     ]
-    found.sort(key=lambda each: (each[0].order, str(each[2].value(each[1], SH.sourceConstraintComponent))))
+    found.sort(key=lambda each: (each[0].order, str(results.value(each[1], SH.sourceConstraintComponent))))
     seen: Counter[str] = Counter()
-    for place, (finding, result, part) in enumerate(found):
+    for place, (finding, result) in enumerate(found):
         seen[finding.id] += 1
         # One shape may find two faults in one value.
         key = finding.id if seen[finding.id] == 1 else _hash(f"{finding.id} {seen[finding.id]}")
-        found[place] = replace(finding, id=key, file=(files or {}).get(finding.focus)), result, part
-    findings = tuple(finding for finding, _, _ in found)
-    graph = _pure(parts, {result: finding for finding, result, _ in found})
+        found[place] = replace(finding, id=key, file=(files or {}).get(finding.focus)), result
+    findings = tuple(finding for finding, _ in found)
+    graph = _pure(results, {result: finding for finding, result in found})
     return Report(header or Header(), findings, _coverage(data, shapes, findings, own), _rules(shapes), graph)
 
 
@@ -291,15 +286,14 @@ def _gap_property(shape: Node, shapes: rdflib.Graph) -> Node | None:
     return None
 
 
-def _pure(results: Iterable[rdflib.Graph], findings: Mapping[Node, Finding]) -> bytes:
+def _pure(results: rdflib.Graph, findings: Mapping[Node, Finding]) -> bytes:
     """Return the standard's report graph but for `sh:conforms`, sorted, with an IRI for each result."""
     renamed: dict[Node, Node] = {node: rdflib.URIRef(finding_iri(each.id)) for node, each in findings.items()}
-    for part in results:
-        report = part.value(predicate=RDF.type, object=SH.ValidationReport)
-        assert report is not None
-        renamed[report] = rdflib.URIRef(REPORT)
+    report = results.value(predicate=RDF.type, object=SH.ValidationReport)
+    assert report is not None
+    renamed[report] = rdflib.URIRef(REPORT)
     kept = rdflib.Graph(store="SimpleMemory")
-    for s, p, o in chain.from_iterable(results):
+    for s, p, o in results:
         left_out = p in _NOT_KEPT or (p == SH.resultPath and isinstance(o, rdflib.BNode))
         left_out |= p == SH.result and o not in renamed  # it is of what stands beside
         if s in renamed and not left_out:

@@ -40,6 +40,8 @@ class Query(NamedTuple):
     """Whether two answers may differ: it calls NOW, RAND, UUID, STRUUID or BNODE, or asks another service."""
     federated: bool = False
     """Whether it asks another service, one that the operator allows."""
+    root: str = ""
+    """The IRI of the thing that is the root of framed JSON-LD; empty where the frame's own types tell."""
 
 
 class Body(Protocol):

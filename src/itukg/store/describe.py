@@ -13,9 +13,9 @@ from itertools import count
 from math import inf
 
 from itukg import names
+from itukg.engine.pool import BUFFER_BYTES
 from itukg.errors import SyntaxProblem
 from itukg.formats import TABLE_FORMATS, Format
-from itukg.processes.pool import HELD
 from itukg.store import IRI, Answer, Dataset, Query, Store, after_prologue, blank_out, things_in
 
 _GAP = r"(?:\s|#[^\n\r]*[\n\r])*"
@@ -64,7 +64,7 @@ async def _described(
         table = await answer(query._replace(text=select, form="SELECT"), dataset, TABLE_FORMATS[0])
     except SyntaxProblem:
         return await answer(query, dataset, syntax)  # which names the place in its own text
-    things = await asyncio.to_thread(things_in, await table.read(HELD))
+    things = await asyncio.to_thread(things_in, await table.read(BUFFER_BYTES))
     construct = f"{prologue}{_construct(things, dataset_clause)}"
     return await answer(Query(construct, "CONSTRUCT", query.volatile), dataset, syntax)
 

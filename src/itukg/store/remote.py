@@ -25,6 +25,7 @@ import httpx2
 import pyoxigraph as ox
 
 from itukg import names
+from itukg.engine.pool import Response, Slots
 from itukg.errors import (
     ItukgError,
     MemoryLimit,
@@ -36,12 +37,10 @@ from itukg.errors import (
 )
 from itukg.formats import N_TRIPLES, TABLE_FORMATS, TURTLE, Format, best_labels
 from itukg.jsonld import Json
-from itukg.processes.fair import Places
-from itukg.processes.lanes import Lanes
-from itukg.processes.pool import Run
 from itukg.settings import Settings, address
 from itukg.store import Answer, Dataset, Query, blank_out, read_query
 from itukg.store.describe import FROM_CLAUSE
+from itukg.store.embedded import query_pool
 from itukg.store.rewriting import GAVE_UP, here, lines, pack, solutions, unreadable
 
 MERGED = "#merged"
@@ -110,8 +109,8 @@ class RemoteStore:
         self._held: list[Json] = []
         self._named: tuple[str, ...] = ()
         at_once = settings.workers + settings.slow
-        self._turns = Places(at_once, settings.queue, settings.queue_client)
-        self._lanes = Lanes("itukg.store.rewriting", "-", settings)
+        self._slots = Slots(at_once, settings.queue, settings.queue_client)
+        self._pool = query_pool("itukg.store.rewriting", "-", settings)
         self._client = httpx2.AsyncClient(
             auth=Credentials(settings),
             timeout=httpx2.Timeout(None, connect=CONNECTING),
@@ -123,7 +122,7 @@ class RemoteStore:
         """Return the store once the server has told that it holds `release`, whole. Raises StoreUnavailable if not."""
         store = cls(url, release, settings)
         try:
-            await store._lanes.start()
+            await store._pool.start()
             await store._find()
         except BaseException as error:
             await store.close()
@@ -134,12 +133,12 @@ class RemoteStore:
 
     def size(self) -> dict[str, int]:
         """Return how many processes read queries and write answers here, and how many queries wait for the server."""
-        return self._lanes.size() | {"waiting for the triple store": self._turns.waiting()}
+        return self._pool.size() | {"waiting for the triple store": self._slots.waiting()}
 
     async def close(self) -> None:
         """Close the connections, and end the workers."""
         await self._client.aclose()
-        await self._lanes.close()
+        await self._pool.close()
 
     async def lost(self) -> None:
         """Wait until the server holds the release no more, or another load of it; one that gives no answer may still hold it."""
@@ -159,38 +158,39 @@ class RemoteStore:
         started = monotonic()
         deadline = started + self._timeout if deadline == inf else deadline  # no server may keep us for ever
 
-        async def work(task: str, **given: Any) -> Run:
-            return (await self._lanes.ask(pack(task, **given), deadline=deadline, client=client))[0]
+        async def work(task: str, **given: Any) -> Response:
+            return await self._pool.ask(pack(task, **given), deadline=deadline, client=client)
 
         graph = query.form in ("CONSTRUCT", "DESCRIBE")
         await work("read", query=query.text, default=tuple(dataset.default), named=tuple(dataset.named))
-        await self._turns.get(client, deadline)
+        await self._slots.get(client, deadline)
         async with AsyncExitStack() as held:
-            held.callback(self._turns.put, True)
+            held.callback(self._slots.put, True)
             try:
                 async with asyncio.timeout(deadline - monotonic()):
                     response = await self._send(query, dataset, _ASKED if graph else _JSON)
                     held.push_async_callback(response.aclose)
                     media_type = await self._accepted(response, query, _TRIPLES if graph else _TABLES)
                     if syntax == N_TRIPLES == _TRIPLES.get(media_type):
-                        body = _Lines(self, response, deadline, held.pop_all())
-                        return Answer(syntax.media_type, body, monotonic() - started)
+                        lines = _Lines(self, response, deadline, held.pop_all())
+                        return Answer(syntax.media_type, lines, monotonic() - started)
                     content = await _collected(response)
                     given = {"content": content, "host": self._host}
                     to = {"release": self._release, "media_type": syntax.media_type}
                     if graph:
-                        run = await work("graph", written=_TRIPLES[media_type].media_type, **given, **to)
+                        written = _TRIPLES[media_type].media_type
+                        body = await work("graph", written=written, root=query.root, **given, **to)
                     else:
                         labels: Mapping[str, str] = {}
                         if syntax.labels:
                             found = await work("things", **given)
                             labels = await self._labels(json.loads(await Answer(_JSON, found).read()))
-                        run = await work("table", query=query.text, labels=labels, **given, **to)
+                        body = await work("table", query=query.text, labels=labels, **given, **to)
             except TimeoutError:
                 raise out_of_time(deadline - started) from None
             except httpx2.RequestError as error:
                 raise self.broken(error) from None
-        return Answer(syntax.media_type, run, monotonic() - started)
+        return Answer(syntax.media_type, body, monotonic() - started)
 
     def there(self, text: str) -> str:
         """Return `text` with the names of our graphs as they are on the server."""

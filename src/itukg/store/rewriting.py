@@ -2,7 +2,7 @@
 
 Servers differ in what they take for SPARQL, and some run more: Virtuoso's own functions fetch, read files and change data. So
 a query is read by our engine, over no data, and is sent only if that would run it. Then its errors are told in the same words
-everywhere too. `python -m itukg.store.rewriting - FD` is started as `processes.worker` says.
+everywhere too. `python -m itukg.store.rewriting - FD` is started as `engine.worker` says.
 """
 
 import json
@@ -16,10 +16,10 @@ from typing import Any
 import pyoxigraph as ox
 
 from itukg import names
+from itukg.engine.worker import Output, Work, main
 from itukg.errors import QueryRefused, StoreUnavailable, TimeLimit
 from itukg.formats import write_graph, write_table
 from itukg.jsonld import Json
-from itukg.processes.worker import Output, Work, main
 from itukg.store import blank_out, things_in
 from itukg.store.worker import REFUSALS, SYNTAXES, by_appearance, graphs_of, in_words, warm_up
 
@@ -99,13 +99,13 @@ def _mend(found: Json, query: str, release: str) -> None:
                 term["value"] = here(term["value"], release)
 
 
-def graph(content: bytes, *, written: str, release: str, media_type: str, host: str) -> bytes:
-    """Return a graph of the syntax `written` in a client's, with our names of graphs."""
+def graph(content: bytes, *, written: str, root: str, release: str, media_type: str, host: str) -> bytes:
+    """Return a graph of the syntax `written` in a client's, with our names of graphs; `root` as for `write_graph`."""
     engine = SYNTAXES[written].engine
     assert isinstance(engine, ox.RdfFormat)
     with unreadable(host, content):
         quads = ox.parse(here(content.decode(), release), format=engine)
-        return write_graph((quad.triple for quad in quads), SYNTAXES[media_type])
+        return write_graph((quad.triple for quad in quads), SYNTAXES[media_type], root)
 
 
 def lines(content: bytes, release: str, host: str) -> bytes:

@@ -1,6 +1,6 @@
 """What a worker of the embedded store does: it evaluates queries on the release, and writes their answers.
 
-`python -m itukg.store.worker DATASET FD` loads the release; see `processes.worker`.
+`python -m itukg.store.worker DATASET FD` loads the release; see `engine.worker`.
 """
 
 import marshal
@@ -13,19 +13,20 @@ from typing import Any
 import pyoxigraph as ox
 
 from itukg import names
+from itukg.engine.worker import Output, Work, main
 from itukg.errors import BadRequest, DataError, ItukgError, QueryRefused, SyntaxProblem
 from itukg.formats import GRAPH_FORMATS, PROFILE_FORMATS, TABLE_FORMATS, Format, best_labels, write_graph, write_table
-from itukg.processes.worker import Output, Work, main
-from itukg.store import after_prologue, blank_out
+from itukg.store import Query, after_prologue, blank_out
 from itukg.store.planner import USES, Use, Uses, in_order
 
 SYNTAXES = {syntax.media_type: syntax for syntax in (*TABLE_FORMATS, *GRAPH_FORMATS, *PROFILE_FORMATS)}
 """By media type."""
 
 
-def pack_question(query: str, default: Collection[str], named: Collection[str], syntax: Format) -> bytes:
+def pack_question(query: Query, default: Collection[str], named: Collection[str], syntax: Format) -> bytes:
     """Return the question as a worker reads it."""
-    return marshal.dumps((query, tuple(default), tuple(named), syntax.media_type))
+    given = {"query": query.text, "default": tuple(default), "named": tuple(named)}
+    return marshal.dumps(given | {"media_type": syntax.media_type, "root": query.root})
 
 
 def load(dataset: str) -> Work:
@@ -37,7 +38,7 @@ def load(dataset: str) -> Work:
         raise DataError(f"{dataset}: {error}") from None
     warm_up()
     uses = how_terms_are_used(engine)
-    return lambda question, output: answer(engine, *marshal.loads(question), output=output, uses=uses)  # noqa: S302  (of ours)
+    return lambda question, output: answer(engine, **marshal.loads(question), output=output, uses=uses)  # noqa: S302  (of ours)
 
 
 def warm_up() -> None:
@@ -61,11 +62,12 @@ def how_terms_are_used(engine: ox.Store) -> Uses:
 
 def answer(
     engine: ox.Store,
+    *,
     query: str,
     default: tuple[str, ...],
     named: tuple[str, ...],
     media_type: str,
-    *,
+    root: str,
     output: Output,
     uses: Uses,
 ) -> None:
@@ -76,7 +78,7 @@ def answer(
     try:
         results = planned(in_order_of_columns(query, evaluate), uses, evaluate)
         if isinstance(results, ox.QueryTriples):
-            output.write(write_graph(results, syntax))
+            output.write(write_graph(results, syntax, root))
         elif syntax.labels:
             output.write(write_table(results, syntax, partial(labels_in, engine)))
         else:

@@ -13,7 +13,6 @@ from itukg import names
 from itukg.conformance import Report
 from itukg.corpus import Corpus, canonical, read_rdf
 from itukg.release import Release, check_quads
-from itukg.settings import cores
 
 BROUGHT = names.graph("checked")
 """The named graph that holds what is brought."""
@@ -52,13 +51,12 @@ class Surroundings:
         shapes: list[ox.Quad] | None = None,
         with_release: bool = False,
         place: str = "",
-        processes: int = 1,
     ) -> Report:
         """Validate what is `brought` beside ontology and schemes, or beside all our data, against our shapes or others.
 
         A thing to which it gives a type is described by it alone: our description is left out, and where the thing is
         a plan, the plan's whole graph. Findings are about what it says something of, or mentions and nobody describes.
-        `subject` names it in the report and `place` is its file; large data is validated in so many `processes`.
+        `subject` names it in the report and `place` is its file.
         Raises ShapesRefused for shapes that cannot be applied.
         """
         brought = canonical(brought)  # The parser names blank nodes anew each time; a finding must be known again.
@@ -71,7 +69,7 @@ class Surroundings:
 
         rules = _renamed(canonical(shapes)) if shapes is not None else self._graph(_SHAPES)
         files = {BROUGHT: place} if place else {}
-        return check_quads([*beside, *brought], rules, files, subject, own=own, processes=processes)
+        return check_quads([*beside, *brought], rules, files, subject, own=own)
 
     def _beside(self, brought: list[ox.Quad], *, with_release: bool) -> list[ox.Quad]:
         anew = {quad.subject for quad in brought if quad.predicate == _TYPE}
@@ -105,7 +103,7 @@ def check_file(
     """
     brought = list(read_rdf(file, BROUGHT))
     announce(f"Validating {len(brought):,} triples")
-    return surroundings.check(brought, file.name, with_release=with_release, place=file.as_posix(), processes=cores())
+    return surroundings.check(brought, file.name, with_release=with_release, place=file.as_posix())
 
 
 def _schemes(paths: list[Path]) -> frozenset[str]:

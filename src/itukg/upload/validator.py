@@ -1,64 +1,79 @@
-"""The server's side of validating uploads: so many at once, each in a process that may be killed."""
+"""The server's side of validating uploads, and of writing reports as PDF: worker processes with limits."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from math import inf
 from pathlib import Path
 
-from itukg.formats import Format
-from itukg.processes.fair import Places
-from itukg.processes.pool import Pool, Run
+from itukg.conformance import Report
+from itukg.engine.pool import Messages, Pool, Slots
+from itukg.formats import Format, write_json
 from itukg.settings import Settings
 from itukg.upload.reading import Fields
-from itukg.upload.worker import pack_question
+from itukg.upload.worker import pack
 
-RECEIVED = 8
-"""Bodies that are held at once, so that they take no more memory than so many times the size of one."""
+UPLOADS = 8
+"""Bodies in memory at once, so that they take no more of it than so many times the size of one."""
+_MESSAGES = Messages(
+    late="No report within {seconds:.2g} s. Send less, or shapes that are easier to check.",
+    memory="The check ended its process: it needs more than {memory} MB of memory, or more stack than there is. "
+    "Send less, or in parts.",
+)
 
 
 class Validator:
-    """Validates uploads beside one release. Its processes start with the first upload."""
+    """Validates uploads beside one release. Its processes start with the first of them."""
 
     def __init__(self, release: Path, settings: Settings) -> None:
-        self._pool = Pool("itukg.upload.worker", str(release), settings.memory)
-        self._places = Places(RECEIVED, settings.queue, settings.queue_client)
-        self._lane = Places(settings.checks, settings.queue, settings.queue_client)
+        self._seconds = settings.check_timeout
+        self._slots = Slots(UPLOADS, settings.queue, settings.queue_client)
+        self._pool = Pool(
+            "itukg.upload.worker",
+            str(release),
+            workers=settings.checks,
+            slow=settings.checks,
+            memory=settings.memory,
+            waiting=settings.queue,
+            per_client=settings.queue_client,
+            reuse=False,  # nothing of one upload is there for the next
+            messages=_MESSAGES,
+        )
 
     @asynccontextmanager
-    async def place(self, client: str, deadline: float) -> AsyncIterator[None]:
+    async def slot(self, client: str, deadline: float) -> AsyncIterator[None]:
         """Wait until it is the turn of `client` to send its body. Raises Overloaded and TimeLimit."""
-        await self._places.get(client, deadline)
+        await self._slots.get(client, deadline)
         try:
             yield
         finally:
-            self._places.put(True)
+            self._slots.put(True)
 
     async def check(
         self, body: bytes, content_type: str, fields: Fields, syntax: Format, *, deadline: float, client: str
     ) -> tuple[str, bytes]:
         """Return the report on an upload and its media type, which the upload may choose; else it is in `syntax`.
 
-        Raises what can be said against the upload, MemoryLimit, and TimeLimit where `deadline` of the monotonic clock
-        passes first.
+        The check must begin before `deadline` of the monotonic clock, and end in `settings.check_timeout`. Raises what can
+        be said against the upload, MemoryLimit, TimeLimit and Overloaded.
         """
-        run = _Run(self._pool, self._lane, pack_question(body, content_type, fields, syntax), deadline, client)
+        given = {"content_type": content_type, "fields": fields, "media_type": syntax.media_type}
+        return await self._ask(pack("check", body, **given), deadline, client)
+
+    async def pdf(self, report: Report, client: str) -> bytes:
+        """Return a report as PDF. Raises TimeLimit and Overloaded."""
+        _, content = await self._ask(pack("pdf", write_json(report.as_rows())), inf, client)
+        return content
+
+    async def _ask(self, question: bytes, deadline: float, client: str) -> tuple[str, bytes]:
+        await self._pool.start()
+        response = await self._pool.ask(question, deadline=deadline, client=client, seconds=self._seconds)
         try:
-            await run.slowly()
-            answer = b"".join([piece async for piece in run])
+            answer = b"".join([piece async for piece in response])
         finally:
-            await run.aclose()
+            await response.aclose()
         media_type, _, report = answer.partition(b"\n")
         return media_type.decode(), report
 
     async def close(self) -> None:
         """End the processes."""
         await self._pool.close()
-
-
-class _Run(Run):
-    """One upload on its way to its report."""
-
-    ENDED = (
-        "The check ended its process: it needs more than {memory} MB of memory, or more stack than there is. "
-        "Send less, or in parts."
-    )
-    LATE = "No report within {seconds:.2g} s. Send less, or shapes that are easier to check."

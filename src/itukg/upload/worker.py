@@ -1,21 +1,23 @@
-"""What a worker does with an upload: it reads it, checks it, and writes the report.
+"""What a worker does for the web process that could take long there: it checks an upload, or writes a report as PDF.
 
 `python -m itukg.upload.worker RELEASE FD` loads the files that the release in the folder RELEASE was made of; see
-`processes.worker`. A question is one line of JSON (content type, fields by name, media type of the report) and the
-body as it came; an answer is a line with the report's media type, and the report.
+`engine.worker`. An answer is a line with the media type of the report, and the report.
 """
 
 import json
 import logging
+import marshal
 import warnings
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from itukg import names
-from itukg.conformance import REPORT_FORMATS, Selection, now, pdf_template, write
+from itukg.conformance import REPORT_FORMATS, Selection, now, pdf_of, pdf_template, write
+from itukg.engine.pool import BUFFER_BYTES
+from itukg.engine.worker import Output, Work, main
 from itukg.errors import BadRequest, DataError, ItukgError, MemoryLimit
-from itukg.formats import PDF, Format, choose
-from itukg.processes.pool import HELD
-from itukg.processes.worker import Output, Work, main
+from itukg.formats import PDF, choose
 from itukg.release import Release
 from itukg.upload.reading import FORM, Fields, read
 from itukg.upload.surroundings import Surroundings
@@ -23,13 +25,17 @@ from itukg.upload.surroundings import Surroundings
 _CLASS = f"{names.ITU}ActionLine".encode()
 
 
-def pack_question(body: bytes, content_type: str, fields: Fields, syntax: Format) -> bytes:
-    """Return the question as a worker reads it."""
-    return json.dumps([content_type, fields, syntax.media_type]).encode() + b"\n" + body
+Task = Callable[..., tuple[str, bytes]]
+"""Returns a report with its media type, given the content of a question and what else it names."""
+
+
+def pack(task: str, content: bytes, **given: object) -> bytes:
+    """Return the question that a worker answers by the function of this module that is so named."""
+    return marshal.dumps((task, content, given))
 
 
 def load(release: str) -> Work:
-    """Return what validates uploads beside the release in the folder `release`. Raises DataError."""
+    """Return what does the tasks beside the release in the folder `release`. Raises DataError."""
     warnings.simplefilter("ignore")  # libraries warn of what is sent, which is not for the server's log
     logging.disable()
     try:
@@ -37,19 +43,21 @@ def load(release: str) -> Work:
     except (OSError, ValueError, SyntaxError) as error:
         raise DataError(f"{release}: {error}") from None
     _warm(surroundings)
+    tasks: dict[str, Task] = {"check": partial(check, surroundings), "pdf": pdf}
 
     def work(question: bytes, output: Output) -> None:
-        media_type, report = answer(surroundings, question)
+        task, content, given = marshal.loads(question)  # noqa: S302  (of ours)
+        media_type, report = tasks[task](content, **given)
         output.write(media_type.encode() + b"\n")
         output.write(report)
 
     return work
 
 
-def answer(surroundings: Surroundings, question: bytes) -> tuple[str, bytes]:
-    """Return the report on an upload with its media type. Raises what can be said against the upload."""
-    head, _, body = question.partition(b"\n")
-    content_type, fields, media_type = json.loads(head)
+def check(
+    surroundings: Surroundings, body: bytes, *, content_type: str, fields: Fields, media_type: str
+) -> tuple[str, bytes]:
+    """Return the report on an upload with its media type, which the upload may choose. Raises what is wrong with it."""
     try:
         upload = read(body, content_type, fields)
         syntax = choose(REPORT_FORMATS, None, next(iter(upload.fields.get("format", ())), media_type))
@@ -64,12 +72,17 @@ def answer(surroundings: Surroundings, question: bytes) -> tuple[str, bytes]:
         content = write(report.dated(now()).selected(selection), syntax)
     except OSError as error:  # whoever wanted a file or a socket here
         raise ItukgError(f"The check needs what it may not have: {error}") from error
-    if len(content) > HELD:
+    if len(content) > BUFFER_BYTES:
         raise MemoryLimit(
-            f"The report is larger than {HELD // 1_000_000} MB. Ask for a part of it, such as ?severity=Violation, "
+            f"The report is larger than {BUFFER_BYTES // 1_000_000} MB. Ask for a part of it, such as ?severity=Violation, "
             "or make it at home with: itukg check"
         )
     return syntax.media_type, content
+
+
+def pdf(rows: bytes) -> tuple[str, bytes]:
+    """Return the report with these rows, as JSON, as PDF."""
+    return PDF.media_type, pdf_of(json.loads(rows))
 
 
 def _is_set(fields: Fields, name: str) -> bool:

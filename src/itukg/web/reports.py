@@ -1,19 +1,18 @@
 """For auditors: the conformance report on the served release, and its history."""
 
-from functools import lru_cache, partial
 from urllib.parse import quote
 
-import anyio
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse
 
-from itukg.conformance import HISTORY_FORMATS, REPORT_FORMATS, Report, Selection, write, write_history
+from itukg.conformance import HISTORY_FORMATS, REPORT_FORMATS, Selection, write, write_history
 from itukg.errors import NotFound
-from itukg.formats import Format, split_suffix
+from itukg.formats import PDF, Format, split_suffix
 from itukg.release import history as releases
 from itukg.web.answers import Kept
 from itukg.web.interface import CHOSEN, Route, described
+from itukg.web.requests import Watch, client_of
 from itukg.web.service import known_suffix, service_of, wanted
 
 router = APIRouter(route_class=Route)
@@ -60,13 +59,9 @@ async def finding(request: Request, name: str) -> Response:
 async def _report(request: Request, syntax: Format, profile: str | None = None) -> Response:
     asked = {name: request.query_params.getlist(name) for name in request.query_params}
     selection = Selection.of(asked | ({"profile": [profile]} if profile else {}))
-    report = await run_in_threadpool(lambda: service_of(request).release.report)
-    content = await anyio.to_thread.run_sync(
-        partial(_written, report, selection, syntax), limiter=service_of(request).writing
-    )
-    return Kept(content, syntax.media_type)
-
-
-@lru_cache(maxsize=64)
-def _written(report: Report, selection: Selection, syntax: Format) -> bytes:
-    return write(report.selected(selection), syntax)
+    service = service_of(request)
+    report = await run_in_threadpool(lambda: service.release.report.selected(selection))
+    if syntax == PDF:  # which takes a core for a second
+        with Watch(request.scope):
+            return Kept(await service.validator.pdf(report, client_of(request)), PDF.media_type)
+    return Kept(await run_in_threadpool(write, report, syntax), syntax.media_type)

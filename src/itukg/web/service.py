@@ -147,7 +147,7 @@ class Service:
     quotas: Quotas = field(init=False)
     counts: Counts = field(default_factory=Counts)
     writing: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(1))
-    """One report is written at a time: a PDF takes a core for a second or two, and queries need theirs."""
+    """One page of a whole release is written at a time: it takes a core for a while, and queries need theirs."""
     reading: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(1))
     """One long query is read at a time, and others go on meanwhile."""
 

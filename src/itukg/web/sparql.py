@@ -18,6 +18,7 @@ from fastapi import Request, Response
 from starlette.types import Receive, Scope, Send
 from werkzeug.http import parse_options_header
 
+from itukg.engine.pool import BUFFER_BYTES
 from itukg.errors import (
     BadRequest,
     ItukgError,
@@ -30,7 +31,6 @@ from itukg.errors import (
     UnsupportedMediaType,
 )
 from itukg.formats import GRAPH_FORMATS, HTML, JSONLD, TABLE_FORMATS, Format, choose, in_profile, labels_wanted
-from itukg.processes.pool import HELD
 from itukg.store import Answer, Body, Dataset, Form, Query, offers_for, read_query
 from itukg.store.describe import ask
 from itukg.web.answers import (
@@ -184,7 +184,7 @@ class Endpoint:
     async def _stream(self, begin: bytes, answer: Answer, headers: list[Header], scope: Scope, send: Send) -> None:
         """Send an answer as it comes. What cannot be finished is broken off: its last chunk never comes."""
         if scope["http_version"] == "1.0":  # which knows no chunks, so that a part could be taken for the whole
-            raise QueryRefused(f"The answer has more than {HELD // 1_000_000} MB: ask with HTTP/1.1.")
+            raise QueryRefused(f"The answer has more than {BUFFER_BYTES // 1_000_000} MB: ask with HTTP/1.1.")
         kind = [(b"content-type", media_type_header(answer.media_type))]
         try:
             async with asyncio.timeout(self._service.settings.sending):
@@ -293,12 +293,12 @@ def _seconds(given: Parameters, limit: float) -> float:
 
 
 async def _collected(body: Body) -> tuple[bytes, bool]:
-    """Return an answer, or what of it is more than HELD, and whether more may follow."""
+    """Return an answer, or what of it is more than BUFFER_BYTES, and whether more may follow."""
     pieces: list[bytes] = []
     size = 0
     async for piece in body:
         pieces.append(piece)
         size += len(piece)
-        if size > HELD:
+        if size > BUFFER_BYTES:
             return b"".join(pieces), True
     return b"".join(pieces), False

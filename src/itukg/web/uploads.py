@@ -99,7 +99,7 @@ async def validate(request: Request) -> Response:
     outcome = "broken off"
     try:
         service.quotas.check(client)
-        async with service.validator.place(client, deadline):
+        async with service.validator.slot(client, deadline):
             body = await body_of(request, service.settings.upload_size, max(0.0, deadline - monotonic()))
             with Watch(request.scope):
                 media_type, report = await service.validator.check(

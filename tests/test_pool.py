@@ -1,0 +1,558 @@
+"""The pool: clients take turns, what is slow makes room, what dies is replaced, and each gets the answer to its own question."""
+
+import asyncio
+import contextlib
+import os
+import random
+import resource
+import signal
+from collections import Counter
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import pytest
+from conftest import is_running
+
+from itukg.engine import pool as pool_module
+from itukg.engine.pool import BUFFER_BYTES, NICE, RETRY_SECONDS, FairQueue, Packet, Pool, Worker
+from itukg.engine.worker import PACKET
+from itukg.errors import BadRequest, DataError, ItukgError, MemoryLimit, Overloaded, TimeLimit, WorkerKilled
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(asyncio.wait_for(work, 30))
+
+
+def later(seconds: float = 4.0) -> float:
+    return monotonic() + seconds
+
+
+async def waits(queue: FairQueue[str], client: str, served: list[str]) -> "asyncio.Task[None]":
+    """Begin to wait as `client`, who is written down once served."""
+
+    async def wait() -> None:
+        await queue.get(client, later())
+        served.append(client)
+
+    task = asyncio.create_task(wait())
+    await asyncio.sleep(0)
+    return task
+
+
+def test_clients_that_wait_take_turns_however_many_requests_each_has() -> None:
+    async def work() -> None:
+        queue, served = FairQueue[str](100, 100), list[str]()
+        tasks = [await waits(queue, client, served) for client in "aaaaaabbc"]
+        assert queue.waiting() == 9
+        for _ in tasks:
+            queue.put("item")
+            await asyncio.sleep(0)
+        await asyncio.gather(*tasks)
+        assert "".join(served) == "abcabaaaa"
+        assert queue.waiting() == 0
+
+    run(work())
+
+
+def test_an_item_that_is_there_is_had_at_once_and_the_one_last_used_first() -> None:
+    async def work() -> None:
+        queue = FairQueue[str](1, 1)
+        assert queue.get_nowait() is None
+        queue.put("cold")
+        queue.put("warm")
+        assert await queue.get("a", later()) == "warm"
+        assert queue.get_nowait() == "cold"
+        assert queue.get_nowait() is None
+
+    run(work())
+
+
+def test_an_item_may_be_taken_out() -> None:
+    async def work() -> None:
+        queue = FairQueue[str](1, 1)
+        for item in ("good", "broken"):
+            queue.put(item)
+        assert queue.discard("broken") is True
+        assert queue.discard("broken") is False
+        assert queue.get_nowait() == "good"
+        assert queue.get_nowait() is None
+
+    run(work())
+
+
+def test_a_client_may_wait_so_often_and_others_still_may() -> None:
+    async def work() -> None:
+        queue, served = FairQueue[str](10, 2), list[str]()
+        tasks = [await waits(queue, "a", served) for _ in range(2)]
+        with pytest.raises(Overloaded, match="2 requests of yours"):
+            await queue.get("a", later())
+        tasks.append(await waits(queue, "b", served))
+        for _ in tasks:
+            queue.put("item")
+        await asyncio.gather(*tasks)
+        assert sorted(served) == ["a", "a", "b"]
+
+    run(work())
+
+
+def test_so_many_may_wait_in_all_and_the_next_is_told_when_to_come_back() -> None:
+    async def work() -> None:
+        queue, served = FairQueue[str](3, 10), list[str]()
+        tasks = [await waits(queue, client, served) for client in "abc"]
+        with pytest.raises(Overloaded, match="3 requests are waiting") as caught:
+            await queue.get("d", later())
+        assert caught.value.wait
+        assert queue.waiting() == 3
+        for _ in tasks:
+            queue.put("item")
+        await asyncio.gather(*tasks)
+        queue.put("item")
+        assert await queue.get("d", later()) == "item"
+
+    run(work())
+
+
+def test_who_waits_past_the_deadline_is_told_and_leaves_the_line() -> None:
+    async def work() -> None:
+        queue = FairQueue[str](10, 10)
+        with pytest.raises(TimeLimit, match="waited for its turn"):
+            await queue.get("a", later(0.02))
+        with pytest.raises(TimeLimit):
+            await queue.get("a", later(-1))
+        assert queue.waiting() == 0
+        queue.put("item")
+        assert queue.get_nowait() == "item"
+
+    run(work())
+
+
+def test_who_gives_up_waiting_leaves_the_line() -> None:
+    async def work() -> None:
+        queue, served = FairQueue[str](10, 10), list[str]()
+        first, second = [await waits(queue, "a", served) for _ in range(2)]
+        first.cancel()
+        await asyncio.sleep(0)
+        assert queue.waiting() == 1
+        queue.put("item")
+        await second
+        assert served == ["a"]
+
+    run(work())
+
+
+def test_who_has_just_given_up_gets_no_item() -> None:
+    async def work() -> None:
+        queue, served = FairQueue[str](10, 10), list[str]()
+        first, second = await waits(queue, "a", served), await waits(queue, "b", served)
+        first.cancel()
+        queue.put("item")  # before it has run again
+        await second
+        assert served == ["b"]
+
+    run(work())
+
+
+def test_an_item_handed_to_who_has_just_given_up_goes_to_the_next() -> None:
+    async def work() -> None:
+        queue, served = FairQueue[str](10, 10), list[str]()
+        first, second = await waits(queue, "a", served), await waits(queue, "b", served)
+        queue.put("item")
+        first.cancel()  # before it has run again
+        await second
+        assert served == ["b"]
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        third = await waits(queue, "c", served)
+        queue.put("item")
+        third.cancel()
+        await asyncio.sleep(0)
+        assert queue.get_nowait() == "item"
+
+    run(work())
+
+
+# --- workers ---
+
+
+@pytest.fixture(autouse=True)
+def toys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let workers find `toy_work`, and count what takes a tenth of a second as slow."""
+    paths = [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+    monkeypatch.setattr(pool_module, "QUICK_SECONDS", 0.1)
+
+
+@asynccontextmanager
+async def pool_of(data: str = "", *, workers: int = 2, slow: int = 1, **given: Any) -> AsyncIterator[Pool]:
+    pool = Pool("toy_work", data, workers=workers, slow=slow, **given)
+    try:
+        await pool.start()
+        yield pool
+    finally:
+        await pool.close()
+
+
+async def answer(pool: Pool, question: bytes, **given: Any) -> bytes:
+    response = await pool.ask(question, **{"deadline": later(20), **given})
+    try:
+        return b"".join([piece async for piece in response])
+    finally:
+        await response.aclose()
+
+
+async def until(holds: Any, message: str) -> None:
+    deadline = later(10)
+    while not holds():
+        assert monotonic() < deadline, message
+        await asyncio.sleep(0.01)
+
+
+def idle(pool: Pool) -> list[Worker]:
+    return [worker for worker in pool.alive if worker.is_idle]
+
+
+def busy(pool: Pool) -> list[Worker]:
+    return [worker for worker in pool.alive if not worker.is_idle]
+
+
+def state_of(worker: Worker) -> str:
+    """Return what Linux calls the state of a process: R runs, S sleeps, T is stopped."""
+    return Path(f"/proc/{worker.pid}/stat").read_text().rpartition(") ")[2][0]
+
+
+def parent_of(worker: Worker) -> int:
+    return int(Path(f"/proc/{worker.pid}/stat").read_text().rpartition(") ")[2].split()[1])
+
+
+def priority_of(worker: Worker) -> int:
+    """Return the priority of the thread that works."""
+    thread = max(int(path.name) for path in Path(f"/proc/{worker.pid}/task").iterdir())
+    return os.getpriority(os.PRIO_PROCESS, thread)
+
+
+def is_settled(pool: Pool, workers: int = 2) -> bool:
+    return len(idle(pool)) == len(pool.alive) == workers and not pool.suspended
+
+
+@pytest.mark.parametrize("length", [0, 1, PACKET - 8, PACKET, PACKET + 1, 3_000_000])
+def test_a_question_of_any_length_comes_whole_and_so_does_its_answer(length: int) -> None:
+    async def work() -> None:
+        async with pool_of(workers=1) as pool:
+            text = random.Random(length).randbytes(length)  # noqa: S311  (nothing is kept secret by it)
+            assert await answer(pool, b"echo " + text) == text
+            assert await answer(pool, b"echo x") == b"x"
+
+    run(work())
+
+
+def test_an_error_of_the_work_is_raised_and_the_worker_goes_on(capfd: pytest.CaptureFixture[str]) -> None:
+    async def work() -> None:
+        async with pool_of(workers=1) as pool:
+            pid = await answer(pool, b"pid")
+            with pytest.raises(BadRequest, match="no such thing"):
+                await answer(pool, b"refuse no such thing")
+            with pytest.raises(ItukgError, match="The fault is ours"):
+                await answer(pool, b"fail of some kind")
+            assert await answer(pool, b"pid") == pid
+
+    run(work())
+    assert "ValueError: of some kind" in capfd.readouterr().err
+
+
+def test_data_that_cannot_be_loaded_is_an_error_and_no_process_is_left(capfd: pytest.CaptureFixture[str]) -> None:
+    async def work() -> None:
+        with pytest.raises(DataError, match="No worker could be started on broken"):
+            async with pool_of("broken"):
+                pass
+
+    run(work())
+    assert "There is nothing to load." in capfd.readouterr().err
+
+
+def test_without_reuse_a_worker_answers_once() -> None:
+    async def work() -> None:
+        async with pool_of(workers=1, reuse=False) as pool:
+            first, second = int(await answer(pool, b"pid")), int(await answer(pool, b"pid"))
+            assert first != second
+            await until(lambda: not is_running(first) and not is_running(second), "a worker is left")
+
+    run(work())
+
+
+# --- slow questions ---
+
+
+def test_a_slow_question_goes_on_at_a_lower_priority_and_its_place_is_taken() -> None:
+    async def work() -> None:
+        async with pool_of(workers=1) as pool:
+            (worker,) = pool.alive
+            slow = asyncio.create_task(answer(pool, b"busy 1"))
+            await until(lambda: len(pool.alive) == 2, "no other worker takes its place")
+            assert priority_of(worker) == os.getpriority(os.PRIO_PROCESS, 0) + NICE
+            quick = int(await answer(pool, b"pid"))
+            assert not slow.done()
+            assert int(await slow) == worker.pid != quick
+            await until(lambda: is_settled(pool, 1), "the slow worker is left")
+            assert pool.alive == set(idle(pool)) and int(await answer(pool, b"pid")) == quick
+
+    run(work())
+
+
+def test_a_slow_question_that_finds_no_slot_waits_suspended_and_goes_on_where_it_was() -> None:
+    async def work() -> None:
+        async with pool_of() as pool:
+            begun = {worker.pid for worker in pool.alive}
+            asked = [asyncio.create_task(answer(pool, b"busy 0.8", client=client)) for client in "ab"]
+            await until(lambda: pool.suspended == 1, "none is suspended")
+            await until(lambda: "T" in map(state_of, busy(pool)), "none is stopped")
+            assert pool.size()["waiting for a slow slot"] == 1
+            assert await answer(pool, b"echo x") == b"x"
+            assert {int(pid) for pid in await asyncio.gather(*asked)} == begun
+            await until(lambda: is_settled(pool), "a worker is left")
+
+    run(work())
+
+
+def test_more_than_may_be_suspended_start_again_in_their_slot(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_module, "SUSPENDED", 0)
+
+    async def work() -> None:
+        async with pool_of() as pool:
+            begun = {worker.pid for worker in pool.alive}
+            asked = [asyncio.create_task(answer(pool, b"busy 0.5", client=client)) for client in "ab"]
+            first, second = (int(pid) for pid in await asyncio.gather(*asked))
+            assert len({first, second} & begun) == 1
+            await until(lambda: is_settled(pool), "a worker is left")
+
+    run(work())
+
+
+@pytest.mark.parametrize("suspended", [0, 4])
+def test_whoever_leaves_while_a_slow_question_waits_leaves_nothing_behind(
+    suspended: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool_module, "SUSPENDED", suspended)
+
+    async def work() -> None:
+        async with pool_of() as pool:
+            first, second = (asyncio.create_task(answer(pool, b"busy 20", client=client)) for client in "ab")
+            await until(lambda: pool.slots.waiting() == 1, "none waits")
+            for task in (second, first):
+                task.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await task
+            await until(lambda: is_settled(pool), "a worker is left")
+            assert pool.slots.waiting() == 0 and pool.slots.get_nowait()
+
+    run(work())
+
+
+@pytest.mark.parametrize(("seconds", "slow"), [(0.05, 1), (0.4, 1), (0.4, 0)], ids=["quick", "slow", "suspended"])
+def test_a_question_past_its_deadline_is_killed(seconds: float, slow: int) -> None:
+    async def work() -> None:
+        async with pool_of(workers=1, slow=slow) as pool:
+            message = "waited for its turn" if not slow else f"within 0.(0[45]|[34]) s|within {seconds:.2g} s"
+            with pytest.raises(TimeLimit, match=message):
+                await answer(pool, b"busy 20", deadline=later(seconds))
+            await until(lambda: is_settled(pool, 1), "a worker is left")
+
+    run(work())
+
+
+def test_seconds_count_from_the_turn_of_a_question() -> None:
+    async def work() -> None:
+        async with pool_of(workers=1) as pool:
+            before = asyncio.create_task(answer(pool, b"busy 0.09"))
+            await until(lambda: busy(pool), "it does not run")
+            waits = [asyncio.create_task(answer(pool, b"busy 0.08", seconds=0.5)) for _ in range(8)]
+            await asyncio.gather(before, *waits)
+            with pytest.raises(TimeLimit, match=r"within 0.3 s"):
+                await answer(pool, b"busy 20", seconds=0.3)
+
+    run(work())
+
+
+# --- large answers ---
+
+
+def test_a_large_answer_waits_in_its_worker_for_its_reader_and_takes_no_slot(monkeypatch: pytest.MonkeyPatch) -> None:
+    received = 0
+    next_packet = Worker.packet
+
+    async def count(worker: Worker, deadline: float) -> Packet | None:
+        nonlocal received
+        packet = await next_packet(worker, deadline)
+        received += len(packet.content) if packet else 0
+        return packet
+
+    monkeypatch.setattr(Worker, "packet", count)
+
+    async def work() -> None:
+        async with pool_of() as pool:
+            response = await pool.ask(b"bytes 100000000", deadline=later(20), client="a")
+            assert received < BUFFER_BYTES + 2 * PACKET
+            assert int(await answer(pool, b"busy 0.3", client="a"))  # the slot is free
+            with pytest.raises(Overloaded, match="sent to you"):
+                await pool.ask(b"bytes 100000000", deadline=later(20), client="a")
+            assert received < 2 * (BUFFER_BYTES + 2 * PACKET)
+            assert sum([len(piece) async for piece in response]) == 100_000_000
+            again = await pool.ask(b"bytes 100000000", deadline=later(20), client="a")
+            await again.aclose()
+            await until(lambda: is_settled(pool), "a worker is left")
+
+    run(work())
+
+
+# --- processes that die ---
+
+
+def test_a_worker_that_is_killed_while_idle_is_replaced_before_anybody_asks() -> None:
+    async def work() -> None:
+        async with pool_of() as pool:
+            before = {worker.pid for worker in pool.alive}
+            for pid in before:
+                os.kill(pid, signal.SIGKILL)
+            await until(lambda: is_settled(pool) and not before & {worker.pid for worker in pool.alive}, "not replaced")
+            assert int(await answer(pool, b"pid")) not in before
+
+    run(work())
+
+
+def test_a_question_whose_worker_is_killed_is_asked_once_more(caplog: pytest.LogCaptureFixture) -> None:
+    async def work() -> None:
+        async with pool_of() as pool:
+            asked = asyncio.create_task(answer(pool, b"busy 0.5"))
+            await until(lambda: busy(pool), "it does not run")
+            (worker,) = busy(pool)
+            os.kill(worker.pid, signal.SIGKILL)
+            assert int(await asked) != worker.pid
+            with pytest.raises(WorkerKilled, match=r"killed from outside \(SIGTERM\)"):
+                await answer(pool, b"die 15")
+            await until(lambda: is_settled(pool), "not replaced")
+
+    run(work())
+    assert "A fresh worker tries again" in caplog.text
+
+
+def test_a_worker_without_memory_is_told_from_one_that_was_killed() -> None:
+    async def work() -> None:
+        async with pool_of(memory=200_000_000) as pool:
+            for question in (b"eat 100000000", f"die {int(signal.SIGSEGV)}".encode()):
+                with pytest.raises(MemoryLimit, match="more than 200 MB"):
+                    await answer(pool, question)
+            with pytest.raises(MemoryLimit, match="needs more memory"):
+                await answer(pool, b"eat 300000000")
+            await until(lambda: is_settled(pool), "not replaced")
+
+    run(work())
+
+
+def test_what_a_used_worker_has_no_memory_for_is_asked_of_a_fresh_one() -> None:
+    async def work() -> None:
+        async with pool_of(workers=1) as pool:
+            assert await answer(pool, b"echo x") == b"x"
+            assert await answer(pool, b"die-if-used") == b"fresh"
+
+    run(work())
+
+
+def test_the_parent_that_is_killed_is_replaced_and_so_are_its_workers() -> None:
+    async def work() -> None:
+        async with pool_of() as pool:
+            asked = asyncio.create_task(answer(pool, b"busy 0.5"))
+            await until(lambda: busy(pool), "it does not run")
+            before = {worker.pid for worker in pool.alive}
+            os.kill(parent_of(busy(pool)[0]), signal.SIGKILL)
+            assert int(await asked) not in before
+            await until(lambda: is_settled(pool) and not any(map(is_running, before)), "not replaced")
+
+    run(work())
+
+
+def test_a_worker_that_cannot_be_forked_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+    async def work() -> None:
+        async with pool_of(workers=1) as pool:
+            limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+            (worker,) = pool.alive
+            resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))  # no handle is left for another one
+            try:
+                os.kill(worker.pid, signal.SIGKILL)
+                await until(lambda: "tried again" in caplog.text, "it is not logged")
+                assert not pool.alive
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+            began = monotonic()
+            assert await answer(pool, b"echo x") == b"x"
+            assert monotonic() - began < RETRY_SECONDS + 5
+
+    run(work())
+
+
+def test_whoever_waits_when_the_pool_closes_gets_an_error_and_nothing_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    async def work() -> None:
+        before = asyncio.all_tasks()
+        async with pool_of() as pool:
+            asked = [asyncio.create_task(answer(pool, b"busy 20", client=f"{number}")) for number in range(8)]
+            await until(lambda: pool.idle.waiting() and pool.slots.waiting(), "none waits")
+        outcomes = await asyncio.gather(*asked, return_exceptions=True)
+        assert {type(outcome) for outcome in outcomes} <= {DataError, WorkerKilled}
+        assert len(outcomes) == 8
+        await until(lambda: asyncio.all_tasks() == before, "a task is left")
+        assert "could be started" not in caplog.text
+
+    run(work())
+
+
+class Crowd:
+    """Clients that ask quick and slow questions, and give up some of them."""
+
+    def __init__(self, pool: Pool, seed: int) -> None:
+        self._pool, self._chance = pool, random.Random(seed)  # noqa: S311  (nothing is kept secret by it)
+        self.outcomes: Counter[str] = Counter()
+
+    async def client(self, name: int, questions: int) -> None:
+        for number in range(questions):
+            text = f"{name}/{number} ".encode() * self._chance.choice([1, 1, 1, 1000, 100_000])
+            slow = self._chance.random() < 0.2
+            question = b"busy 0.15" if slow else b"echo " + text
+            asked = asyncio.create_task(answer(self._pool, question, client=f"{name % 3}"))
+            if self._chance.random() < 0.2:
+                await asyncio.sleep(self._chance.random() * 0.02)
+                asked.cancel()
+            try:
+                content = await asked
+            except asyncio.CancelledError:
+                self.outcomes["given up"] += 1
+            except WorkerKilled:
+                self.outcomes["killed"] += 1
+            else:
+                assert content.isdigit() if slow else content == text
+                self.outcomes["answered"] += 1
+
+    async def kill_workers(self) -> None:
+        while True:
+            await asyncio.sleep(0.05)
+            with contextlib.suppress(ProcessLookupError, IndexError):
+                os.kill(self._chance.choice([worker.pid for worker in self._pool.alive]), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow), pytest.param(3, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("killed", [False, True], ids=["workers live", "workers are killed"])
+def test_each_gets_the_answer_to_its_own_question_whatever_the_others_do(seed: int, killed: bool) -> None:
+    async def work() -> None:
+        async with pool_of() as pool:
+            crowd = Crowd(pool, seed)
+            enemy = asyncio.create_task(crowd.kill_workers()) if killed else None
+            await asyncio.gather(*(crowd.client(name, questions=20) for name in range(8)))
+            if enemy:
+                enemy.cancel()
+            assert sum(crowd.outcomes.values()) == 8 * 20
+            assert crowd.outcomes["answered"] > 80
+            assert crowd.outcomes["given up"] > 5
+            assert killed or not crowd.outcomes["killed"]
+            await until(lambda: is_settled(pool), f"not settled: {pool.size()}")
+
+    run(work())

@@ -1,0 +1,75 @@
+"""Work that the tests of the pool give to its workers: a question is a command and its argument."""
+
+import os
+import time
+from collections.abc import Callable
+
+from itukg.engine.worker import Output, Work, main
+from itukg.errors import BadRequest, DataError
+
+answered: list[bytes] = []
+
+
+def pid(_argument: bytes = b"") -> bytes:
+    return str(os.getpid()).encode()
+
+
+def busy(seconds: bytes) -> bytes:
+    """Use so much processor time."""
+    until = time.process_time() + float(seconds)
+    while time.process_time() < until:
+        pass
+    return pid()
+
+
+def eat(size: bytes) -> bytes:
+    """Take so many bytes of memory, and end as an allocator does that finds no more."""
+    bytearray(int(size))
+    os.abort()
+
+
+def die(number: bytes) -> bytes:
+    os.kill(os.getpid(), int(number))
+    time.sleep(60)  # the signal arrives
+    return b""
+
+
+def die_if_used(_argument: bytes) -> bytes:
+    return os.abort() if answered else b"fresh"
+
+
+def refuse(message: bytes) -> bytes:
+    raise BadRequest(message.decode())
+
+
+def fail(message: bytes) -> bytes:
+    raise ValueError(message.decode())
+
+
+COMMANDS: dict[bytes, Callable[[bytes], bytes]] = {
+    b"echo": lambda argument: argument,
+    b"pid": pid,
+    b"busy": busy,
+    b"bytes": lambda size: b"x" * int(size),
+    b"eat": eat,
+    b"die": die,
+    b"die-if-used": die_if_used,
+    b"refuse": refuse,
+    b"fail": fail,
+}
+
+
+def work(question: bytes, output: Output) -> None:
+    command, _, argument = question.partition(b" ")
+    output.write(COMMANDS[command](argument))
+    answered.append(question[:10])
+
+
+def load(data: str) -> Work:
+    if data == "broken":
+        raise DataError("There is nothing to load.")
+    return work
+
+
+if __name__ == "__main__":
+    main(load)
