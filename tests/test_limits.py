@@ -541,7 +541,7 @@ def test_what_a_process_needed_only_to_load_is_not_in_its_workers(
     async def held(pieces: int) -> float:
         pool = Pool("wasteful", str(pieces), workers=1, slow=1)
         worker = await pool.fork(network=True)  # which may open files
-        await worker.send(b"")
+        assert await worker.send(b"", inf)
         packet = await worker.packet(inf)
         await pool.close()
         assert packet is not None and packet.kind == END

@@ -17,8 +17,10 @@ import pytest
 from conftest import is_running
 
 from itukg.engine import pool as pool_module
-from itukg.engine.pool import BUFFER_BYTES, NICE, RETRY_SECONDS, FairQueue, Packet, Pool, Worker
-from itukg.engine.worker import PACKET
+from itukg.engine.fair import FairQueue
+from itukg.engine.pool import BUFFER_BYTES, RETRY_SECONDS, Pool
+from itukg.engine.process import Packet, Worker
+from itukg.engine.worker import NICENESS, PACKET
 from itukg.errors import BadRequest, DataError, ItukgError, MemoryLimit, Overloaded, TimeLimit, WorkerKilled
 
 
@@ -291,7 +293,7 @@ def test_a_slow_question_goes_on_at_a_lower_priority_and_its_place_is_taken() ->
             (worker,) = pool.alive
             slow = asyncio.create_task(answer(pool, b"busy 1"))
             await until(lambda: len(pool.alive) == 2, "no other worker takes its place")
-            assert priority_of(worker) == os.getpriority(os.PRIO_PROCESS, 0) + NICE
+            assert priority_of(worker) == os.getpriority(os.PRIO_PROCESS, 0) + NICENESS
             quick = int(await answer(pool, b"pid"))
             assert not slow.done()
             assert int(await slow) == worker.pid != quick
@@ -362,15 +364,27 @@ def test_a_question_past_its_deadline_is_killed(seconds: float, slow: int) -> No
     run(work())
 
 
-def test_seconds_count_from_the_turn_of_a_question() -> None:
+def test_seconds_count_from_the_turn_of_a_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_module, "QUICK_SECONDS", 20)
+
     async def work() -> None:
-        async with pool_of(workers=1) as pool:
-            before = asyncio.create_task(answer(pool, b"busy 0.09"))
-            await until(lambda: busy(pool), "it does not run")
-            waits = [asyncio.create_task(answer(pool, b"busy 0.08", seconds=0.5)) for _ in range(8)]
-            await asyncio.gather(before, *waits)
+        async with pool_of(workers=1) as pool:  # the last waits for longer than it may take
+            assert len(await asyncio.gather(*(answer(pool, b"busy 0.1", seconds=1.0) for _ in range(12)))) == 12
             with pytest.raises(TimeLimit, match=r"within 0.3 s"):
                 await answer(pool, b"busy 20", seconds=0.3)
+
+    run(work())
+
+
+def test_the_time_that_a_question_waits_suspended_is_not_its_own() -> None:
+    async def work() -> None:
+        async with pool_of() as pool:
+            assert pool.slots.get_nowait()
+            asked = asyncio.create_task(answer(pool, b"busy 0.45", seconds=1.5))
+            await until(lambda: pool.suspended, "it is not suspended")
+            await asyncio.sleep(1.2)
+            pool.slots.put(True)
+            assert await asked
 
     run(work())
 
@@ -429,8 +443,8 @@ def test_a_question_whose_worker_is_killed_is_asked_once_more(caplog: pytest.Log
             (worker,) = busy(pool)
             os.kill(worker.pid, signal.SIGKILL)
             assert int(await asked) != worker.pid
-            with pytest.raises(WorkerKilled, match=r"killed from outside \(SIGTERM\)"):
-                await answer(pool, b"die 15")
+            with pytest.raises(WorkerKilled, match=r"killed from outside \(signal 1\)"):
+                await answer(pool, b"die 1")
             await until(lambda: is_settled(pool), "not replaced")
 
     run(work())
@@ -554,5 +568,108 @@ def test_each_gets_the_answer_to_its_own_question_whatever_the_others_do(seed: i
             assert crowd.outcomes["given up"] > 5
             assert killed or not crowd.outcomes["killed"]
             await until(lambda: is_settled(pool), f"not settled: {pool.size()}")
+
+    run(work())
+
+
+def test_a_pool_that_failed_to_start_starts_when_the_reason_has_gone() -> None:
+    async def work() -> None:
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        pool = Pool("toy_work", "", workers=2, slow=1)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+        try:
+            with pytest.raises(Overloaded, match="No worker can be started now"):
+                await pool.start()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        await pool.start()
+        assert is_settled(pool)
+        await pool.close()
+        with pytest.raises(DataError, match="closed"):
+            await pool.ask(b"pid")
+
+    run(work())
+
+
+def test_an_error_with_a_long_message_comes_cut() -> None:
+    async def work() -> None:
+        async with pool_of(workers=1) as pool:
+            with pytest.raises(BadRequest, match=r"^\N{PILE OF POO}{8192}$"):
+                await answer(pool, b"refuse " + "\N{PILE OF POO}".encode() * 20_000)
+            assert await answer(pool, b"echo x") == b"x"
+
+    run(work())
+
+
+def test_an_error_of_the_system_in_the_work_is_ours_and_no_lack_of_memory(capfd: pytest.CaptureFixture[str]) -> None:
+    async def work() -> None:
+        async with pool_of(workers=1) as pool:
+            with pytest.raises(ItukgError, match="The fault is ours"):
+                await answer(pool, b"open /etc/passwd")
+            assert await answer(pool, b"echo x") == b"x"
+
+    run(work())
+    assert "Too many open files" in capfd.readouterr().err
+
+
+def test_the_end_of_a_worker_is_reported_however_much_the_server_has_still_to_read() -> None:
+    async def work() -> None:
+        async with pool_of(workers=1) as pool:
+            for question in (b"write-and-abort 100", b"write-and-abort 1000000"):
+                asked = asyncio.create_task(answer(pool, question))
+                await asyncio.sleep(0)
+                (worker,) = pool.alive
+                while is_running(worker.pid) and state_of(worker) != "S":  # the event loop stands still meanwhile
+                    pass
+                with pytest.raises(MemoryLimit):
+                    await asked
+                await until(lambda: is_settled(pool, 1), "not replaced")
+
+    run(work())
+
+
+def test_a_question_that_is_not_taken_is_late_and_closing_ends_it() -> None:
+    async def work() -> None:
+        async with pool_of(workers=1) as pool:
+            (worker,) = pool.alive
+            os.kill(worker.pid, signal.SIGSTOP)
+            with pytest.raises(TimeLimit):
+                await answer(pool, b"echo " + bytes(3_000_000), deadline=later(0.3))
+            await until(lambda: is_settled(pool, 1), "not replaced")
+            (worker,) = pool.alive
+            os.kill(worker.pid, signal.SIGSTOP)
+            asked = asyncio.create_task(answer(pool, b"echo " + bytes(3_000_000)))
+            await asyncio.sleep(0)
+        with pytest.raises((DataError, WorkerKilled)):
+            await asked
+
+    run(work())
+
+
+def test_workers_are_forked_by_a_server_with_many_handles() -> None:
+    async def work() -> None:
+        handles = 1100  # select(2) takes numbers up to 1023
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(limits[1], 2 * handles), limits[1]))
+        opened = [os.open(os.devnull, os.O_RDONLY) for _ in range(handles)]
+        try:
+            async with pool_of() as pool:
+                assert await answer(pool, b"echo x") == b"x"
+        finally:
+            for handle in opened:
+                os.close(handle)
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+    run(work())
+
+
+def test_a_pool_that_still_loads_closes_at_once() -> None:
+    async def work() -> None:
+        pool = Pool("toy_work", "slow", workers=1, slow=1)
+        starting = asyncio.create_task(pool.start())
+        await asyncio.sleep(0)
+        await pool.close()
+        with pytest.raises(DataError):
+            await starting
 
     run(work())

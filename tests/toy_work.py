@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from itukg.engine.worker import Output, Work, main
 from itukg.errors import BadRequest, DataError
@@ -38,6 +39,15 @@ def die_if_used(_argument: bytes) -> bytes:
     return os.abort() if answered else b"fresh"
 
 
+def write_and_abort(size: bytes, output: Output) -> None:
+    output.write(bytes(int(size)))
+    os.abort()
+
+
+def read(path: bytes) -> bytes:
+    return Path(path.decode()).read_bytes()
+
+
 def refuse(message: bytes) -> bytes:
     raise BadRequest(message.decode())
 
@@ -54,6 +64,7 @@ COMMANDS: dict[bytes, Callable[[bytes], bytes]] = {
     b"eat": eat,
     b"die": die,
     b"die-if-used": die_if_used,
+    b"open": read,
     b"refuse": refuse,
     b"fail": fail,
 }
@@ -61,11 +72,15 @@ COMMANDS: dict[bytes, Callable[[bytes], bytes]] = {
 
 def work(question: bytes, output: Output) -> None:
     command, _, argument = question.partition(b" ")
+    if command == b"write-and-abort":
+        write_and_abort(argument, output)
     output.write(COMMANDS[command](argument))
     answered.append(question[:10])
 
 
 def load(data: str) -> Work:
+    if data == "slow":
+        time.sleep(60)
     if data == "broken":
         raise DataError("There is nothing to load.")
     return work

@@ -1,4 +1,4 @@
-"""The server's side: worker processes that can be killed, shared by clients in turn.
+"""Worker processes that can be killed, shared by clients in turn.
 
 A question goes to one of `workers` idle processes. What takes longer than QUICK_SECONDS is slow: it goes on at a lower
 priority, and a fresh worker, forked in milliseconds, takes the place of its own. At most `slow` such questions run at once.
@@ -9,22 +9,23 @@ BUFFER_BYTES is read from the worker as fast as its client reads; so many at onc
 
 import asyncio
 import contextlib
-import json
 import logging
 import os
 import signal
 import socket
 import subprocess
 import sys
-from collections import Counter, OrderedDict, deque
-from collections.abc import Callable
+from collections import Counter, deque
 from importlib import metadata
+from itertools import count
 from math import inf
 from time import monotonic
-from typing import Generic, NamedTuple, TypeVar
+from typing import NamedTuple
 
-from itukg.engine.worker import DATA, END, ERROR, EXIT, FORK, HEAD, LENGTH, ORDER, PACKET, READY, SIGNAL, unpack_error
-from itukg.errors import DataError, MemoryLimit, Overloaded, TimeLimit, WorkerKilled
+from itukg.engine.fair import FairQueue, Slots
+from itukg.engine.process import Packet, Worker
+from itukg.engine.worker import DATA, END, ERROR, FORK, NICE, ORDER, READY, SIGNAL, unpack_error
+from itukg.errors import DataError, ItukgError, MemoryLimit, Overloaded, TimeLimit, WorkerKilled
 
 QUICK_SECONDS = 1.0
 """Seconds after which a question counts as slow."""
@@ -34,210 +35,12 @@ BUFFER_BYTES = 16_000_000
 """Bytes of an answer that are collected before it is sent; a larger one is streamed."""
 STREAMED = 4
 """How many times as many answers as there are slow slots are streamed at once; to one client, as many as there are slots."""
-NICE = 5
-"""How far a slow question's priority is lowered (setpriority(2)): quick ones go first, and a busy machine still serves it."""
 RETRY_SECONDS = 1.0
 """Seconds after which a worker that could not be forked is tried again."""
 _OUT_OF_MEMORY = (-signal.SIGABRT, -signal.SIGSEGV, -signal.SIGBUS)
-"""Exit codes of a worker that found no memory, or overflowed its stack; others come from outside."""
+"""Exit codes of a worker that found no memory, or overflowed its stack."""
 
-T = TypeVar("T")
 log = logging.getLogger("itukg")
-
-
-class FairQueue(Generic[T]):
-    """A bounded queue of free items; the clients that wait for one take turns, however many requests each sends."""
-
-    def __init__(self, waiting: int, per_client: int) -> None:
-        """Let `waiting` requests wait in all, and `per_client` of one client."""
-        self._limit, self._per_client = waiting, per_client
-        self._free: list[T] = []
-        self._waiting: OrderedDict[str, deque[asyncio.Future[T]]] = OrderedDict()
-
-    def waiting(self) -> int:
-        """Return how many requests wait."""
-        return sum(map(len, self._waiting.values()))
-
-    def get_nowait(self) -> T | None:
-        """Return the free item that was used last, or None."""
-        return self._free.pop() if self._free else None
-
-    async def get(self, client: str, deadline: float) -> T:
-        """Return an item as soon as it is the turn of `client`.
-
-        Raises Overloaded where the queue, or the client's part of it, is full, and TimeLimit where `deadline` of the
-        monotonic clock passes first.
-        """
-        if self._free:
-            return self._free.pop()
-        own = self._waiting.get(client, ())
-        if len(own) >= self._per_client:
-            raise Overloaded(f"{len(own)} requests of yours are waiting already. Send the next when one is answered.")
-        if self.waiting() >= self._limit:
-            raise Overloaded(f"{self._limit} requests are waiting already. Try again in a few seconds.")
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(client, deque()).append(future)
-        try:
-            async with asyncio.timeout(None if deadline == inf else max(0.0, deadline - monotonic())):
-                return await future
-        except BaseException as error:
-            if future.done() and not future.cancelled() and future.exception() is None:
-                self.put(future.result())  # it was handed over just as the request was given up
-            if isinstance(error, TimeoutError):
-                raise TimeLimit("The request waited for its turn until its time was over. Try again later.") from None
-            raise
-        finally:
-            self._forget(client, future)
-
-    def put(self, item: T) -> None:
-        """Hand an item to the client whose turn it is, or keep it."""
-        while self._waiting:
-            client, futures = self._waiting.popitem(last=False)
-            future = futures.popleft()
-            if futures:
-                self._waiting[client] = futures
-            if not future.done():
-                future.set_result(item)
-                return
-        self._free.append(item)
-
-    def discard(self, item: T) -> bool:
-        """Take an item out, and return whether it was free."""
-        if item not in self._free:
-            return False
-        self._free.remove(item)
-        return True
-
-    def close(self) -> None:
-        """Refuse all who wait: no item comes any more."""
-        for futures in self._waiting.values():
-            for future in futures:
-                if not future.done():
-                    future.set_exception(DataError("The store is closed."))
-
-    def _forget(self, client: str, future: asyncio.Future[T]) -> None:
-        futures = self._waiting.get(client, deque())
-        with contextlib.suppress(ValueError):
-            futures.remove(future)
-        if not futures:
-            self._waiting.pop(client, None)
-
-
-class Slots(FairQueue[bool]):
-    """So many slots, which are taken and put back."""
-
-    def __init__(self, number: int, waiting: int, per_client: int) -> None:
-        """As FairQueue."""
-        super().__init__(waiting, per_client)
-        for _ in range(number):
-            self.put(True)
-
-
-class Packet(NamedTuple):
-    """What a worker sends."""
-
-    kind: bytes
-    seconds: float = 0.0
-    content: bytes = b""
-
-
-class Worker:
-    """The server's end of a worker process, which answers one question at a time."""
-
-    def __init__(self, server: socket.socket, on_end: Callable[["Worker"], None]) -> None:
-        """Read from `server`; `on_end` is called when the process ends while it is idle."""
-        server.setblocking(False)
-        self.pid = self._thread = 0
-        self._socket, self._on_end = server, on_end
-        self._loop = asyncio.get_running_loop()
-        self._waiter: asyncio.Future[Packet | None] | None = None
-        self._is_watched = self._is_closed = False
-        self.is_idle = False
-        self.is_fresh = True
-        """Whether it has answered nothing yet, so that all its memory is for the question at hand."""
-
-    async def ready(self, deadline: float) -> Packet | None:
-        """Return the first packet, READY where the process has begun; None where none comes before `deadline`."""
-        packet = await self.packet(deadline)
-        if packet is not None and packet.kind == READY:
-            self.pid, self._thread = json.loads(packet.content)
-        return packet
-
-    async def send(self, question: bytes) -> None:
-        """Send a question. That a process has ended is seen when its answer is read."""
-        with contextlib.suppress(OSError):
-            self._socket.send(LENGTH.pack(len(question)) + question[:PACKET])
-            for begin in range(PACKET, len(question), PACKET):
-                await self._loop.sock_sendall(self._socket, question[begin : begin + PACKET])
-
-    async def packet(self, deadline: float) -> Packet | None:
-        """Return the next packet, EXIT once the process has ended; None where none comes before `deadline`."""
-        if self._is_closed:
-            return Packet(EXIT)
-        self._watch()
-        waiter: asyncio.Future[Packet | None] = self._loop.create_future()
-        self._waiter = waiter
-        timer = None if deadline == inf else self._loop.call_later(max(0.0, deadline - monotonic()), self._wake, None)
-        try:
-            return await waiter
-        finally:
-            self._waiter = None
-            if timer is not None:
-                timer.cancel()
-
-    def rest(self) -> None:
-        """Watch, until the next question, whether the process ends."""
-        self.is_idle = True
-        self._watch()
-
-    def lower_priority(self) -> None:
-        """Let others go first from now on, which cannot be undone without privilege."""
-        with contextlib.suppress(OSError):  # it has just ended
-            os.setpriority(os.PRIO_PROCESS, self._thread, NICE)
-
-    def close(self) -> None:
-        """Close the connection: the process ends once it reads or writes."""
-        if not self._is_closed:
-            self._is_closed = True
-            self._unwatch()
-            self._socket.close()
-            self._wake(Packet(EXIT))
-
-    def _receive(self) -> Packet | None:
-        """Return the packet that has come, if any."""
-        try:
-            received = self._socket.recv(HEAD.size + PACKET)
-        except BlockingIOError:
-            return None
-        except OSError:
-            return Packet(EXIT)
-        if not received:
-            return Packet(EXIT)
-        kind, seconds = HEAD.unpack_from(received)
-        return Packet(kind, seconds, received[HEAD.size :])
-
-    def _watch(self) -> None:
-        if not self._is_watched and not self._is_closed:
-            self._is_watched = True
-            self._loop.add_reader(self._socket, self._on_readable)
-
-    def _unwatch(self) -> None:
-        if self._is_watched:
-            self._is_watched = False
-            self._loop.remove_reader(self._socket)
-
-    def _on_readable(self) -> None:
-        if self._waiter is not None:
-            if not self._waiter.done() and (packet := self._receive()) is not None:
-                self._wake(packet)
-        else:  # an answer that its client does not read yet, or the end of the process
-            self._unwatch()
-            if self.is_idle:
-                self._on_end(self)
-
-    def _wake(self, packet: Packet | None) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(packet)
 
 
 class Messages(NamedTuple):
@@ -315,12 +118,12 @@ class Response:
 
     async def _begin(self, worker: Worker, *, replaced: bool = False) -> None:
         self._worker, self._is_replaced, self._was_fresh = worker, replaced, worker.is_fresh
-        worker.is_idle = worker.is_fresh = False
         if replaced:
-            worker.lower_priority()
+            self._pool.lower_priority(worker)
         if self._limit != inf:
             self._deadline = monotonic() + self._limit
-        await worker.send(self._question)
+        if not await worker.send(self._question, self._deadline):
+            raise self._late()
 
     async def _become_slow(self) -> None:
         """Go on in a slot for slow questions, at a lower priority; where none is free, wait for one."""
@@ -332,11 +135,14 @@ class Response:
         elif pool.suspended < SUSPENDED:
             pool.suspended += 1
             pool.signal(worker, signal.SIGSTOP)
+            began = monotonic()
             try:
                 await self._take_slot()
             finally:
                 pool.suspended -= 1
             pool.signal(worker, signal.SIGCONT)
+            if self._limit != inf:
+                self._deadline += monotonic() - began
         else:
             self.restart()
             await self._take_slot()
@@ -347,11 +153,12 @@ class Response:
         assert self._worker is not None
         if not self._is_replaced:
             self._is_replaced = True
-            self._worker.lower_priority()
+            self._pool.lower_priority(self._worker)
             self._pool.replace()
 
     async def _take_slot(self) -> None:
-        await self._pool.slots.get(self._client, self._deadline)
+        deadline = self._deadline if self._limit == inf else monotonic() + self._limit
+        await self._pool.slots.get(self._client, deadline)
         self._has_slot = True
 
     def _leave_slot(self) -> None:
@@ -437,19 +244,18 @@ class Pool:
         self.alive: set[Worker] = set()
         self._parent: subprocess.Popen[bytes] | None = None
         self._control: socket.socket
-        self._starting: asyncio.Task[None] | None = None
+        self._numbers = count()
+        self._starting = asyncio.Lock()
+        self._is_started = False
         self._forking: set[asyncio.Task[None]] = set()
         self._is_closed = False
 
     async def start(self) -> None:
         """Load the data and fork the workers, if that was not done. Raises DataError where the data cannot be loaded."""
-        if self._starting is None:
-            self._starting = asyncio.get_running_loop().create_task(self._start())
-        try:
-            await asyncio.shield(self._starting)
-        except DataError:
-            self._starting = None
-            raise
+        async with self._starting:
+            while not self._is_started:
+                self._rest(await self.fork())
+                self._is_started = len(self.alive) >= self._workers
 
     async def ask(
         self,
@@ -471,7 +277,7 @@ class Pool:
             try:
                 await response.collect(own=network, network=network)
             except (WorkerKilled, MemoryLimit) as error:
-                if response.is_final(error):
+                if self._is_closed or response.is_final(error):
                     raise
                 log.warning("%s A fresh worker tries again.", error)
                 response.restart()
@@ -490,20 +296,16 @@ class Pool:
         }
 
     async def close(self) -> None:
-        """Kill the workers and the process that forked them."""
+        """Kill the workers and the process that forked them, loading or not."""
         self._is_closed = True
         for task in self._forking:
             task.cancel()
         self.idle.close()
         self.slots.close()
         for worker in list(self.alive):
-            worker.close()
+            self._kill(worker)
         if self._parent is not None:
-            self._control.close()  # then it kills its children, and ends
-            try:
-                await asyncio.to_thread(self._parent.wait)
-            finally:  # a cancelled close waits for none that still loads
-                self._end_parent()
+            await asyncio.to_thread(self._end_parent)
 
     # --- what a response does with its worker ---
 
@@ -524,16 +326,19 @@ class Pool:
 
     def signal(self, worker: Worker, number: signal.Signals) -> None:
         """Send a signal to a worker."""
-        if worker in self.alive:
-            with contextlib.suppress(OSError):
-                self._order(SIGNAL, worker.pid, number)
+        self._order(SIGNAL, worker, number)
+
+    def lower_priority(self, worker: Worker) -> None:
+        """Let quick questions go before that of a worker from now on, which cannot be undone without privilege."""
+        self._order(NICE, worker, worker.thread)
 
     def death(self, packet: Packet) -> MemoryLimit | WorkerKilled:
         """Return what to say of a worker that ended before its answer did."""
         code = int(packet.content or -signal.SIGKILL)
-        if code >= 0 or code in _OUT_OF_MEMORY:
+        if code in _OUT_OF_MEMORY:
             return MemoryLimit(self.messages.memory.format(memory=self._memory // 1_000_000))
-        return WorkerKilled(f"A worker process was killed from outside ({signal.Signals(-code).name}).")
+        how = f"was killed from outside (signal {-code})" if code < 0 else f"ended by itself ({code})"
+        return WorkerKilled(f"A worker process {how}.")
 
     def begin_stream(self, client: str) -> None:
         """Count an answer that is sent as its client reads. Raises Overloaded."""
@@ -553,15 +358,16 @@ class Pool:
     # --- processes ---
 
     async def fork(self, *, network: bool = False, deadline: float = inf) -> Worker:
-        """Return a fresh worker. Raises DataError where none can be had, and TimeLimit where none is ready by `deadline`."""
+        """Return a fresh worker.
+
+        Raises DataError where the data cannot be loaded, Overloaded where the system has no process or handle left, and
+        TimeLimit where none is ready by `deadline`.
+        """
         for _attempt in range(2):
             if self._is_closed:
                 break
-            ours, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
-            worker = Worker(ours, self._lost)
+            worker = self._fork(network=network)
             try:
-                with theirs:
-                    self._order_fork(theirs, network=network)
                 packet = await worker.ready(deadline)
             except BaseException:
                 worker.close()
@@ -574,15 +380,31 @@ class Pool:
                 raise TimeLimit("No worker was ready in time. Try again in a few seconds.")
         raise DataError(f"No worker could be started on {self._command[-1]}; the log says why.")
 
-    async def _start(self) -> None:
-        for worker in await asyncio.gather(*(self.fork() for _ in range(self._workers))):
-            self._rest(worker)
+    def _fork(self, *, network: bool) -> Worker:
+        """Order a worker; where the process that forks has ended, start another."""
+        try:
+            if self._parent is None:
+                self._start_parent()
+            ours, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
+            number = next(self._numbers)
+            order = [ORDER.pack(FORK, number, self._memory, int(network))]
+            with theirs:
+                try:
+                    socket.send_fds(self._control, order, [theirs.fileno()])
+                except (BrokenPipeError, ConnectionResetError):
+                    log.warning("The process that forks workers has ended; another is started.")
+                    self._end_parent()
+                    self._start_parent()
+                    socket.send_fds(self._control, order, [theirs.fileno()])
+        except OSError as error:
+            raise Overloaded(f"No worker can be started now: {error}. Try again in a few seconds.") from None
+        return Worker(number, ours, self._lost)
 
     async def _refill(self) -> None:
         while not self._is_closed:
             try:
                 worker = await self.fork()
-            except (DataError, OSError) as error:  # for want of memory or handles, which may pass
+            except ItukgError as error:  # for want of memory or handles, which may pass
                 log.error("No worker could be started, which is tried again: %s", error)  # noqa: TRY400
                 await asyncio.sleep(RETRY_SECONDS)
             else:
@@ -603,26 +425,17 @@ class Pool:
         self.alive.discard(worker)
         worker.close()
 
-    def _order_fork(self, server: socket.socket, *, network: bool) -> None:
-        if self._parent is None:
-            self._start_parent()
-        try:
-            self._order(FORK, self._memory, int(network), [server.fileno()])
-        except OSError:  # it was killed from outside
-            log.warning("The process that forks workers has ended; another is started.")
-            self._end_parent()
-            self._start_parent()
-            self._order(FORK, self._memory, int(network), [server.fileno()])
-
-    def _order(self, kind: bytes, amount: int, flag: int, handles: list[int] | None = None) -> None:
-        socket.send_fds(self._control, [ORDER.pack(kind, amount, flag)], handles or [])
+    def _order(self, kind: bytes, worker: Worker, amount: int) -> None:
+        if worker in self.alive:
+            with contextlib.suppress(OSError):  # its parent has ended, and it with that
+                self._control.send(ORDER.pack(kind, worker.number, amount, 0))
 
     def _start_parent(self) -> None:
         self._control, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
+        self._control.setblocking(False)
         with theirs:
             environment = os.environ | _allocator()
-            command = [*self._command, str(theirs.fileno())]
-            self._parent = subprocess.Popen(command, env=environment, pass_fds=[theirs.fileno()])  # noqa: S603
+            self._parent = subprocess.Popen(self._command, env=environment, stdin=theirs.fileno())  # noqa: S603
 
     def _end_parent(self) -> None:
         self._control.close()

@@ -1,8 +1,8 @@
 """The worker's side: one parent process loads the data once and forks workers, each of which answers one question at a time.
 
-A module with work to do calls `main` when it is run as `python -m MODULE DATA FD`. Its process loads DATA, then forks a
-worker for each order that comes by the socket FD: in milliseconds, with the loaded memory shared. A worker has one
-socket to the server and can open no other, and no file: nothing that it is sent reaches the network or the disk.
+A module with work to do calls `main` when it is run as `python -m MODULE DATA`. Its process loads DATA, then forks a
+worker for each order that comes by the socket that is its standard input: in milliseconds, with the loaded memory shared. A
+worker has one socket to the server and can open no other, and no file: nothing that it is sent reaches the network or the disk.
 
 All sockets carry packets. A question is its length, then its bytes in as many packets as they need. The answer is DATA
 packets and one END, or one ERROR. When a worker ends, however it does, the parent sends EXIT with its exit code.
@@ -21,10 +21,10 @@ import struct
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from itukg import errors
 from itukg.errors import DataError, ItukgError, MemoryLimit
@@ -33,12 +33,17 @@ HEAD = struct.Struct("!cd")
 """What a packet from a worker begins with: its kind and, with END, the seconds that the answer took."""
 LENGTH = struct.Struct("!Q")
 """What the first packet of a question begins with: the bytes of the whole question."""
-ORDER = struct.Struct("!cQI")
-"""What the parent is sent: FORK, a worker's memory limit in bytes and whether it has the network; or SIGNAL, a pid, a signal."""
+ORDER = struct.Struct("!cIQ?")
+"""What the parent is sent: a kind and the number of a worker; with FORK its memory limit in bytes, and whether it has the
+network; with SIGNAL a signal; with NICE the thread whose priority is lowered. A number, unlike a pid, is never used again."""
 READY, DATA, END, ERROR, EXIT = b"R", b"D", b"E", b"X", b"Q"
-FORK, SIGNAL = b"F", b"S"
+FORK, SIGNAL, NICE = b"F", b"S", b"N"
+NICENESS = 5
+"""How far a priority is lowered (setpriority(2)): others go first, and a busy machine still serves it."""
 PACKET = 128 * 1024
 """Bytes of content in one packet, at most: the kernel takes packets up to the size of a socket's buffer."""
+MAX_HANDLES = 4096
+"""Upper bound of the file numbers of the parent, which has a few, and one for each worker."""
 STACK = 256 * 1024 * 1024
 """Bytes of stack for the thread that works: parsers recurse into every bracket."""
 
@@ -46,8 +51,8 @@ _PR_SET_PDEATHSIG = 1
 
 
 def pack_error(error: ItukgError) -> bytes:
-    """Return the content of an ERROR packet."""
-    return json.dumps([type(error).__name__, str(error)[: PACKET // 8], error.extras()]).encode()
+    """Return the content of an ERROR packet, whose message may be cut: JSON takes up to 12 bytes for a character."""
+    return json.dumps([type(error).__name__, str(error)[: PACKET // 16], error.extras()]).encode()
 
 
 def unpack_error(content: bytes) -> ItukgError:
@@ -56,6 +61,10 @@ def unpack_error(content: bytes) -> ItukgError:
     error = getattr(errors, kind)(message, **extras)
     assert isinstance(error, ItukgError)
     return error
+
+
+class DisconnectedError(Exception):
+    """The server has closed its end."""
 
 
 class Output:
@@ -85,7 +94,10 @@ class Output:
         self._send(ERROR, pack_error(error))
 
     def _send(self, kind: bytes, content: bytes, seconds: float = 0.0) -> None:
-        self._server.sendall(HEAD.pack(kind, seconds) + content)
+        try:
+            self._server.sendall(HEAD.pack(kind, seconds) + content)
+        except OSError:
+            raise DisconnectedError from None
 
 
 Work = Callable[[bytes, Output], None]
@@ -101,9 +113,10 @@ def main(load: Callable[[str], Work]) -> None:
     `load` may raise DataError, which ends the process with the message. It must read and import all that workers need:
     they can open no file.
     """
-    data, number = sys.argv[1:]
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which then closes the socket
-    control = socket.socket(fileno=int(number))
+    (data,) = sys.argv[1:]
+    for ending in (signal.SIGINT, signal.SIGTERM):  # these are for the server, which then closes the socket
+        signal.signal(ending, signal.SIG_IGN)
+    control = socket.socket(fileno=0)
     try:
         work = load(data)
     except DataError as error:
@@ -112,56 +125,82 @@ def main(load: Callable[[str], Work]) -> None:
     gc.freeze()  # the collector never looks at what is loaded, so its pages stay shared
     with contextlib.suppress(AttributeError):  # mimalloc: memory that only loading needed would be in every worker
         ctypes.CDLL(None).mi_collect(True)
-    _obey(work, control)
+    _Parent(work, control).obey()
 
 
-def _obey(work: Work, control: socket.socket) -> None:
-    """Carry out orders, and report the workers that have ended, until the server closes its end."""
-    children: dict[int, socket.socket] = {}
-    awake, waker = socket.socketpair()
-    for end in (awake, waker):
-        end.setblocking(False)
-    signal.signal(signal.SIGCHLD, lambda *_: None)  # so that a child's end wakes select
-    signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
-    while True:
-        ready, _, _ = select.select([control, awake], [], [])
-        if awake in ready:
-            awake.recv(4096)
-            _report_ended(children)
-        if control not in ready:
-            continue
-        order, handles, _, _ = socket.recv_fds(control, ORDER.size, 1)
-        if not order:
-            break
-        kind, amount, flag = ORDER.unpack(order)
-        if kind == SIGNAL and amount in children:  # not reaped yet, so that the number is still its own
-            os.kill(amount, flag)
-        elif kind == FORK:
-            server = socket.socket(fileno=handles[0])
-            others = (control, awake, waker, *children.values())
-            children[_fork(work, server, others, amount, network=bool(flag))] = server
-    for pid in children:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
+class _Child(NamedTuple):
+    pid: int
+    server: socket.socket
 
 
-def _fork(work: Work, server: socket.socket, others: Iterable[socket.socket], memory: int, *, network: bool) -> int:
-    """Return the pid of a worker that answers what comes by `server`, and has none of the `others`."""
-    if not (pid := os.fork()):
-        signal.set_wakeup_fd(-1)
-        for other in others:
-            other.close()
-        _run(work, server, memory, network=network)
-    return pid
+class _Parent:
+    """Forks workers, sends them signals, and reports their ends, as ordered by `control`, until that is closed."""
 
+    def __init__(self, work: Work, control: socket.socket) -> None:
+        self._work, self._control = work, control
+        self._children: dict[int, _Child] = {}
+        self._ended: dict[socket.socket, bytes] = {}
+        """What is still to be sent of workers that have ended, where the server has not read all that they sent."""
 
-def _report_ended(children: dict[int, socket.socket]) -> None:
-    for pid in list(children):
-        ended, status = os.waitpid(pid, os.WNOHANG)
-        if ended:
-            with children.pop(pid) as server, contextlib.suppress(OSError):  # a full buffer, or nobody there
-                code = str(os.waitstatus_to_exitcode(status)).encode()
-                server.send(HEAD.pack(EXIT, 0.0) + code, socket.MSG_DONTWAIT)
+    def obey(self) -> None:
+        awake, waker = socket.socketpair()
+        for end in (awake, waker):
+            end.setblocking(False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)  # so that a child's end wakes select
+        signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
+        while True:
+            ready, _, _ = select.select([self._control, awake], [], [], 0.1 if self._ended else None)
+            if awake in ready:
+                awake.recv(4096)
+                self._reap()
+            self._report()
+            if self._control in ready:
+                order, handles, _, _ = socket.recv_fds(self._control, ORDER.size, 1)
+                if not order:
+                    break
+                self._carry_out(order, handles)
+        for child in self._children.values():
+            os.kill(child.pid, signal.SIGKILL)
+            os.waitpid(child.pid, 0)
+
+    def _carry_out(self, order: bytes, handles: list[int]) -> None:
+        kind, number, amount, network = ORDER.unpack(order)
+        child = self._children.get(number)  # which is not reaped yet: its pid and its thread are its own
+        with contextlib.suppress(ProcessLookupError):
+            if kind == FORK and handles:
+                self._fork(number, socket.socket(fileno=handles[0]), amount, network=network)
+            elif kind == SIGNAL and child:
+                os.kill(child.pid, amount)
+            elif kind == NICE and child:
+                os.setpriority(os.PRIO_PROCESS, amount, NICENESS)
+
+    def _fork(self, number: int, server: socket.socket, memory: int, *, network: bool) -> None:
+        try:
+            pid = os.fork()
+        except OSError:  # the system has no memory or process left, which the server learns by the closed socket
+            server.close()
+            return
+        if not pid:
+            signal.set_wakeup_fd(-1)
+            os.dup2(server.fileno(), 0)
+            os.closerange(3, MAX_HANDLES)
+            _run(self._work, socket.socket(fileno=0), memory, network=network)
+        self._children[number] = _Child(pid, server)
+
+    def _reap(self) -> None:
+        for number, (pid, server) in list(self._children.items()):
+            found, status = os.waitpid(pid, os.WNOHANG)
+            if found:
+                del self._children[number]
+                self._ended[server] = HEAD.pack(EXIT, 0.0) + str(os.waitstatus_to_exitcode(status)).encode()
+
+    def _report(self) -> None:
+        for server, packet in list(self._ended.items()):
+            with contextlib.suppress(BlockingIOError):
+                with contextlib.suppress(ConnectionError):  # the server has closed its end
+                    server.send(packet, socket.MSG_DONTWAIT)
+                del self._ended[server]
+                server.close()
 
 
 # --- a worker ---
@@ -179,7 +218,7 @@ def _run(work: Work, server: socket.socket, memory: int, *, network: bool) -> No
             server.send(HEAD.pack(READY, 0.0) + json.dumps([os.getpid(), threading.get_native_id()]).encode())
             _serve(work, server)
             code = 0
-        except OSError:  # the server has closed its end
+        except (DisconnectedError, ConnectionError):
             code = 0
         finally:
             os._exit(code)
@@ -210,8 +249,8 @@ def _serve(work: Work, server: socket.socket) -> None:
             output.fail(error)
         except (MemoryError, RecursionError):
             output.fail(MemoryLimit("The answer needs more memory, or stack, than it may take."))
-        except OSError:
-            raise  # the server has closed its end
+        except DisconnectedError:
+            raise
         except Exception:  # noqa: BLE001  (the worker goes on, and the log has the traceback)
             traceback.print_exc()
             output.fail(ItukgError("The fault is ours; it is in the log."))

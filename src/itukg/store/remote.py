@@ -25,7 +25,8 @@ import httpx2
 import pyoxigraph as ox
 
 from itukg import names
-from itukg.engine.pool import Response, Slots
+from itukg.engine.fair import Slots
+from itukg.engine.pool import Response
 from itukg.errors import (
     ItukgError,
     MemoryLimit,

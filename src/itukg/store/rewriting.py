@@ -2,7 +2,7 @@
 
 Servers differ in what they take for SPARQL, and some run more: Virtuoso's own functions fetch, read files and change data. So
 a query is read by our engine, over no data, and is sent only if that would run it. Then its errors are told in the same words
-everywhere too. `python -m itukg.store.rewriting - FD` is started as `engine.worker` says.
+everywhere too. `python -m itukg.store.rewriting -` is started as `engine.worker` says.
 """
 
 import json

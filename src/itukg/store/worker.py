@@ -1,6 +1,6 @@
 """What a worker of the embedded store does: it evaluates queries on the release, and writes their answers.
 
-`python -m itukg.store.worker DATASET FD` loads the release; see `engine.worker`.
+`python -m itukg.store.worker DATASET` loads the release; see `engine.worker`.
 """
 
 import marshal

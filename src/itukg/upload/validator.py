@@ -6,7 +6,8 @@ from math import inf
 from pathlib import Path
 
 from itukg.conformance import Report
-from itukg.engine.pool import Messages, Pool, Slots
+from itukg.engine.fair import Slots
+from itukg.engine.pool import Messages, Pool
 from itukg.formats import Format, write_json
 from itukg.settings import Settings
 from itukg.upload.reading import Fields

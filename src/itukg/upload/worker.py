@@ -1,6 +1,6 @@
 """What a worker does for the web process that could take long there: it checks an upload, or writes a report as PDF.
 
-`python -m itukg.upload.worker RELEASE FD` loads the files that the release in the folder RELEASE was made of; see
+`python -m itukg.upload.worker RELEASE` loads the files that the release in the folder RELEASE was made of; see
 `engine.worker`. An answer is a line with the media type of the report, and the report.
 """
 
