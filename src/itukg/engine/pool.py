@@ -279,9 +279,9 @@ class Pool:
             except (WorkerKilled, MemoryLimit) as error:
                 if self._is_closed or response.is_final(error):
                     raise
-                log.warning("%s A fresh worker tries again.", error)
+                log.warning("%s Another worker tries again.", error)
                 response.restart()
-                await response.collect(own=True, network=network)
+                await response.collect(own=network or isinstance(error, MemoryLimit), network=network)
         except BaseException:
             await response.aclose()
             raise

@@ -83,6 +83,7 @@ class Worker:
 
     async def _writable(self, deadline: float) -> bool:
         """Wait until something can be sent, or the connection is closed; return whether that was so before `deadline`."""
+        self._unwatch()  # what comes meanwhile is for `packet`
         self._loop.add_writer(self._socket, self._wake, Packet(b""))
         try:
             return await self._wait(deadline) is not None
@@ -108,13 +109,14 @@ class Worker:
 
     def _receive(self) -> Packet | None:
         """Return the packet that has come, if any."""
-        received = b""
         try:
             received = self._socket.recv(HEAD.size + PACKET)
         except BlockingIOError:
             return None
-        except OSError:
-            pass
+        except ConnectionError:  # it died with some of the question unread; EXIT follows
+            self._unwatch()  # libuv stops to watch what has an error
+            self._watch()
+            return None
         if not received:
             return Packet(EXIT)
         kind, seconds = HEAD.unpack_from(received)
