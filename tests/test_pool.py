@@ -450,7 +450,7 @@ def test_a_question_whose_worker_is_killed_is_asked_once_more(caplog: pytest.Log
             await until(lambda: is_settled(pool), "not replaced")
 
     run(work())
-    assert "Another worker tries again" in caplog.text
+    assert "A fresh worker tries again" in caplog.text
 
 
 def test_a_worker_without_memory_is_told_from_one_that_was_killed() -> None:

@@ -94,13 +94,14 @@ class Response:
     async def collect(self, *, own: bool, network: bool) -> None:
         """Collect the answer, or BUFFER_BYTES of it, of a worker of its `own` or of an idle one; raises as `Pool.ask` does."""
         pool = self._pool
-        if own:
+        if network:
             await self._take_slot()
+        if own:
             await self._begin(await pool.fork(network=network, deadline=self._deadline), replaced=True)
         else:
             await self._begin(pool.idle.get_nowait() or await pool.idle.get(self._client, self._deadline))
-            if not await self._read(min(monotonic() + QUICK_SECONDS, self._deadline)) and monotonic() < self._deadline:
-                await self._become_slow()
+        if not await self._read(min(monotonic() + QUICK_SECONDS, self._deadline)) and monotonic() < self._deadline:
+            await self._become_slow()
         if not await self._read(self._deadline):
             raise self._late()
         if not self.is_done:
@@ -118,8 +119,6 @@ class Response:
 
     async def _begin(self, worker: Worker, *, replaced: bool = False) -> None:
         self._worker, self._is_replaced, self._was_fresh = worker, replaced, worker.is_fresh
-        if replaced:
-            self._pool.lower_priority(worker)
         if self._limit != inf:
             self._deadline = monotonic() + self._limit
         if not await worker.send(self._question, self._deadline):
@@ -129,8 +128,8 @@ class Response:
         """Go on in a slot for slow questions, at a lower priority; where none is free, wait for one."""
         pool, worker = self._pool, self._worker
         assert worker is not None
-        self._replace()
-        if pool.slots.get_nowait():
+        self._leave_quick()
+        if self._has_slot or pool.slots.get_nowait():
             self._has_slot = True
         elif pool.suspended < SUSPENDED:
             pool.suspended += 1
@@ -146,14 +145,16 @@ class Response:
         else:
             self.restart()
             await self._take_slot()
-            await self._begin(await pool.fork(deadline=self._deadline), replaced=True)
+            worker = await pool.fork(deadline=self._deadline)
+            pool.lower_priority(worker)
+            await self._begin(worker, replaced=True)
 
-    def _replace(self) -> None:
-        """Let a fresh worker take the place of this one, which ends with the answer."""
+    def _leave_quick(self) -> None:
+        """Lower the priority, and let a fresh worker take the place of this one, which ends with the answer."""
         assert self._worker is not None
+        self._pool.lower_priority(self._worker)
         if not self._is_replaced:
             self._is_replaced = True
-            self._pool.lower_priority(self._worker)
             self._pool.replace()
 
     async def _take_slot(self) -> None:
@@ -194,7 +195,7 @@ class Response:
         """Send the rest as fast as the client reads, for which no other question waits. Raises Overloaded."""
         self._left_off = monotonic()
         self.seconds = self._left_off - self._started
-        self._replace()
+        self._leave_quick()
         self._pool.begin_stream(self._client)
         self._is_streamed = True
         self._leave_slot()
@@ -279,9 +280,9 @@ class Pool:
             except (WorkerKilled, MemoryLimit) as error:
                 if self._is_closed or response.is_final(error):
                     raise
-                log.warning("%s Another worker tries again.", error)
+                log.warning("%s A fresh worker tries again.", error)
                 response.restart()
-                await response.collect(own=network or isinstance(error, MemoryLimit), network=network)
+                await response.collect(own=True, network=network)
         except BaseException:
             await response.aclose()
             raise
