@@ -25,7 +25,7 @@ SECONDS = 3
 BUSY = max(2, len(os.sched_getaffinity(0)))
 """Busy processes: one for each processor, two at least."""
 ADDRESS = ("127.0.0.2", 0)
-"""Bombs come from another address than lookups, as another client's would."""
+"""The address of hostile clients, other than that of those beside them."""
 
 
 @dataclass(frozen=True)
