@@ -24,6 +24,8 @@ SECONDS = 3
 """Seconds of a measurement beside bombs; with those before, less than our time limit."""
 BUSY = max(2, len(os.sched_getaffinity(0)))
 """Busy processes: one for each processor, two at least."""
+QUERY_SECONDS = 1.0
+"""Seconds of the query that is measured beside busy processes, with nothing else running."""
 ADDRESS = ("127.0.0.2", 0)
 """The address of hostile clients, other than that of those beside them."""
 
@@ -100,7 +102,7 @@ class BesideBusy:
 def beside_busy(endpoint: Endpoint, tries: int) -> BesideBusy:
     """Measure a query of about a second and an upload of one line beside processes that leave no processor idle."""
     probe = _scan(20)
-    times = round(20 / min(_query_seconds(endpoint, probe) for _ in range(3)))
+    times = round(20 * QUERY_SECONDS / min(_query_seconds(endpoint, probe) for _ in range(3)))
     query = _scan(times)
     alone = min(_query_seconds(endpoint, query) for _ in range(3))
     with busy_processes(BUSY):
@@ -109,12 +111,11 @@ def beside_busy(endpoint: Endpoint, tries: int) -> BesideBusy:
 
 
 @contextmanager
-def busy_processes(count: int) -> Iterator[None]:
-    """Run `count` processes that compute without pause, until the block ends."""
+def busy_processes(count: int) -> Iterator[list[int]]:
+    """Run `count` processes that compute without pause, until the block ends; yields their process ids."""
+    command = (sys.executable, "-c", "while True: pass")
     with ExitStack() as stack:
-        for number in range(count):
-            stack.enter_context(running(f"busy-{number}", (sys.executable, "-c", "while True: pass")))
-        yield
+        yield [stack.enter_context(running(f"busy-{number}", command)).process.pid for number in range(count)]
 
 
 def _scan(times: int) -> Query:
