@@ -73,11 +73,9 @@ def times(start: Callable[[], Endpoint], rounds: int) -> Iterator[dict[First, fl
         yield {each: taken for each in order if (taken := _milliseconds(endpoint, each)) is not None}
 
 
-def worst(rounds: list[dict[First, float]], kind: str) -> tuple[str, float, int]:
-    """Return the slowest request of a kind by the median of its rounds, its milliseconds, and how many of the kind there are."""
-    medians = {each.name: statistics.median(found[each] for found in rounds) for each in rounds[0] if each.kind == kind}
-    name = max(medians, key=lambda name: medians[name])
-    return name, medians[name], len(medians)
+def medians(rounds: list[dict[First, float]], kind: str) -> dict[str, float]:
+    """Return the median milliseconds of each request of a kind, by its name."""
+    return {each.name: statistics.median(found[each] for found in rounds) for each in rounds[0] if each.kind == kind}
 
 
 def _milliseconds(endpoint: Endpoint, each: First) -> float | None:

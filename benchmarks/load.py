@@ -62,14 +62,14 @@ def drive(name: str, endpoint: Endpoint, query: Query, mode: str, connections: i
 
 
 def warm_up(endpoint: Endpoint, query: Query, mode: str) -> float:
-    """Send a query on one connection for WARM_UP_SECONDS, at least once; return the seconds of the last answer."""
+    """Send a query on one connection for WARM_UP_SECONDS, at least once; return the seconds of the fastest answer."""
     connection = http.client.HTTPConnection("127.0.0.1", endpoint.port, timeout=ANSWER_SECONDS)
     began = time.monotonic()
     taken: list[float] = []
     while not taken or time.monotonic() - began < WARM_UP_SECONDS:
         taken.append(send(connection, endpoint, query, f"{time.time_ns()}" if mode == "cold" else "").seconds)
     connection.close()
-    return taken[-1]
+    return min(taken)
 
 
 def wrk(endpoint: Endpoint, query: Query, mode: str, *, connections: int, seconds: int) -> dict[str, float]:

@@ -89,8 +89,9 @@ def _bombs(results: Results) -> Iterator[Target]:
 
 def _first(results: Results) -> Iterator[Target]:
     for kind, limit in LIMITS.items() if results.first else ():
-        name, taken, count = cold.worst(results.first, kind)
-        promise = f"the slowest of {count} {cold.PLURALS[kind]}, cold ({name}): at most {limit} ms"
+        medians = cold.medians(results.first, kind)
+        name, taken = max(medians.items(), key=lambda item: item[1])
+        promise = f"the slowest of {len(medians)} {cold.PLURALS[kind]}, cold ({name}): at most {limit} ms"
         yield Target(promise, f"{number(taken)} ms", taken <= limit)
 
 
@@ -109,44 +110,39 @@ def written(plan: Plan, results: Results, where: str) -> str:
         targets_table(targets(plan, results)),
     ]
     servers = [name for name in plan.servers if any(cell.server == name for cell in results.cells)]
-    if peers := [name for name in servers if name != "itukg"]:
-        parts.append("Our rate as a multiple of a peer's, geometric mean over the set, and the least:")
-        parts.append(table(("", *peers), _ratio_lines(plan, results, peers)))
+    peers = [name for name in servers if name != "itukg"]
     first, last = plan.connections[0], plan.connections[-1]
     parts.append(
-        f"Query by query: our p50 with {first} and answers a second with {last} connections; "
-        "in brackets ours as a multiple of the peer's:"
+        f"Query by query, our p50 (x{first}), and answers a second (x{last}); in brackets ours as a multiple of the peer's:"
     )
-    head = ("query", "cold, ms", "warm", "cold", *(f"{peer}, cold" for peer in peers))
-    parts.append(table(head, [_query_line(query.name, results, peers, first, last) for query in plan.queries]))
-    if any(cell.single for cell in results.cells):
-        parts.append("† one answer with nothing else running: too slow for a rate.")
-    parts.append(f"Lookups beside {BOMBS} bombs: answers a second, p99 in ms in brackets:")
-    parts.append(table(("", *servers), [_bombs_line(c, results, servers) for c in plan.connections]))
+    head = ("query", "p50 cold, ms", "warm", "cold", *(f"{peer}, cold" for peer in peers))
+    lines = [_query_line(query.name, results, peers, first, last) for query in plan.queries]
+    means = [_means_line(mode, last, results, peers) for mode in MODES] if peers else []
+    parts.append(table(head, [*lines, _bombs_line(last, results, peers), *means]))
     return "\n\n".join([*parts, *_notes(plan, results)])
-
-
-def _ratio_lines(plan: Plan, results: Results, peers: list[str]) -> Iterator[list[str]]:
-    for mode in MODES:
-        for connections in plan.connections:
-            found = [results.ratios(peer, mode, connections) for peer in peers]
-            cells = [f"{number(statistics.geometric_mean(r))} ({number(min(r))})" if r else "" for r in found]
-            yield [f"{mode}, x{connections}", *cells]
 
 
 def _query_line(query: str, results: Results, peers: list[str], first: int, last: int) -> list[str]:
     alone = results.cell("itukg", query, "cold", first)
     line = [query, number(alone.p50) if alone else ""]
     for server, mode in (("itukg", "warm"), ("itukg", "cold"), *((peer, "cold") for peer in peers)):
-        cell, ratio = (found(server, query, mode, last) for found in (results.cell, results.ratio))
-        rate = f"{number(cell.rate)}{'†' if cell.single else ''}" if isinstance(cell, Cell) else "none"
-        line.append(rate if server == "itukg" or not isinstance(ratio, float) else f"{rate} ({number(ratio)})")
+        cell, ratio = results.cell(server, query, mode, last), results.ratio(server, query, mode, last)
+        rate = f"{number(cell.rate)}{'†' if cell.single else ''}" if cell else "none"
+        line.append(rate if server == "itukg" or ratio is None else f"{rate} ({number(ratio)})")
     return line
 
 
-def _bombs_line(connections: int, results: Results, servers: list[str]) -> list[str]:
-    found = [results.bombs.get((server, connections)) for server in servers]
-    return [f"x{connections}", *(f"{number(f.rate)} ({number(f.p99)})" if f and f.rate else "none" for f in found)]
+def _bombs_line(connections: int, results: Results, peers: list[str]) -> list[str]:
+    ours, *others = [results.bombs.get((server, connections)) for server in ("itukg", *peers)]
+    rate = ours.rate if ours else 0.0
+    ratios = [f"{number(each.rate)} ({number(rate / each.rate)})" if each and each.rate else "none" for each in others]
+    return [f"lookup beside {BOMBS} bombs", "", "", number(rate) if rate else "none", *ratios]
+
+
+def _means_line(mode: str, connections: int, results: Results, peers: list[str]) -> list[str]:
+    found = [results.ratios(peer, mode, connections) for peer in peers]
+    means = [f"({number(statistics.geometric_mean(ratios))})" if ratios else "" for ratios in found]
+    return [f"geometric mean, {mode}", "", "", "", *means]
 
 
 def _notes(plan: Plan, results: Results) -> Iterator[str]:
@@ -156,8 +152,18 @@ def _notes(plan: Plan, results: Results) -> Iterator[str]:
     notes = [] if results.differing else [f"All rows are the same, over {len(plan.queries)} queries."]
     if results.unanswered:
         notes.append(f"No answer: {', '.join(f'{server} to {query}' for server, query in results.unanswered)}.")
+    if any(cell.single for cell in results.cells):
+        notes.append("† one answer: too slow for a rate.")
+    over = [text for kind in LIMITS if results.first for text in _over(results, kind)]
+    if over:
+        notes.append(f"Over their limits: {', '.join(over)}.")
     ended = [f"{server} ({found.ended})" for (server, _), found in results.bombs.items() if found.ended]
     if ended:
         notes.append(f"Bombs that ended before the measurement: {', '.join(ended)}.")
     failed = sum(cell.failed for cell in results.cells)
     yield " ".join([*notes, f"Failed requests (no answer, no 2xx, or a short body): {failed}."])
+
+
+def _over(results: Results, kind: str) -> list[str]:
+    medians = cold.medians(results.first, kind)
+    return [f"{name} ({number(taken)} ms)" for name, taken in medians.items() if taken > LIMITS[kind]]
