@@ -1,4 +1,4 @@
-"""The queries of the set, their answers over HTTP, and whether two servers gave the same rows."""
+"""The query set, answers over HTTP, and the comparison of the rows of two servers."""
 
 import http.client
 import json
@@ -19,7 +19,7 @@ N_TRIPLES = "application/n-triples"
 
 
 @dataclass(frozen=True)
-class Question:
+class Query:
     """A query of the set."""
 
     name: str
@@ -28,25 +28,25 @@ class Question:
 
     @property
     def accept(self) -> str:
-        """The media type in which every server is asked to answer."""
+        """The media type that is requested of every server."""
         return N_TRIPLES if re.search(r"^CONSTRUCT", self.text, re.MULTILINE) else RESULTS
 
 
-def questions(folder: Path = Path(__file__).parent / "queries") -> list[Question]:
+def query_set(folder: Path = Path(__file__).parent / "queries") -> list[Query]:
     """Return the set, sorted by name."""
     found = []
     for path in sorted(folder.glob("*.rq")):
         text = path.read_text()
         summary = re.search(r"^#\+ summary: (.*)$", text, re.MULTILINE)
         bare = "\n".join(line for line in text.splitlines() if not line.startswith("#"))
-        found.append(Question(path.stem, summary[1] if summary else path.stem, bare))
+        found.append(Query(path.stem, summary[1] if summary else path.stem, bare))
     return found
 
 
-def named(text: str) -> list[Question]:
-    """Return the queries of the set that a comma-separated list names, all for an empty one. Raises SystemExit for no such."""
-    known = {question.name: question for question in questions()}
-    only = [name for name in text.split(",") if name]
+def selected(names: str) -> list[Query]:
+    """Return the queries of the set with these comma-separated names, or all for "". Raises SystemExit for an unknown name."""
+    known = {query.name: query for query in query_set()}
+    only = [name for name in names.split(",") if name]
     if unknown := set(only) - set(known):
         raise SystemExit(f"No query {', '.join(sorted(unknown))} in the set; known: {', '.join(known)}")
     return [known[name] for name in only or known]
@@ -54,18 +54,18 @@ def named(text: str) -> list[Question]:
 
 @dataclass(frozen=True)
 class Reply:
-    """What a server answered, and after how many seconds its last byte had come."""
+    """A status and a body, with the seconds from the request to the last byte."""
 
     status: int
     body: bytes
     seconds: float
 
 
-def ask(connection: http.client.HTTPConnection, endpoint: Endpoint, question: Question, comment: str = "") -> Reply:
-    """Ask once; a comment makes the text one that the server has not seen."""
-    text = f"{question.text}\n#{comment}" if comment else question.text
+def send(connection: http.client.HTTPConnection, endpoint: Endpoint, query: Query, comment: str = "") -> Reply:
+    """Send a query once; a unique comment makes it a text that no cache holds."""
+    text = f"{query.text}\n#{comment}" if comment else query.text
     before = time.perf_counter()
-    connection.request("GET", endpoint.target(text), headers={"Accept": question.accept})
+    connection.request("GET", endpoint.target(text), headers={"Accept": query.accept})
     reply = connection.getresponse()
     body = reply.read()
     return Reply(reply.status, body, time.perf_counter() - before)
@@ -74,13 +74,13 @@ def ask(connection: http.client.HTTPConnection, endpoint: Endpoint, question: Qu
 Rows = Counter[tuple[str, ...]]
 
 
-def rows(question: Question, body: bytes) -> Rows:
-    """Return an answer as a multiset of rows, each term as text, so that servers' spellings of a term agree.
+def rows(query: Query, body: bytes) -> Rows:
+    """Return an answer as a multiset of rows, with one spelling for the terms that servers spell differently.
 
-    Blank nodes are all alike; `typed-literal` is a literal, xsd:string is the datatype of a plain one, language
-    tags are lower-case, numbers and booleans are written canonically. Triples count once, in whatever order.
+    All blank nodes are equal; `typed-literal` is a literal, xsd:string is the datatype of a plain one, language
+    tags are lower-case, numbers and booleans are canonical. A repeated triple counts once.
     """
-    if question.accept == N_TRIPLES:
+    if query.accept == N_TRIPLES:
         parsed = ox.parse(body, format=ox.RdfFormat.N_TRIPLES)
         triples = {(q.subject, q.predicate, q.object) for q in parsed}
         return Counter(tuple(_term(part) for part in triple) for triple in triples)
@@ -120,7 +120,7 @@ def _literal(value: str, datatype: str | None, language: str | None) -> str:
 
 
 def difference(ours: Rows, theirs: Rows) -> str:
-    """Return "" when both hold the same rows, else what only one holds, with one example each."""
+    """Return "" for equal rows, else the number of rows that only one side has, with an example of each."""
     if ours == theirs:
         return ""
     missing, extra = ours - theirs, theirs - ours

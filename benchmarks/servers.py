@@ -1,4 +1,4 @@
-"""The servers that are compared, each loaded with an N-Quads file, on loopback, and stopped when its block ends."""
+"""The servers that are compared: each loads an N-Quads file, listens on loopback, and stops when its block ends."""
 
 import http.client
 import os
@@ -11,20 +11,21 @@ import sys
 import time
 import venv
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 from urllib.parse import quote, urlsplit
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 BUILD = ROOT / "build" / "benchmarks"
-"""Where everything goes that a measurement makes; ignored by git."""
+"""The folder of all files that a benchmark writes; git ignores it."""
 MERGED = "https://w3id.org/itukg/graph/merged"
 """Virtuoso has no default graph of its own: the merged graph goes by this name there."""
 DERIVED = "https://w3id.org/itukg/graph/derived"
-START_SECONDS = 900
-"""How long a server may take to load its data: 10 M triples take minutes."""
+START_SECONDS = 120
+"""Seconds in which a server must have started and loaded its data."""
 
 
 @dataclass(frozen=True)
@@ -35,32 +36,32 @@ class Endpoint:
     version: str
     port: int
     path: str
-    """Path with everything up to and including `query=`."""
+    """The path and query string up to and including `query=`."""
     process: int
-    """Its process id; children are its own."""
+    """Its process id; its children belong to it."""
     load_seconds: float
-    """From starting to load, if it loads apart, until it answers."""
+    """Seconds from its start to its first answer over the whole data."""
 
     def target(self, query: str) -> str:
-        """Return the request target that asks `query`."""
+        """Return the request target for `query`."""
         return self.path + quote(query, safe="")
 
 
 Server = Callable[[Path], AbstractContextManager[Endpoint]]
-"""Starts a server on the release in a home folder (see `itukg`)."""
+"""Starts a server on the release in a home folder."""
 
 
 class DidNotStart(Exception):
-    """A server ended, or did not answer in time; the message holds the end of its log."""
+    """A server stopped or did not answer in time; the message has the end of its log."""
 
 
 def dataset(home: Path) -> Path:
-    """Return the N-Quads file of the release that was last published below `home`."""
+    """Return the N-Quads file of the current release below `home`."""
     return home / "releases" / (home / "current").read_text().strip() / "dataset.nq"
 
 
 def build(home: Path) -> None:
-    """Build the release of the files below `home`; what is built already is only published."""
+    """Build the release of this checkout below `home`, unless it is built already."""
     environment = os.environ | {"ITUKG_HOME": str(home), "ITUKG_CORPUS": str(ROOT)}
     subprocess.run((sys.executable, "-m", "itukg", "build"), env=environment, check=True, stdout=sys.stderr)
 
@@ -78,7 +79,7 @@ def itukg(home: Path) -> Iterator[Endpoint]:
 
 
 @contextmanager
-def oxigraph_in_memory(home: Path) -> Iterator[Endpoint]:
+def oxigraph(home: Path) -> Iterator[Endpoint]:
     """Oxigraph's own server, the data in memory."""
     program, port = peers() / "oxigraph", free_port()
     with running("oxigraph", (str(program), "serve", "--bind", f"127.0.0.1:{port}")) as started:
@@ -86,27 +87,6 @@ def oxigraph_in_memory(home: Path) -> Iterator[Endpoint]:
         _post(port, "/store?no_transaction", dataset(home), "application/n-quads")
         version = _output(str(program), "--version").split()[-1]
         yield Endpoint("Oxigraph", version, port, "/query?query=", started.process.pid, started.seconds())
-
-
-@contextmanager
-def oxigraph_on_disk(home: Path) -> Iterator[Endpoint]:
-    """Oxigraph's own server, the data on disk; loaded once, opened again after."""
-    program, port = peers() / "oxigraph", free_port()
-    file = dataset(home)
-    location = file.parent / "oxigraph-store"
-    before = time.monotonic()
-    if not location.is_dir():
-        draft = location.with_suffix(".draft")
-        shutil.rmtree(draft, ignore_errors=True)
-        _run(str(program), "load", "--location", str(draft), "--file", str(file))
-        draft.rename(location)
-    loading = time.monotonic() - before
-    command = (str(program), "serve-read-only", "--location", str(location), "--bind", f"127.0.0.1:{port}")
-    with running("oxigraph-disk", command) as started:
-        started.wait_for_answer(port, "/query?query=ASK%7B%7D")
-        version = _output(str(program), "--version").split()[-1]
-        seconds = loading + started.seconds()
-        yield Endpoint("Oxigraph on disk", version, port, "/query?query=", started.process.pid, seconds)
 
 
 @contextmanager
@@ -126,7 +106,7 @@ def rdflib_endpoint(home: Path) -> Iterator[Endpoint]:
 
 @contextmanager
 def virtuoso(home: Path) -> Iterator[Endpoint]:
-    """Virtuoso as Debian packages it, on a database of its own that is made anew each time."""
+    """Virtuoso as Debian packages it, on a new database."""
     file = dataset(home).resolve()
     folder = BUILD / "virtuoso"
     shutil.rmtree(folder, ignore_errors=True)
@@ -147,65 +127,74 @@ def virtuoso(home: Path) -> Iterator[Endpoint]:
         yield Endpoint("Virtuoso", version[1] if version else "?", port, path, started.process.pid, started.seconds())
 
 
-@contextmanager
-def nginx(files: Path) -> Iterator[int]:
-    """Nginx as Debian packages it, serving the files of a folder without a log; yields its port."""
-    folder, port = BUILD / "nginx", free_port()
-    folder.mkdir(parents=True, exist_ok=True)
-    config = (HERE / "nginx.conf").read_text()
-    user = "user root;" if os.geteuid() == 0 else ""  # another may not read the checkout
-    cores = len(os.sched_getaffinity(0))
-    for name, value in {"USER": user, "CORES": cores, "FOLDER": folder, "PORT": port, "FILES": files}.items():
-        config = config.replace(f"@{name}@", str(value))
-    (folder / "nginx.conf").write_text(config)
-    with running("nginx", ("nginx", "-p", str(folder), "-c", str(folder / "nginx.conf"))) as started:
-        started.wait_for_answer(port, "/0")
-        yield port
-
-
 SERVERS: dict[str, Server] = {
     "itukg": itukg,
-    "oxigraph": oxigraph_in_memory,
-    "oxigraph-disk": oxigraph_on_disk,
+    "oxigraph": oxigraph,
     "rdflib-endpoint": rdflib_endpoint,
     "virtuoso": virtuoso,
 }
 """By the name that `--servers` takes."""
 
 
-def available(name: str) -> bool:
-    """Tell whether the server `name` can be started here: Virtuoso comes from the system, not from PyPI."""
-    return name != "virtuoso" or bool(shutil.which("virtuoso-t") and shutil.which("isql-vt"))
+class Started:
+    """The servers that are up. One without requests takes no processor time."""
+
+    def __init__(self, home: Path) -> None:
+        self.up: dict[str, Endpoint] = {}
+        self._home = home
+        self._stacks: dict[str, ExitStack] = {}
+
+    def __enter__(self) -> Self:
+        """Return no servers yet."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop all servers."""
+        for name in list(self._stacks):
+            self.stop(name)
+
+    def start(self, name: str) -> Endpoint:
+        """Start a server, or start it again. Raises DidNotStart."""
+        self.stop(name)
+        self._stacks[name] = ExitStack()
+        self.up[name] = self._stacks[name].enter_context(SERVERS[name](self._home))
+        return self.up[name]
+
+    def stop(self, name: str) -> None:
+        """Stop a server that is up."""
+        self.up.pop(name, None)
+        if stack := self._stacks.pop(name, None):
+            stack.close()
 
 
-def chosen(text: str) -> list[str]:
-    """Return the servers that a comma-separated list names, but for those that are not installed, which is said.
+def installed(names: str) -> list[str]:
+    """Return the servers of a comma-separated list that are installed here; a note on standard error names the others.
 
-    Raises SystemExit for a name that is none.
+    Raises SystemExit for an unknown name. Only Virtuoso may be missing: it comes from the system, the others from PyPI.
     """
-    servers = text.split(",")
+    servers = names.split(",")
     if unknown := set(servers) - set(SERVERS):
         raise SystemExit(f"No server {', '.join(sorted(unknown))}; known: {', '.join(SERVERS)}")
-    for name in servers:
-        if not available(name):
-            print(f"{name} is left out: it is not installed here.", file=sys.stderr)
-    return [name for name in servers if available(name)]
+    missing = {"virtuoso"} if not (shutil.which("virtuoso-t") and shutil.which("isql-vt")) else set()
+    for name in missing & set(servers):
+        print(f"{name} is left out: it is not installed (Debian and Ubuntu: virtuoso-opensource).", file=sys.stderr)
+    return [name for name in servers if name not in missing]
 
 
 def peers() -> Path:
-    """Return the folder of programs of the peers from PyPI, installed on first use in an environment of their own."""
+    """Return the `bin` folder of an environment with the peers from PyPI, which the first call creates."""
     folder = BUILD / "peers"
     wanted = (HERE / "peers.txt").read_text()
-    installed = folder / "peers.txt"
-    if not (installed.is_file() and installed.read_text() == wanted):
+    present = folder / "peers.txt"
+    if not (present.is_file() and present.read_text() == wanted):
         venv.create(folder, with_pip=True, clear=True)
         _run(str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "-r", str(HERE / "peers.txt"))
-        installed.write_text(wanted)
+        present.write_text(wanted)
     return folder / "bin"
 
 
 class Running:
-    """A process of ours that is starting, and what it has logged."""
+    """A process that is starting, and its log."""
 
     def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
         self.process = process
@@ -213,7 +202,7 @@ class Running:
         self._began = time.monotonic()
 
     def seconds(self) -> float:
-        """Return the seconds since it was started."""
+        """Return the seconds since its start."""
         return time.monotonic() - self._began
 
     def wait_for_line(self, pattern: str) -> str:
@@ -224,7 +213,7 @@ class Running:
             self._wait()
 
     def wait_for_answer(self, port: int, target: str) -> None:
-        """Return once `target` is answered with 200."""
+        """Return once the answer to `target` is 200."""
         while True:
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
             try:
@@ -248,12 +237,12 @@ class Running:
 def running(
     name: str, command: tuple[str, ...], environment: dict[str, str] | None = None, folder: Path | None = None
 ) -> Iterator[Running]:
-    """Run `command` in a process group of its own, and end the whole group when the block ends."""
+    """Run `command` in a process group of its own, and stop the whole group when the block ends."""
     log = BUILD / "logs" / f"{name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    if shutil.which("setpriv"):  # even if this process is killed, no server stays behind
+    if shutil.which("setpriv"):  # the server then stops even if this process is killed
         command = ("setpriv", "--pdeathsig", "TERM", *command)
-    if shutil.which("choom"):  # when memory runs out, a server under attack is what the kernel ends
+    if shutil.which("choom"):  # when memory runs out, the kernel kills a server under attack first
         command = ("choom", "--adjust", "1000", "--", *command)
     with log.open("wb") as file:
         process = subprocess.Popen(
@@ -284,7 +273,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def free_port() -> int:
-    """Return a port of loopback that is free now."""
+    """Return a free port of loopback."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
