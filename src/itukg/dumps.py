@@ -21,8 +21,10 @@ PLAIN = Format("text/plain", "")
 
 FILE_FORMATS = (N_QUADS, TRIG, JSONLD, N_TRIPLES, CSV, JSON, TOML, PATCH, GZIP, PLAIN)
 """Syntaxes of files for download; the last one is of those without a suffix that tells more."""
-_OURS = ("dataset.nq", "search.db", "built")
-"""Files of a release that are not for download: what the store loads and the search reads, and when it was built."""
+READ_BY_PAGES = ("ontology", "shapes")
+"""Graphs that stand in files of their own too, for pages that read them."""
+_OURS = ("dataset.nq", "search.db", "built", "examples.json", *(f"{name}.nq" for name in READ_BY_PAGES))
+"""Files of a release that are not for download: what store, search and pages read, and when it was built."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,9 @@ def write_dumps(folder: Path, quads: list[ox.Quad]) -> dict[str, str]:
     hash of the dataset. JSON-LD is expanded: it needs no context, and so nothing from elsewhere.
     """
     ordered = sorted(canonical(quads), key=lambda quad: f"{quad} .\n")
+    for name in READ_BY_PAGES:
+        graph = ox.NamedNode(names.graph(name))
+        (folder / f"{name}.nq").write_bytes(write_dataset([q for q in ordered if q.graph_name == graph], N_QUADS))
     sums = {}
     for syntax in DUMPS:
         name = STEM + syntax.suffix
@@ -95,9 +100,12 @@ def dumped(folder: Path) -> list[str]:
 
 def graph_of(folder: Path, name: str) -> Iterator[ox.Triple]:
     """Return the triples of one named graph of the release in `folder`."""
-    end = f" <{names.graph(name)}> ."
-    lines = "\n".join(line for line in dumped(folder) if line.endswith(end))
-    return (quad.triple for quad in ox.parse(lines.encode(), format=ox.RdfFormat.N_QUADS))
+    file, end = folder / f"{name}.nq", f" <{names.graph(name)}> ."
+    if file.is_file():
+        content = file.read_bytes()
+    else:  # the release is older than this file
+        content = "\n".join(line for line in dumped(folder) if line.endswith(end)).encode()
+    return (quad.triple for quad in ox.parse(content, format=ox.RdfFormat.N_QUADS))
 
 
 def _file(folder: Path, name: str, digest: str) -> File:

@@ -36,10 +36,11 @@ from itukg.conformance import (
 )
 from itukg.corpus import Corpus, canonical_hash, file_hash, merged
 from itukg.derive import derive, entail
-from itukg.dumps import STEM, File, files, write_dumps, write_sums
+from itukg.dumps import STEM, File, dumped, files, write_dumps, write_sums
 from itukg.errors import DoesNotConform
 from itukg.formats import JSON, N_QUADS, PATCH, write_json
 from itukg.search import write_index
+from itukg.vocabulary import examples as examples_of_terms
 from itukg.void import describe, examples, provenance
 
 STEPS = ("Reading files", "Deriving", "Checking shapes", "Writing the release")
@@ -81,6 +82,12 @@ class Release:
     def queries(self) -> Path:
         """The N-Triples file of the graph `queries`: the saved queries as examples."""
         return self.path / "queries.nt"
+
+    @cached_property
+    def examples(self) -> dict[str, str]:
+        """An instance of each class, and a thing with each property; worked out anew where it is older than their file."""
+        noted = self.path / "examples.json"
+        return json.loads(noted.read_bytes()) if noted.is_file() else examples_of_terms(dumped(self.path))
 
     @cached_property
     def files(self) -> dict[str, File]:
@@ -301,6 +308,7 @@ def _write(
         shutil.copyfile(path, folder / "waivers.toml")
     (folder / "built").write_text(f"{now()}\n")  # apart, so that all else is the same each time
     dumps = write_dumps(folder, quads)
+    (folder / "examples.json").write_bytes(write_json(examples_of_terms(dumped(folder))))
     manifest = {
         "version": __version__,
         "canonical_sha256": dumps[STEM + N_QUADS.suffix],

@@ -11,12 +11,12 @@ from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from itukg import names
-from itukg.dumps import dumped, graph_of
+from itukg.dumps import graph_of
 from itukg.errors import NotFound
 from itukg.formats import GRAPH_FORMATS, HTML, Format, split_suffix, write_graph
 from itukg.html import render
 from itukg.release import Release
-from itukg.vocabulary import Vocabulary, examples, of_ontology, of_shapes, uses
+from itukg.vocabulary import Vocabulary, of_ontology, of_shapes, uses
 from itukg.void import MERGED
 from itukg.web.answers import Kept
 from itukg.web.interface import Route, described
@@ -83,7 +83,7 @@ def _ontology_page(release: Release) -> bytes:
         head=vocabulary.entry(ox.NamedNode(names.ONTOLOGY)),
         groups=of_ontology(vocabulary),
         uses=uses(void, MERGED),
-        examples=examples(dumped(release.path)),
+        examples=release.examples,
         used="uses in the merged graph",
     )
 
