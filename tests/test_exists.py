@@ -192,12 +192,12 @@ class Writer:
         return " . ".join(triples) + " . "
 
     def exists(self, depth: int) -> str:
-        own = self.random.random() < 0.7  # noqa: PLR2004  (most have variables of their own)
+        own = self.random.random() < 0.7
         terms = ("?a", "?b", "?x", "?y", "?x", "x:a") if own else TERMS
         inner = self.block((2, 2, 3), terms) + self.pick(
             [""] * 4 + [f"FILTER ({self.pick(terms)} != {self.pick(TERMS)})"]
         )
-        if depth and self.random.random() < 0.15:  # noqa: PLR2004
+        if depth and self.random.random() < 0.15:
             inner += self.element(depth - 1)
         inner = self.pick(["{}"] * 4 + ["GRAPH x:g {{ {} }}", "GRAPH ?g {{ {} }}", "GRAPH ?i {{ {} }}"]).format(inner)
         return f"{self.pick(['EXISTS', 'NOT EXISTS', '! EXISTS'])} {{ {inner} }}"
@@ -210,7 +210,7 @@ class Writer:
         parts = [self.block()]
         for _ in range(self.pick([0, 1, 1, 2]) if depth else 0):
             parts.append(self.element(depth - 1))
-            if self.random.random() < 0.2:  # noqa: PLR2004
+            if self.random.random() < 0.2:
                 parts.append(self.block())
         return " ".join(parts)
 
@@ -229,7 +229,7 @@ class Writer:
             case "SELECT":
                 return f"{{ SELECT ?a ?b WHERE {{ {self.group(depth)} }} }}"
             case "{":
-                return f"{{ {self.group(depth)} }}"
+                kind = ""
             case "GRAPH":
                 kind = self.pick(["GRAPH x:g", "GRAPH ?g"])
         return f"{kind} {{ {self.group(depth)} }}"
