@@ -28,9 +28,7 @@ def written(pattern: str) -> str:
         ("?a :p ?b FILTER NOT EXISTS { ?c :r ?d . ?a :q ?c }", "?a :p ?b FILTER NOT EXISTS { ?a :q ?c LATERAL { ?c :r ?d } }"),
         (
             "?a :p ?b FILTER (EXISTS { ?a :q ?d . ?c :r ?d, 'x; }'@en FILTER (?d > ?b) } || ?b = 1)",
-            (
-                "?a :p ?b FILTER (EXISTS { ?a :q ?d LATERAL { ?c :r 'x; }'@en } LATERAL { ?c :r ?d } FILTER (?d > ?b) } || ?b = 1)"
-            ).replace("?a :q ?d LATERAL { ?c :r 'x; }'@en } LATERAL { ?c :r ?d }", "?a :q ?d LATERAL { ?c :r ?d } LATERAL { ?c :r 'x; }'@en }"),
+            "?a :p ?b FILTER (EXISTS { ?a :q ?d LATERAL { ?c :r ?d } LATERAL { ?c :r 'x; }'@en } FILTER (?d > ?b) } || ?b = 1)",
         ),
         ("?a :p ?b FILTER EXISTS { ?c ^:q ?a . ?c :r+ ?d }", "?a :p ?b FILTER EXISTS { ?c ^ :q ?a LATERAL { ?c :r + ?d } }"),
         (
@@ -59,6 +57,10 @@ def written(pattern: str) -> str:
         (  # once what it shares is bound
             "OPTIONAL { ?b :q ?e } ?a :p ?b FILTER NOT EXISTS { ?c :q ?a ; :r :x }",
             "OPTIONAL { ?b :q ?e } ?a :p ?b FILTER(true) MINUS { ?c :q ?a ; :r :x }",
+        ),
+        (
+            "?b :p ?e OPTIONAL { ?b :q ?f } ?a :p ?b FILTER (! EXISTS { ?c :q ?a ; :r :x })",
+            "?b :p ?e OPTIONAL { ?b :q ?f } ?a :p ?b FILTER(true) MINUS { ?c :q ?a ; :r :x }",
         ),
         ("?a :p ?b FILTER EXISTS { ?c :q ?a ; :r :x }", "?a :p ?b FILTER(true) { S DISTINCT ?a { ?c :q ?a ; :r :x } }"),
         (
@@ -90,6 +92,7 @@ def test_exists_of_several_triples_begins_at_the_row_or_is_matched_once(pattern:
         "{ ?a :p ?b } UNION { ?c :p ?b } FILTER NOT EXISTS { ?a :q ?d . ?d :r ?e . }",
         "?a :p ?b FILTER NOT EXISTS { ?c :q ?a ; :r :x FILTER (?c != ?b) }",  # MINUS does not see ?b
         "?a :p ?b FILTER (?b = 1 || NOT EXISTS { ?c :q ?a ; :r :x . })",  # not the whole of its filter
+        "?a :p ?b FILTER (NOT EXISTS { ?c :q ?a ; :r :x . } || ?b = 1)",
         "?a :p ?b FILTER (! NOT EXISTS { ?c :q ?a ; :r :x . })",
         "?a :p ?b OPTIONAL { ?b :q ?e FILTER NOT EXISTS { ?c :q ?e ; :r :x . } }",  # evaluated for each row
         "?a :p ?b { ?b :q ?e FILTER NOT EXISTS { ?c :q ?e ; :r :x . } }",
@@ -100,6 +103,7 @@ def test_exists_of_several_triples_begins_at_the_row_or_is_matched_once(pattern:
         "?c :r ?d { ?a :q ?c FILTER EXISTS { ?a :p ?d . ?d :q ?e . } }",
         "{ ?a :q ?c FILTER EXISTS { ?c :p ?d . ?b :q ?d FILTER EXISTS { ?d :q ?c } } } ?a :p ?b",
         "{ SELECT * { ?a :p ?b FILTER EXISTS { ?b :q ?c . ?c :r ?d . } VALUES ?e { 1 } } } VALUES ?d { :a }",
+        "?a :p ?b FILTER EXISTS { ?x :q ?a { ?a :r ?c FILTER EXISTS { ?c :p ?e . ?e :q ?x . } } }",
         # more than patterns and filters
         "?a :p ?b FILTER EXISTS { ?a :q ?c . ?c :r ?d . OPTIONAL { ?d :p ?e } }",
         "?a :p ?b FILTER EXISTS { ?a :q ?c . ?c :r ?d . MINUS { ?d :p ?a } }",
