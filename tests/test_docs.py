@@ -7,13 +7,16 @@ import re
 import shlex
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import httpx2
 import pytest
 from fastapi.testclient import TestClient
+from test_quick import Watch, seconds
 
 from itukg import names
+from itukg.release import Release
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "docs" / "sparql.md").read_text()
@@ -40,6 +43,27 @@ def test_the_query_of_the_documentation_finds_what_rules_derive(client: TestClie
     query = re.search(r"```sparql\n(.*?)```", TEXT, re.DOTALL)
     assert query is not None
     assert len(tsv(client, query[1]).text.splitlines()) > 1000
+
+
+@pytest.fixture(scope="module")
+def watch(release: Release) -> Watch:
+    return Watch(release)
+
+
+PAIRS = list(
+    zip(*(re.findall(rf"```sparql {kind}\n(.*?)```", TEXT, re.DOTALL) for kind in ("slow", "quick")), strict=True)
+)
+
+
+def test_the_quick_form_of_each_query_of_the_documentation_has_the_same_rows_and_takes_less(watch: Watch) -> None:
+    assert len(PAIRS) == 4
+    for slow, quick in PAIRS:
+        rows, taken = list[Counter[str]](), list[float]()
+        for query in (names.PROLOGUE + slow, names.PROLOGUE + quick):
+            rows.append(Counter(map(str, watch.evaluate(query))))
+            taken.append(min(seconds(lambda query=query: watch.evaluate(query)) for _ in range(3)))  # type: ignore[misc]
+        assert rows[0] == rows[1] != Counter()
+        assert taken[0] > 2 * taken[1], slow
 
 
 AUDITING = (ROOT / "docs" / "auditing.md").read_text()

@@ -6,7 +6,7 @@ whole graph. PyLD does the framing. Nothing is ever fetched: the one document th
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -136,6 +136,8 @@ class _Words:
     prefixes: list[tuple[str, str]]
     keywords: dict[str, str]
     rank: dict[str, int]
+    iris: dict[str, str]
+    """What each term stands for; prefixes and words for keywords are none."""
 
 
 @cache
@@ -172,6 +174,11 @@ def vocabulary() -> _Words:
         sorted(prefixes.items(), key=lambda item: (-len(item[1]), item[0])),
         {iri: key for key, iri in plain.items() if iri.startswith("@")},
         {key: place for place, key in enumerate(("@context", *entries, "@graph"))},
+        {
+            key: expand(entry if isinstance(entry, str) else entry.get("@reverse") or entry["@id"])
+            for key, entry in entries.items()
+            if key not in prefixes and not (isinstance(entry, str) and entry.startswith("@"))
+        },
     )
 
 
@@ -299,11 +306,28 @@ def frame(nodes: Sequence[Json], name: str | None = None, root: str | None = Non
         layout["id"] = sorted({value["@id"] for node in nodes for value in node.get(hanging[0], ()) if "@id" in value})
         if not layout["id"]:
             return {"@context": names.CONTEXT}
+    layout["@context"] = _context_for(nodes, layout)
     framed = jsonld.frame(
         list(nodes), layout, {"documentLoader": _load_document, "omitGraph": True, "omitDefault": True}
     )
-    ordered: Json = _in_order(framed)
+    ordered: Json = _in_order(framed | {"@context": names.CONTEXT})
     return ordered
+
+
+def _context_for(nodes: Sequence[Json], layout: Json) -> Json:
+    """Return our context without the terms that neither nodes nor layout use: PyLD compares each IRI with each of them."""
+    used = {iri for node in nodes for key in node for iri in (key, *_iris(node[key]))}
+    kept = {*layout, *layout.get("type", ())} | {key for key, iri in vocabulary().iris.items() if iri in used}
+    return {key: entry for key, entry in context()["@context"].items() if key in kept or key not in vocabulary().iris}
+
+
+def _iris(values: str | list[Any]) -> Iterator[str]:
+    """Yield the IRIs among the values of an expanded property, and the types."""
+    for value in values if isinstance(values, list) else ():
+        if isinstance(value, str):
+            yield value
+        elif "@id" in value:
+            yield value["@id"]
 
 
 def _in_order(value: Any) -> Any:

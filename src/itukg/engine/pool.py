@@ -46,7 +46,10 @@ log = logging.getLogger("itukg")
 class Messages(NamedTuple):
     """What a client reads of a question that did not end well."""
 
-    late: str = "No answer within {seconds:.2g} s. Ask for less, or bind more of the pattern."
+    late: str = (
+        "No answer within {seconds:.2g} s. Ask for less, bind more of the pattern, or say MINUS instead of NOT EXISTS: "
+        'see "A slow query?" in docs/sparql.md.'
+    )
     memory: str = (
         "The query ended its process: it needs more than {memory} MB of memory, or more stack than there is. "
         "Ask for less, or in parts."

@@ -5,7 +5,7 @@
 
 import marshal
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -17,7 +17,7 @@ from itukg.engine.worker import Output, Work, main
 from itukg.errors import BadRequest, DataError, ItukgError, QueryRefused, SyntaxProblem
 from itukg.formats import GRAPH_FORMATS, PROFILE_FORMATS, TABLE_FORMATS, Format, best_labels, write_graph, write_table
 from itukg.store import Query, after_prologue, blank_out
-from itukg.store.planner import USES, Use, Uses, in_order
+from itukg.store.exists import quick_exists
 
 SYNTAXES = {syntax.media_type: syntax for syntax in (*TABLE_FORMATS, *GRAPH_FORMATS, *PROFILE_FORMATS)}
 """By media type."""
@@ -37,8 +37,7 @@ def load(dataset: str) -> Work:
     except (OSError, SyntaxError) as error:
         raise DataError(f"{dataset}: {error}") from None
     warm_up()
-    uses = how_terms_are_used(engine)
-    return lambda question, output: answer(engine, **marshal.loads(question), output=output, uses=uses)  # noqa: S302  (of ours)
+    return lambda question, output: answer(engine, **marshal.loads(question), output=output)  # noqa: S302  (of ours)
 
 
 def warm_up() -> None:
@@ -47,17 +46,6 @@ def warm_up() -> None:
         write_graph(
             [ox.Triple(ox.BlankNode(), ox.NamedNode(names.ITU + "note"), ox.Literal("é", language="en"))], syntax
         )
-
-
-def how_terms_are_used(engine: ox.Store) -> Uses:
-    """Return how properties and classes are used in the merged graph and in each named one."""
-    uses = Uses()
-    for graph in (ox.DefaultGraph(), *engine.named_graphs()):
-        before = "" if isinstance(graph, ox.DefaultGraph) else f"{graph.value} "
-        rows: Any = engine.query(USES, default_graph=graph)  # one by one, which takes less memory
-        for row in rows:
-            uses[before + row["term"].value] = Use(*(int(row[name].value) for name in Use._fields))
-    return uses
 
 
 def answer(
@@ -69,14 +57,12 @@ def answer(
     media_type: str,
     root: str,
     output: Output,
-    uses: Uses,
 ) -> None:
     """Evaluate `query` and write its answer; raises what `Store.answer` raises, but for the time limit."""
     syntax = SYNTAXES[media_type]
     graphs = graphs_of(default, named)
-    evaluate: Callable[[str], Any] = lambda text: engine.query(text, **graphs)  # noqa: E731
     try:
-        results = planned(in_order_of_columns(query, evaluate), uses, evaluate)
+        results = evaluate(engine, in_order_of_columns(query), graphs)
         if isinstance(results, ox.QueryTriples):
             output.write(write_graph(results, syntax, root))
         elif syntax.labels:
@@ -115,13 +101,13 @@ def in_words(error: Exception) -> ItukgError:
     return QueryRefused(f"The engine does not run this query: {error}")
 
 
-def planned(query: str, uses: Uses, evaluate: Callable[[str], Any]) -> Any:
-    """Evaluate a query as `in_order` writes it, and as it is written itself where the engine does not understand that."""
-    quicker = in_order(query, uses)
+def evaluate(engine: ox.Store, query: str, graphs: Mapping[str, Any]) -> Any:
+    """Evaluate a query as `quick_exists` writes it, and as it is written itself where the engine does not understand that."""
+    quicker = quick_exists(query)
     if quicker != query:
         with suppress(SyntaxError):
-            return evaluate(quicker)
-    return evaluate(query)
+            return engine.query(quicker, **graphs)
+    return engine.query(query, **graphs)
 
 
 def labels_in(engine: ox.Store, things: Collection[str]) -> Mapping[str, str]:
@@ -137,13 +123,14 @@ _SIGNS = re.compile(r",? (?:\[(?:'(?:\\.|[^'])+'|[^]'])*\]|<unreported>)")
 """A set of characters that might have followed, or what the engine has no word for."""
 _STAR = re.compile(r"SELECT(\s+(?:DISTINCT|REDUCED))?\s*\*", re.IGNORECASE)
 _BODY = re.compile(r"(?:\bWHERE\s*)?\{", re.IGNORECASE)
+_NO_DATA = ox.Store()
 
 
-def in_order_of_columns(query: str, evaluate: Callable[[str], Any]) -> str:
+def in_order_of_columns(query: str) -> str:
     """Return `query` with its `SELECT *` spelled out in the order in which it names its variables.
 
-    The engine orders them by name. Which are in scope it tells itself, of the same query with a filter that
-    nothing passes.
+    The engine orders them by name. Which are in scope it tells itself, without any data, of the same query with a filter
+    that nothing passes, so that it calls no SERVICE.
     """
     if "*" not in query:
         return query
@@ -155,9 +142,10 @@ def in_order_of_columns(query: str, evaluate: Callable[[str], Any]) -> str:
         return query
     asked = f"{query[:begin]}SELECT * WHERE {{ {{ SELECT{star[1] or ''} * {query[body.start() :]}\n}} FILTER(false) }}"
     try:
-        scope = [variable.value for variable in evaluate(asked).variables]
+        results: Any = _NO_DATA.query(asked)
     except REFUSALS:
         return query  # the engine says of the query itself what is wrong with it
+    scope = [variable.value for variable in results.variables]
     columns = by_appearance(query, scope)
     if columns == scope:
         return query
