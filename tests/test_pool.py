@@ -615,20 +615,38 @@ def test_an_error_of_the_system_in_the_work_is_ours_and_no_lack_of_memory(capfd:
     assert "Too many open files" in capfd.readouterr().err
 
 
-def test_the_end_of_a_worker_is_reported_however_much_the_server_has_still_to_read() -> None:
+def test_the_end_of_a_worker_is_reported_however_much_the_server_has_still_to_read(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async def work() -> None:
         async with pool_of(workers=1) as pool:
-            for question in (b"write-and-abort 100", b"write-and-abort 1000000"):
+            for question in (b"write-and-abort 100", b"write-and-abort 300000"):
                 asked = asyncio.create_task(answer(pool, question))
                 await asyncio.sleep(0)
                 (worker,) = pool.alive
-                while is_running(worker.pid) and state_of(worker) != "S":  # the event loop stands still meanwhile
-                    pass
+                deadline = later(2)
+                while os.path.exists(f"/proc/{worker.pid}") and monotonic() < deadline:  # noqa: ASYNC240, PTH110
+                    pass  # the event loop stands still until the parent has reaped it
                 with pytest.raises(MemoryLimit):
                     await asked
                 await until(lambda: is_settled(pool, 1), "not replaced")
 
     run(work())
+    assert "tries again" not in caplog.text  # as after a worker that was killed
+
+
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+def test_a_worker_that_dies_while_it_is_sent_a_question_is_noticed(loop: str) -> None:
+    async def work() -> None:
+        async with pool_of(workers=1) as pool:
+            (worker,) = pool.alive
+            os.kill(worker.pid, signal.SIGSTOP)
+            asked = asyncio.create_task(answer(pool, b"echo " + bytes(3_000_000)))
+            await until(lambda: busy(pool), "it is not sent")
+            os.kill(worker.pid, signal.SIGKILL)
+            assert len(await asked) == 3_000_000
+
+    run(work(), loop=loop)
 
 
 def test_a_question_that_is_not_taken_is_late_and_closing_ends_it() -> None:
