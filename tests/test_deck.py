@@ -568,7 +568,7 @@ class Crowd:
                 os.kill(self._chance.choice([worker.pid for worker in self._store.pool.alive]), signal.SIGKILL)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("ending", [False, True], ids=["workers live", "workers are ended"])
 def test_each_gets_its_own_answer_whatever_the_others_do(release: Release, ending: bool) -> None:
     async def work() -> None:
