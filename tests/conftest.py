@@ -170,14 +170,19 @@ class Pair:
 
 
 @pytest.fixture(scope="session")
-def pair(once: Once) -> Iterator[Pair]:
+def one_plan(once: Once) -> Path:
+    """The files of one plan, and below `home` two releases of them: see `pair`."""
+    return once("pair", make_pair)
+
+
+@pytest.fixture(scope="session")
+def pair(one_plan: Path) -> Iterator[Pair]:
     """Two releases of one plan; the newer has one label reworded, one more thing and one less.
 
     In both, two files hold the same triple, one label is a script, and some things are retired.
     """
-    root = once("pair", make_pair)
-    older, newer = known(root / "home")
-    with TestClient(create_app(Settings(home=root / "home"), newer)) as client:
+    older, newer = known(one_plan / "home")
+    with TestClient(create_app(Settings(home=one_plan / "home"), newer)) as client:
         wait_until_ready(client)
         yield Pair(older, newer, client)
 

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import httpx2
@@ -214,14 +215,20 @@ def test_a_query_given_as_text_knows_our_prefixes(itukg: Run, tmp_path: Path) ->
     assert saved.read_bytes() == b"n\r\n1\r\n"
 
 
+@pytest.fixture
+def small(one_plan: Path) -> Run:
+    """Runs the command in this process, where there is one plan, which is loaded in no time."""
+    return partial(run_command, ITUKG_CORPUS=one_plan, ITUKG_HOME=one_plan / "home")
+
+
 def written_in(itukg: Run, formats: tuple[Format, ...], *arguments: str) -> dict[str, str]:
     """What a command prints in each format, by media type."""
     done = all_of(itukg, *((*arguments, "--format", syntax.name) for syntax in formats))
     return {syntax.media_type: prints(each) for syntax, each in zip(formats, done, strict=True)}
 
 
-def test_a_table_is_written_in_every_format(itukg: Run) -> None:
-    tables = written_in(itukg, tuple(f for f in TABLE_FORMATS if not f.labels), "query", SELECT)
+def test_a_table_is_written_in_every_format(small: Run) -> None:
+    tables = written_in(small, tuple(f for f in TABLE_FORMATS if not f.labels), "query", SELECT)
     assert len(tables) == 5
     sizes = {
         media_type: len(TABLE_PARSERS[media_type](text.encode()))
@@ -241,12 +248,12 @@ def test_a_table_with_labels_is_written_to_a_file(itukg: Run, tmp_path: Path) ->
     assert len(rows) == len(list(csv.reader(io.StringIO(text.read_text())))) - 1 > 50
 
 
-def test_a_graph_is_written_in_every_format_and_turtle_by_default(itukg: Run) -> None:
+def test_a_graph_is_written_in_every_format_and_turtle_by_default(small: Run) -> None:
     question = f"CONSTRUCT WHERE {{ <{OUTPUT}> ?p ?o }}"
-    graphs = written_in(itukg, GRAPH_FORMATS, "query", question)
+    graphs = written_in(small, GRAPH_FORMATS, "query", question)
     assert len(graphs) == 6
     assert json.loads(graphs.pop("application/ld+json"))["id"] == OUTPUT
-    assert graphs["text/turtle"] == prints(itukg("query", question))
+    assert graphs["text/turtle"] == prints(small("query", question))
     # Without a named graph, TriG is Turtle and N-Quads are N-Triples.
     readers = {"application/n-triples": "nt", "application/n-quads": "nt", "application/trig": "turtle"}
     parsed = [set(Graph().parse(data=text, format=readers.get(kind, kind))) for kind, text in graphs.items()]
@@ -298,8 +305,8 @@ def test_a_thing_goes_by_path_prefixed_name_or_iri(itukg: Run) -> None:
     assert json.loads(target)["id"] == names.SDG + "9.c"
 
 
-def test_a_thing_is_described_as_turtle_or_as_a_page(itukg: Run) -> None:
-    turtle, page = written_in(itukg, (TURTLE, HTML), "describe", "sdg:9.c").values()
+def test_a_thing_is_described_as_turtle_or_as_a_page(small: Run) -> None:
+    turtle, page = written_in(small, (TURTLE, HTML), "describe", "sdg:9.c").values()
     assert Graph().parse(data=turtle, format="turtle").value(URIRef(names.SDG + "9.c"), SKOS.notation) == Literal("9.c")
     assert page.startswith("<!doctype html>")
 
@@ -330,10 +337,10 @@ def test_a_file_that_conforms_exits_with_0(process: Run) -> None:
     assert "\nconforms: 0 Violation" in "\n" + prints(process("check", FAILING.with_name("pass.ttl")))
 
 
-def test_a_report_on_a_file_is_written_in_every_format(itukg: Run, tmp_path: Path) -> None:
+def test_a_report_on_a_file_is_written_in_every_format(small: Run, tmp_path: Path) -> None:
     assert len(REPORT_FORMATS) == 12
     files = {tmp_path / f"report{syntax.suffix}": syntax.name for syntax in REPORT_FORMATS}
-    done = all_of(itukg, *(("check", FAILING, "--format", name, "-o", file) for file, name in files.items()))
+    done = all_of(small, *(("check", FAILING, "--format", name, "-o", file) for file, name in files.items()))
     assert [(each.returncode, each.stdout) for each in done] == [(1, "")] * 12
     texts = {file: file.read_bytes() for file in files}
     packed = [content for content in texts.values() if content.startswith((b"PK", b"%PDF-"))]
@@ -342,12 +349,12 @@ def test_a_report_on_a_file_is_written_in_every_format(itukg: Run, tmp_path: Pat
     assert json.loads((tmp_path / "report.json").read_text())["verdict"] == "does not conform"
 
 
-def test_a_file_that_cannot_be_read_exits_with_2_and_says_where_and_why(itukg: Run, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_exits_with_2_and_says_where_and_why(small: Run, tmp_path: Path) -> None:
     broken = tmp_path / "broken.ttl"
     broken.write_text("<urn:a> <urn:b> <urn:c> .\n<urn:a> <urn:b> .\n")
     (tmp_path / "data.docx").touch()
     missing, other = tmp_path / "none.ttl", tmp_path / "data.docx"
-    done = all_of(itukg, ("check", broken), ("check", missing), ("check", other), ("check", "--format", "png"))
+    done = all_of(small, ("check", broken), ("check", missing), ("check", other), ("check", "--format", "png"))
     fails(done[0], 2, f"{broken}, line 2, column ")
     fails(done[1], 2, f"{missing}: No such file")
     fails(done[2], 2, str(other), ".ttl, .nt, .nq, .trig, .rdf or .jsonld")
@@ -363,17 +370,17 @@ def test_a_part_of_the_report_is_chosen_as_over_http(itukg: Run, client: TestCli
     assert printed == served
 
 
-def test_only_what_is_checked_decides_the_exit_code(itukg: Run) -> None:
+def test_only_what_is_checked_decides_the_exit_code(small: Run) -> None:
     options = [("--severity", "Info"), ("--focus", "urn:ex:none"), ("--profile", "structure"), ("-q", "xyzzy")]
-    done = all_of(itukg, *(("check", FAILING, *option) for option in options))
+    done = all_of(small, *(("check", FAILING, *option) for option in options))
     assert [each.returncode for each in done] == [1, 0, 1, 1]
     assert done[3].stdout.startswith("does not conform: ")  # nothing is listed
 
 
-def test_an_option_of_the_report_that_is_not_known_exits_with_2(itukg: Run, tmp_path: Path) -> None:
+def test_an_option_of_the_report_that_is_not_known_exits_with_2(small: Run, tmp_path: Path) -> None:
     (tmp_path / "w.toml").write_text("[[waiver]]\nfinding = 'x'\n")
     done = all_of(
-        itukg,
+        small,
         ("check", FAILING, "--severity", "Grave"),
         ("check", FAILING, "--profile", "none"),
         ("check", FAILING, "--baseline", tmp_path / "none.json"),

@@ -38,7 +38,7 @@ PLAN = names.THINGS + "buap-2018-2021"
 OUTPUT = PLAN + "/output/2.1"
 FRAMES = ("budget", "linkages", "outcome-with-indicators", "plan-tree", "results-chain")
 RDF_SYNTAXES = [f for f in THING_FORMATS if f.name in ("ttl", "nt", "rdf")]
-SAMPLE = 120
+SAMPLE = 40
 
 
 def load(url: str, _options: object = None) -> dict[str, Any]:
@@ -229,14 +229,13 @@ def test_things_of_each_class_say_the_same_in_every_syntax(
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("part", range(4))
 def test_every_thing_says_the_same_in_every_syntax(
-    client: TestClient, merged: Merged, validators: dict[str, Draft202012Validator], part: int
+    client: TestClient, merged: Merged, validators: dict[str, Draft202012Validator]
 ) -> None:
     every = [iri for iri in merged.things() if ox.NamedNode(iri) in merged.out]
     derived = [iri for iri in merged.things() if ox.NamedNode(iri) not in merged.out]
     assert (len(every) > 3000, len(derived) > 3000) == (True, True)
-    for iri in (*every, *derived[::20])[part::4]:  # derived Linkages are all alike
+    for iri in (*every, *derived[::20]):  # derived Linkages are all alike
         check(client, iri, merged, validators["thing"])
 
 
