@@ -65,6 +65,12 @@ def process(release: Release, home: Path) -> Run:
     return run
 
 
+@pytest.fixture(scope="session")
+def small(one_plan: Path) -> Run:
+    """Runs the command in this process, where there is one plan, which is loaded in no time."""
+    return partial(run_command, ITUKG_CORPUS=one_plan, ITUKG_HOME=one_plan / "home")
+
+
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """A copy of the corpus to spoil."""
@@ -207,18 +213,12 @@ def test_a_saved_query_goes_by_name_or_by_file_and_gives_its_saved_answer(itukg:
     assert list(csv.reader(io.StringIO(by_name))) == list(csv.reader(io.StringIO(answer)))
 
 
-def test_a_query_given_as_text_knows_our_prefixes(itukg: Run, tmp_path: Path) -> None:
+def test_a_query_given_as_text_knows_our_prefixes(small: Run, tmp_path: Path) -> None:
     text = "SELECT (COUNT(*) AS ?n) WHERE { sdg:9.c a sdgo:Target ; skos:notation '9.c' }"
-    assert prints(itukg("query", text)) == "n\n1\n"
+    assert prints(small("query", text)) == "n\n1\n"
     saved = tmp_path / "answer.csv"
-    assert prints(itukg("query", text, "-o", saved)) == ""
+    assert prints(small("query", text, "-o", saved)) == ""
     assert saved.read_bytes() == b"n\r\n1\r\n"
-
-
-@pytest.fixture
-def small(one_plan: Path) -> Run:
-    """Runs the command in this process, where there is one plan, which is loaded in no time."""
-    return partial(run_command, ITUKG_CORPUS=one_plan, ITUKG_HOME=one_plan / "home")
 
 
 def written_in(itukg: Run, formats: tuple[Format, ...], *arguments: str) -> dict[str, str]:
@@ -239,10 +239,10 @@ def test_a_table_is_written_in_every_format(small: Run) -> None:
     assert sizes["application/json"] > 50
 
 
-def test_a_table_with_labels_is_written_to_a_file(itukg: Run, tmp_path: Path) -> None:
+def test_a_table_with_labels_is_written_to_a_file(small: Run, tmp_path: Path) -> None:
     sheet, text = tmp_path / "answer.xlsx", tmp_path / "answer.csv"
-    prints(itukg("query", SELECT, "--format", "xlsx", "-o", sheet))
-    prints(itukg("query", SELECT, "--format", "text/csv;labels=1", "-o", text))
+    prints(small("query", SELECT, "--format", "xlsx", "-o", sheet))
+    prints(small("query", SELECT, "--format", "text/csv;labels=1", "-o", text))
     header, *rows = load_workbook(sheet).active.iter_rows(values_only=True)
     assert header == ("p", "pLabel", "o", "oLabel")
     assert len(rows) == len(list(csv.reader(io.StringIO(text.read_text())))) - 1 > 50
@@ -286,18 +286,18 @@ def test_an_unknown_saved_query_is_answered_with_those_there_are(itukg: Run, cor
     ],
 )  # fmt: skip
 def test_a_query_that_cannot_be_answered_says_why(
-    itukg: Run, arguments: tuple[str, ...], words: tuple[str, ...]
+    small: Run, arguments: tuple[str, ...], words: tuple[str, ...]
 ) -> None:
-    fails(itukg("query", *arguments), 2, *words)
+    fails(small("query", *arguments), 2, *words)
 
 
 # --- describe ---
 
 
-def test_a_thing_goes_by_path_prefixed_name_or_iri(itukg: Run) -> None:
+def test_a_thing_goes_by_path_prefixed_name_or_iri(small: Run) -> None:
     path = OUTPUT.removeprefix(names.THINGS)
     asked = (path, OUTPUT, "sdg:9.c")
-    *of_output, target = map(prints, all_of(itukg, *(("describe", name) for name in asked)))
+    *of_output, target = map(prints, all_of(small, *(("describe", name) for name in asked)))
     assert len(set(of_output)) == 1
     thing = json.loads(of_output[0])
     assert thing["id"] == OUTPUT
@@ -311,9 +311,9 @@ def test_a_thing_is_described_as_turtle_or_as_a_page(small: Run) -> None:
     assert page.startswith("<!doctype html>")
 
 
-def test_an_unknown_thing_is_said_to_be_unknown(itukg: Run) -> None:
+def test_an_unknown_thing_is_said_to_be_unknown(small: Run) -> None:
     unknown = ("sdg:99", "a b")
-    for name, done in zip(unknown, all_of(itukg, *(("describe", name) for name in unknown)), strict=True):
+    for name, done in zip(unknown, all_of(small, *(("describe", name) for name in unknown)), strict=True):
         fails(done, 2, "Nothing is known of", names.expand(name))
 
 
@@ -464,9 +464,11 @@ def test_a_file_of_the_release_is_written_as_it_is_served(itukg: Run, release: R
     fails(itukg("export", "dataset.nq"), 2, "itukg.trig")
 
 
-def test_the_report_on_the_same_data_is_the_same_in_every_process(process: Run) -> None:
+def test_the_report_on_the_same_data_is_the_same_in_every_process(process: Run, one_plan: Path) -> None:
     # Python hashes texts differently in each: what has no order of its own would come in another.
-    reports = [json.loads(process("check", "--format", "json", PYTHONHASHSEED=seed).stdout) for seed in ("1", "2")]
+    here = {"ITUKG_CORPUS": one_plan, "ITUKG_HOME": one_plan / "home"}
+    done = [process("check", "--format", "json", PYTHONHASHSEED=seed, **here) for seed in ("1", "2")]
+    reports = [json.loads(each.stdout) for each in done]
     for report in reports:
         assert report["header"].pop("date")
     assert reports[0] == reports[1] and reports[0]["findings"]
