@@ -1,11 +1,15 @@
 """What the tests share: one built release, a store and an application that hold it, and a real server process."""
 
 import asyncio
+import contextlib
+import fcntl
+import io
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -13,6 +17,7 @@ from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 from typing import Self, TypeVar
+from unittest import mock
 
 import httpx2
 import pyoxigraph as ox
@@ -20,9 +25,10 @@ import pytest
 from fastapi.testclient import TestClient
 
 from itukg import names
+from itukg.cli import main
 from itukg.corpus import Corpus
 from itukg.formats import CSV, Format
-from itukg.release import Release, build, find
+from itukg.release import Release, build, find, known
 from itukg.settings import Settings
 from itukg.store import Dataset, Query, Row, Store, graphs, open_store, read_query, rows, triples
 from itukg.web.app import create_app
@@ -30,8 +36,16 @@ from itukg.web.app import create_app
 ROOT = Path(__file__).parents[1]
 PLAN = "buap-2018-2021"
 T = TypeVar("T")
+Once = Callable[[str, Callable[[Path], object]], Path]
 C1 = names.THINGS + "wsis/C1"
 ADDED = names.THINGS + "wsis/C99"
+RETIRED = {
+    "old": (C1,),
+    "ended": (),
+    "split": (C1, names.THINGS + "wsis/C2"),
+    "term": (names.ITU + "Output",),
+}
+"""Things below wsis/ that are retired in the small corpus, each with its successors."""
 
 
 @pytest.fixture(scope="session")
@@ -40,13 +54,36 @@ def corpus() -> Corpus:
 
 
 @pytest.fixture(scope="session")
-def home(corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the release is built; one that stands below ITUKG_HOME already, as in CI, is taken from there."""
-    home = tmp_path_factory.mktemp("home")
-    built = os.environ.get("ITUKG_HOME")
-    if built and (release := find(Path(built), corpus.fingerprint())):
-        shutil.copytree(release.path, home / "releases" / release.name)
-    return home
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """Makes a folder by its name, and returns it; of all processes of a run of the tests, the first makes it."""
+    run = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        run = run.parent
+
+    def once(name: str, make: Callable[[Path], object]) -> Path:
+        folder = run / f"shared-{name}"
+        with (run / f"{folder.name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not folder.is_dir():
+                draft = Path(tempfile.mkdtemp(dir=run))
+                make(draft)
+                draft.rename(folder)
+        return folder
+
+    return once
+
+
+@pytest.fixture(scope="session")
+def home(corpus: Corpus, once: Once, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the release stands; one that stands below ITUKG_HOME already, as in CI, is taken from there."""
+
+    def make(home: Path) -> None:
+        built = os.environ.get("ITUKG_HOME")
+        if built and (release := find(Path(built), corpus.fingerprint())):
+            shutil.copytree(release.path, home / "releases" / release.name)
+        build(corpus, home)
+
+    return Path(shutil.copytree(once("home", make), tmp_path_factory.mktemp("home"), dirs_exist_ok=True))
 
 
 @pytest.fixture(scope="session")
@@ -123,21 +160,6 @@ def server(release: Release, home: Path) -> Iterator[str]:
         yield address
 
 
-@pytest.fixture(scope="session")
-def careless(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
-    """The application over a copy of the corpus in which two files hold the same triple, and one label is a script."""
-    root = small_corpus(tmp_path_factory.mktemp("careless"))
-    for file in ("sdg", "wsis"):
-        with (root / f"data/schemes/{file}.ttl").open("a") as data:
-            data.write("\n<urn:test:s> <urn:test:p> <urn:test:o> .\n")
-    with (root / "data/schemes/wsis.ttl").open("a") as data:
-        data.write(f'\n<{names.THINGS}wsis/C1> skos:altLabel "<script>alert(1)</script>"@en , "a&b \\"c\\" <d>"@en .\n')
-    home = root / "home"
-    with TestClient(create_app(Settings(home=home), build(Corpus(root), home))) as client:
-        wait_until_ready(client)
-        yield client
-
-
 @dataclass
 class Pair:
     """An older and a newer release, and the application that serves the newer."""
@@ -148,23 +170,48 @@ class Pair:
 
 
 @pytest.fixture(scope="session")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    """Two releases of one plan; the newer has one label reworded, one more thing and one less."""
-    root = small_corpus(tmp_path_factory.mktemp("pair"))
+def one_plan(once: Once) -> Path:
+    """The files of one plan, and below `home` two releases of them: see `pair`."""
+    return once("pair", make_pair)
+
+
+@pytest.fixture(scope="session")
+def pair(one_plan: Path) -> Iterator[Pair]:
+    """Two releases of one plan; the newer has one label reworded, one more thing and one less.
+
+    In both, two files hold the same triple, one label is a script, and some things are retired.
+    """
+    older, newer = known(one_plan / "home")
+    with TestClient(create_app(Settings(home=one_plan / "home"), newer)) as client:
+        wait_until_ready(client)
+        yield Pair(older, newer, client)
+
+
+@pytest.fixture(scope="session")
+def careless(pair: Pair) -> TestClient:
+    """The application over a copy of the corpus in which two files hold the same triple, and one label is a script."""
+    return pair.client
+
+
+def make_pair(root: Path) -> None:
+    small_corpus(root)
     data = root / "data/schemes/wsis.ttl"
     text = data.read_text()
+    [label] = re.findall(r'<wsis/C1> a itu:ActionLine ;[^.]*?rdfs:label "([^"]+)"@en', text)
+    same = "\n<urn:test:s> <urn:test:p> <urn:test:o> .\n"
+    with (root / "data/schemes/sdg.ttl").open("a") as sdg:
+        sdg.write(same)
+    text += f'{same}\n<{names.THINGS}wsis/C1> skos:altLabel "<script>alert(1)</script>"@en , "a&b \\"c\\" <d>"@en .\n'
+    for name, successors in RETIRED.items():
+        by = "".join(f" ; dcterms:isReplacedBy <{iri}>" for iri in successors)
+        text += f"\n<{names.THINGS}wsis/{name}> <{names.OWL}deprecated> true{by} .\n"
     gone = f'\n<{names.THINGS}wsis/gone> a <urn:test:Thing> ; <urn:test:of> rdfs:label ; rdfs:label "Gone"@en .\n'
     data.write_text(text + gone)
     older = build(Corpus(root), root / "home")
     (older.path / "built").write_text("2026-01-01T00:00:00Z\n")  # not in the same second
-    older = Release(older.path)
-    [label] = re.findall(r'<wsis/C1> a itu:ActionLine ;[^.]*?rdfs:label "([^"]+)"@en', text)
     new = f'\n<{ADDED}> a <urn:test:Thing> ; <{names.PREFIXES["rdfs"]}label> "New & <b>bold</b>"@en .\n'
     data.write_text(text.replace(f'"{label}"', f'"{label}, reworded"', 1) + new)
-    newer = build(Corpus(root), root / "home")
-    with TestClient(create_app(Settings(home=root / "home"), newer)) as client:
-        wait_until_ready(client)
-        yield Pair(older, newer, client)
+    build(Corpus(root), root / "home")
 
 
 def copy_of_corpus(root: Path) -> Path:
@@ -181,6 +228,34 @@ def small_corpus(root: Path) -> Path:
     for path in (*others, root / "data" / "lineage.ttl"):
         path.unlink()
     return root
+
+
+def environment_for(**given: str | Path) -> dict[str, str]:
+    """Return the environment for a command: no settings but those that are `given`, and lines that do not break."""
+    others = {name: value for name, value in os.environ.items() if not name.startswith("ITUKG_")}
+    return others | {"COLUMNS": "500", "NO_COLOR": "1"} | {name: str(value) for name, value in given.items()}
+
+
+def run_command(*arguments: str | Path, **environment: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run `itukg` in this process, and return what it printed and its exit code."""
+    printed, said = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
+    code: object = 0
+    with (
+        mock.patch.dict(os.environ, environment_for(**environment), clear=True),
+        mock.patch.object(sys, "argv", ["itukg", *map(str, arguments)]),
+        contextlib.redirect_stdout(printed),
+        contextlib.redirect_stderr(said),
+    ):
+        try:
+            main()
+        except SystemExit as ended:
+            code = ended.code or 0
+    assert isinstance(code, int)
+    texts = []
+    for stream in (printed, said):
+        stream.seek(0)
+        texts.append(stream.read())
+    return subprocess.CompletedProcess(arguments, code, *texts)
 
 
 class serving:  # noqa: N801  (reads as a verb: `with serving(…) as address`)

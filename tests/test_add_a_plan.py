@@ -1,15 +1,13 @@
 """What docs/add-a-plan.md says works: one data file dropped in, no Python touched."""
 
 import json
-import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import small_corpus
+from conftest import run_command, small_corpus
 
 ROOT = Path(__file__).parents[1]
 INVENTED = ROOT / "tests" / "invented"
@@ -22,11 +20,9 @@ def curator(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A curator's copy of the files with the invented plan in it; runs `itukg` there."""
     root = small_corpus(tmp_path_factory.mktemp("curator"))
     shutil.copy(INVENTED / f"{PLAN}.ttl", root / "data" / "plans")
-    environment = os.environ | {"ITUKG_CORPUS": str(root), "ITUKG_HOME": str(root / "home")}
 
     def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
-        program = (sys.executable, "-m", "itukg", *command)
-        return subprocess.run(program, env=environment, capture_output=True, text=True, check=False)
+        return run_command(*command, ITUKG_CORPUS=root, ITUKG_HOME=root / "home")
 
     built = run("build")
     assert built.returncode == 0, built.stderr

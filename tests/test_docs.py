@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -69,7 +70,7 @@ def test_the_quick_form_of_each_query_of_the_documentation_has_the_same_rows_and
 AUDITING = (ROOT / "docs" / "auditing.md").read_text()
 
 
-def run_of(document: str, folder: Path, server: str) -> list[str]:
+def run_of(document: str, folder: Path, server: str, home: Path) -> list[str]:
     """Run the commands of a page in `folder`, its files put there before, and return what each prints."""
     files = {"turtle": "my-data.ttl", "turtle shapes": "my-shapes.ttl", "toml": "waivers.toml"}
     printed: list[str] = []
@@ -79,15 +80,22 @@ def run_of(document: str, folder: Path, server: str) -> list[str]:
         for line in text.splitlines() if kind == "sh" else ():
             command = line.replace("http://127.0.0.1:8000", server)
             command = re.sub("^itukg", f"{shlex.quote(sys.executable)} -m itukg", command)
-            done = subprocess.run(["bash", "-c", command], cwd=folder, capture_output=True, text=True, check=False)
+            done = subprocess.run(
+                ["bash", "-c", command],
+                cwd=folder,
+                env=os.environ | {"ITUKG_HOME": str(home)},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
             said = re.search(r"# exit code (\d+)", line)
             assert done.returncode == (int(said[1]) if said else 0), (line, done.stderr)
             printed.append(done.stdout)
     return printed
 
 
-def test_the_commands_for_auditors_do_what_is_said(tmp_path: Path, server: str) -> None:
-    printed = run_of(AUDITING, tmp_path, server)
+def test_the_commands_for_auditors_do_what_is_said(tmp_path: Path, server: str, home: Path) -> None:
+    printed = run_of(AUDITING, tmp_path, server, home)
     assert len(printed) == 10
     assert len(printed[0].splitlines()) > 20
     assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF-")
@@ -100,8 +108,8 @@ def test_the_commands_for_auditors_do_what_is_said(tmp_path: Path, server: str) 
     assert "Violation (waived)" in printed[9]
 
 
-def test_the_commands_for_releases_do_what_is_said(tmp_path: Path, server: str) -> None:
-    printed = run_of((ROOT / "docs" / "releases.md").read_text(), tmp_path, server)
+def test_the_commands_for_releases_do_what_is_said(tmp_path: Path, server: str, home: Path) -> None:
+    printed = run_of((ROOT / "docs" / "releases.md").read_text(), tmp_path, server, home)
     assert len(printed) == 9
     assert printed[3].splitlines() == ["itukg.nq.gz: OK"]
     assert '"thingsChanged": 0' in printed[5]
@@ -111,8 +119,8 @@ def test_the_commands_for_releases_do_what_is_said(tmp_path: Path, server: str) 
 LINKED_DATA = (ROOT / "docs" / "linked-data.md").read_text()
 
 
-def test_the_commands_for_linked_data_do_what_is_said(tmp_path: Path, server: str) -> None:
-    printed = run_of(LINKED_DATA, tmp_path, server)
+def test_the_commands_for_linked_data_do_what_is_said(tmp_path: Path, server: str, home: Path) -> None:
+    printed = run_of(LINKED_DATA, tmp_path, server, home)
     assert len(printed) == 22
     assert json.loads(printed[0])["notation"] == "2.1"
     assert "@prefix itu:" in printed[1] and printed[2].startswith("<?xml")

@@ -556,7 +556,7 @@ class Crowd:
 
 
 @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
-@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow), pytest.param(3, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.exhaustive)])
 @pytest.mark.parametrize("killed", [False, True], ids=["workers live", "workers are killed"])
 def test_each_gets_the_answer_to_its_own_question_whatever_the_others_do(seed: int, killed: bool, loop: str) -> None:
     async def work() -> None:

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ SRJ = "application/sparql-results+json"
 SIZES = {"a": 3000, "b": 2000}
 
 
-@pytest.fixture(scope="module", params=["oxigraph", "virtuoso"])
+@pytest.fixture(scope="module", params=["oxigraph", pytest.param("virtuoso", marks=pytest.mark.exhaustive)])
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[engines.Server]:
     with engines.serving_engine(request.param, tmp_path_factory.mktemp(request.param)) as server:
         yield server
@@ -170,6 +171,7 @@ def test_load_is_a_command_and_tells_what_it_did(
     assert isinstance(own.exception, BadRequest)
 
 
+@pytest.mark.exhaustive
 def test_wrong_credentials_are_said_and_not_shown(small: Callable[[str], Release], tmp_path: Path) -> None:
     with engines.virtuoso(tmp_path) as server:
         wrong = Settings.model_validate({"store_user": "dba", "store_password": "hunter2"})
@@ -198,7 +200,7 @@ def saying(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[str]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))  # seconds until it sees that it shall end
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_port}/sparql"
@@ -219,26 +221,43 @@ def reply(handler: BaseHTTPRequestHandler, status: int, media_type: str, text: s
 MARKS = '{"head": {"vars": ["g"]}, "results": {"bindings": [{"g": {"type": "uri", "value": "urn:g"}}]}}'
 
 
-@contextmanager
-def holding(answer: Callable[[BaseHTTPRequestHandler], None], **given: Any) -> Iterator[Engine]:
-    """Open a store on a server that holds the release, and answers what it is asked then by `answer`."""
-    is_open = threading.Event()
-
-    def in_turn(handler: BaseHTTPRequestHandler) -> None:
-        if is_open.is_set():
-            answer(handler)
-        else:
-            reply(handler, 200, SRJ, MARKS)
-
-    with saying(in_turn) as url, opened("odd", Release(Path("some")), Settings(store=url, **given)) as engine:
-        is_open.set()
-        yield engine
+Reaction = Callable[[BaseHTTPRequestHandler], None]
+Holding = Callable[[Reaction], Engine]
+Asked = Callable[[str, Reaction], bytes]
 
 
-def asked(query: str, answer: Callable[[BaseHTTPRequestHandler], None]) -> bytes:
-    """Return the answer to a query of a server that holds the release, and answers the query by `answer`."""
-    with holding(answer) as engine:
-        return engine.ask(query, CSV if query.startswith("SELECT") else TURTLE, Dataset(), 1.0)
+@pytest.fixture(scope="module")
+def holding() -> Iterator[Holding]:
+    """Gives a store on a server that holds the release, and from now on answers as a test wishes."""
+
+    def marks(handler: BaseHTTPRequestHandler) -> None:
+        reply(handler, 200, SRJ, MARKS)
+
+    reaction: Reaction = marks
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        reaction(handler)
+
+    def holding(wished: Reaction) -> Engine:
+        nonlocal reaction
+        reaction = wished
+        return engine
+
+    with (
+        saying(answer) as url,
+        opened("odd", Release(Path("some")), Settings(store=url)) as engine,
+    ):
+        yield holding
+
+
+@pytest.fixture(scope="module")
+def asked(holding: Holding) -> Asked:
+    """Returns the answer to a query of a server that holds the release, and reacts to the query as a test wishes."""
+
+    def asked(query: str, reaction: Reaction) -> bytes:
+        return holding(reaction).ask(query, CSV if query.startswith("SELECT") else TURTLE, Dataset(), 1.0)
+
+    return asked
 
 
 @pytest.mark.parametrize(
@@ -259,7 +278,7 @@ def asked(query: str, answer: Callable[[BaseHTTPRequestHandler], None]) -> bytes
     ],
 )  # fmt: skip
 def test_what_a_server_answers_instead_is_an_error_in_words(
-    status: int, media_type: str, text: str, error: type[ItukgError], words: str
+    status: int, media_type: str, text: str, error: type[ItukgError], words: str, *, asked: Asked
 ) -> None:
     with pytest.raises(error, match=words) as caught:
         asked("SELECT ?s WHERE { ?s ?p ?o }", lambda handler: reply(handler, status, media_type, text))
@@ -268,33 +287,31 @@ def test_what_a_server_answers_instead_is_an_error_in_words(
         assert (caught.value.line, caught.value.column) == (3, 5)
 
 
-def test_a_graph_that_is_no_graph_is_an_error_in_words() -> None:
+def test_a_graph_that_is_no_graph_is_an_error_in_words(asked: Asked) -> None:
     with pytest.raises(StoreUnavailable, match="cannot be read"):
         asked("CONSTRUCT WHERE { ?s ?p ?o }", lambda handler: reply(handler, 200, "text/turtle", "<html>"))
 
 
-def test_turtle_is_read_where_a_server_writes_no_n_triples() -> None:
+def test_turtle_is_read_where_a_server_writes_no_n_triples(asked: Asked) -> None:
     written = asked(
         "CONSTRUCT WHERE { ?s ?p ?o }", lambda handler: reply(handler, 200, "text/turtle", "<urn:a> a <urn:b>.")
     )
     assert written.strip() == b"<urn:a> a <urn:b> ."
 
 
-def test_a_graph_that_the_server_cuts_or_spoils_is_not_passed_on() -> None:
+def test_a_graph_that_the_server_cuts_or_spoils_is_not_passed_on(holding: Holding) -> None:
     for text, error, words in (
         ("<urn:a> <urn:b> <urn:c> .\nThe SPARQL operation has been cancelled", TimeLimit, "gave up"),
         ("<html>Welcome</html>", StoreUnavailable, "cannot be read"),
         ("<urn:a> a <urn:b> .", StoreUnavailable, "cannot be read"),  # Turtle
     ):
         for syntax in (N_TRIPLES, TURTLE):
-            with (
-                holding(lambda handler, text=text: reply(handler, 200, N_TRIPLES.media_type, text)) as engine,  # type: ignore[misc]
-                pytest.raises(error, match=words),
-            ):
+            engine = holding(partial(reply, status=200, media_type=N_TRIPLES.media_type, text=text))
+            with pytest.raises(error, match=words):
                 engine.ask("CONSTRUCT WHERE { ?s ?p ?o }", syntax, Dataset(), 1.0)
 
 
-def test_bytes_that_are_no_text_are_an_error_in_words() -> None:
+def test_bytes_that_are_no_text_are_an_error_in_words(holding: Holding) -> None:
     def spoiled(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(200)
         handler.send_header("content-type", N_TRIPLES.media_type)
@@ -302,8 +319,8 @@ def test_bytes_that_are_no_text_are_an_error_in_words() -> None:
         handler.wfile.write(b'<urn:a> <urn:b> "\xff" .\n')
         handler.close_connection = True
 
-    with holding(spoiled) as engine, pytest.raises(StoreUnavailable, match="cannot be read"):
-        engine.ask("CONSTRUCT WHERE { ?s ?p ?o }", N_TRIPLES, Dataset(), 1.0)
+    with pytest.raises(StoreUnavailable, match="cannot be read"):
+        holding(spoiled).ask("CONSTRUCT WHERE { ?s ?p ?o }", N_TRIPLES, Dataset(), 1.0)
 
 
 def test_a_server_that_cuts_answers_is_no_store(release: Release) -> None:
@@ -334,30 +351,36 @@ def test_a_server_that_cuts_answers_is_no_store(release: Release) -> None:
         "SELECT (<urn:f>(1) AS ?x) {}",
     ],
 )
-def test_functions_and_words_of_a_servers_own_are_not_sent(query: str) -> None:
-    with pytest.raises(BadRequest), holding(lambda _: pytest.fail("it was sent")) as engine:
+def test_functions_and_words_of_a_servers_own_are_not_sent(query: str, holding: Holding) -> None:
+    sent = threading.Event()
+    engine = holding(lambda _: sent.set())
+    with pytest.raises(BadRequest):
         engine.ask(query, CSV, Dataset(), 5.0)
+    assert not sent.is_set()
 
 
-def test_a_graph_of_the_dataset_that_is_no_iri_is_not_sent() -> None:
+def test_a_graph_of_the_dataset_that_is_no_iri_is_not_sent(holding: Holding) -> None:
     given = 'urn:a> define get:soft "replace" define input:default-graph-uri <http://127.0.0.1/'
-    with pytest.raises(BadRequest, match="named by no IRI"), holding(lambda _: pytest.fail("it was sent")) as engine:
+    sent = threading.Event()
+    engine = holding(lambda _: sent.set())
+    with pytest.raises(BadRequest, match="named by no IRI"):
         engine.ask("ASK {}", CSV, Dataset(default=(given,)), 5.0)
+    assert not sent.is_set()
 
 
-def test_words_that_look_like_functions_of_a_servers_own_are_sent() -> None:
+def test_words_that_look_like_functions_of_a_servers_own_are_sent(asked: Asked) -> None:
     empty = '{"head": {"vars": ["s"]}, "results": {"bindings": []}}'
     for query in ('SELECT ?s { ?s ?p "sql: a bif:" }', "SELECT ?s { ?s <http://x/sql:y> ?o } # bif:"):
         assert asked(query, lambda handler: reply(handler, 200, SRJ, empty)) == b"s\r\n"
 
 
-def test_an_answer_that_the_server_cuts_is_not_passed_on() -> None:
+def test_an_answer_that_the_server_cuts_is_not_passed_on(asked: Asked) -> None:
     empty = '{"head": {"vars": ["s"]}, "results": {"bindings": []}}'
     with pytest.raises(QueryRefused, match="cuts answers at 1000 rows"):
         asked("SELECT ?s WHERE { ?s ?p ?o }", lambda handler: reply(handler, 200, SRJ, empty, x_sparql_maxrows="1000"))
 
 
-def test_the_column_of_an_error_is_that_of_the_query_as_it_came() -> None:
+def test_the_column_of_an_error_is_that_of_the_query_as_it_came(asked: Asked) -> None:
     query = f"SELECT * WHERE {{ GRAPH <{names.graph('sdg')}> {{ ?s ?p ?o }} }}"
     there = query.replace(names.GRAPHS, names.release("some") + "/").index("}") + 1
     with pytest.raises(SyntaxProblem) as caught:
@@ -365,14 +388,19 @@ def test_the_column_of_an_error_is_that_of_the_query_as_it_came() -> None:
     assert caught.value.column == query.index("}") + 1
 
 
-def test_a_server_that_hangs_hits_the_time_limit() -> None:
-    began = time.monotonic()
+def test_a_server_that_hangs_hits_the_time_limit(asked: Asked) -> None:
+    began, over = time.monotonic(), threading.Event()
+
+    def hang(_: BaseHTTPRequestHandler) -> None:
+        over.wait(20)
+
     with pytest.raises(TimeLimit, match=r"No answer within 1 s"):
-        asked("SELECT ?s WHERE { ?s ?p ?o }", lambda _handler: time.sleep(2))
+        asked("SELECT ?s WHERE { ?s ?p ?o }", hang)
+    over.set()
     assert time.monotonic() - began < 5
 
 
-def test_a_connection_that_breaks_is_an_error_in_words() -> None:
+def test_a_connection_that_breaks_is_an_error_in_words(asked: Asked) -> None:
     def half(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(200)
         handler.send_header("content-type", SRJ)
@@ -385,7 +413,7 @@ def test_a_connection_that_breaks_is_an_error_in_words() -> None:
         asked("SELECT ?s WHERE { ?s ?p ?o }", half)
 
 
-def test_a_client_that_leaves_in_the_middle_leaves_the_server() -> None:
+def test_a_client_that_leaves_in_the_middle_leaves_the_server(holding: Holding) -> None:
     left = threading.Event()
 
     def endless(handler: BaseHTTPRequestHandler) -> None:
@@ -399,16 +427,16 @@ def test_a_client_that_leaves_in_the_middle_leaves_the_server() -> None:
         except OSError:
             left.set()
 
-    with holding(endless) as engine:
+    engine = holding(endless)
 
-        async def begin() -> None:
-            answer = await engine.store.answer(read_query("CONSTRUCT WHERE { ?s ?p ?o }"), Dataset(), N_TRIPLES)
-            assert (await anext(answer.body)).startswith(b"<urn:a> ")
-            await answer.body.aclose()
-            assert [piece async for piece in answer.body] == []
+    async def begin() -> None:
+        answer = await engine.store.answer(read_query("CONSTRUCT WHERE { ?s ?p ?o }"), Dataset(), N_TRIPLES)
+        assert (await anext(answer.body)).startswith(b"<urn:a> ")
+        await answer.body.aclose()
+        assert [piece async for piece in answer.body] == []
 
-        engine.run(begin())
-        assert left.wait(5)
+    engine.run(begin())
+    assert left.wait(5)
 
 
 def test_an_unreachable_server_is_named_without_a_password(release: Release) -> None:
@@ -453,6 +481,14 @@ def test_credentials_are_sent_in_the_way_that_the_server_asks_for(
             pass
 
 
+@pytest.fixture
+def at_short_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asks the server ten times a second whether it holds the release."""
+    monkeypatch.setattr("itukg.web.service.AGAIN", 0.1)
+    monkeypatch.setattr("itukg.store.remote.AGAIN", 0.1)
+
+
+@pytest.mark.usefixtures("at_short_intervals")
 def test_the_application_waits_until_the_server_holds_the_release(release: Release, home: Path) -> None:
     holds = threading.Event()
     nothing = '{"head": {"vars": ["g"]}, "results": {"bindings": []}}'
@@ -470,6 +506,7 @@ def test_the_application_waits_until_the_server_holds_the_release(release: Relea
         wait_until_ready(client)
 
 
+@pytest.mark.usefixtures("at_short_intervals")
 def test_a_server_that_loses_the_release_is_asked_anew_and_nothing_held_is_answered(
     release: Release, home: Path
 ) -> None:

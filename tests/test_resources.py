@@ -92,9 +92,10 @@ def sample(client: TestClient) -> list[str]:
     return found
 
 
-def test_every_thing_answers_under_its_own_iri(client: TestClient, things: list[str]) -> None:
+@pytest.mark.parametrize("step", [20, pytest.param(1, marks=pytest.mark.exhaustive)])
+def test_every_thing_answers_under_its_own_iri(client: TestClient, things: list[str], step: int) -> None:
     wrong = {}
-    for iri in things:
+    for iri in things[::step]:
         reply = get(client, path_of(iri), JSONLD)
         document = reply.json()
         if (reply.status_code, document.get("id"), "@graph" in document) != (200, iri, False):

@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 import httpx2
 import pyoxigraph as ox
 import pytest
-from conftest import small_corpus, wait_until_ready
+from conftest import Pair
 from fastapi.testclient import TestClient
 from jsonschema import Draft202012Validator
 from pyld import jsonld as pyld
@@ -28,12 +28,9 @@ from test_resources import get, path_of
 from test_sparql import graph_of, problem_of
 
 from itukg import jsonld, names
-from itukg.corpus import Corpus
 from itukg.formats import PROFILES, THING_FORMATS
-from itukg.release import Release, build
-from itukg.settings import Settings
+from itukg.release import Release
 from itukg.things import NEAR
-from itukg.web.app import create_app
 
 ROOT = Path(__file__).parents[1]
 PROFILE = names.JSONLD_PROFILE
@@ -41,7 +38,7 @@ PLAN = names.THINGS + "buap-2018-2021"
 OUTPUT = PLAN + "/output/2.1"
 FRAMES = ("budget", "linkages", "outcome-with-indicators", "plan-tree", "results-chain")
 RDF_SYNTAXES = [f for f in THING_FORMATS if f.name in ("ttl", "nt", "rdf")]
-SAMPLE = 120
+SAMPLE = 40
 
 
 def load(url: str, _options: object = None) -> dict[str, Any]:
@@ -231,7 +228,7 @@ def test_things_of_each_class_say_the_same_in_every_syntax(
         assert sets(again) == sets(document), iri
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_every_thing_says_the_same_in_every_syntax(
     client: TestClient, merged: Merged, validators: dict[str, Draft202012Validator]
 ) -> None:
@@ -533,24 +530,9 @@ def test_an_iri_of_which_nothing_is_known_is_404_and_never_fetched(client: TestC
 
 
 @pytest.fixture(scope="module")
-def retired(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+def retired(pair: Pair) -> TestClient:
     """A release in which some things are retired."""
-    root = small_corpus(tmp_path_factory.mktemp("retired"))
-    with (root / "data/schemes/wsis.ttl").open("a") as data:
-        for name, successors in (("old", ["C1"]), ("gone", []), ("split", ["C1", "C2"])):
-            by = "".join(f" ; dcterms:isReplacedBy <{names.THINGS}wsis/{each}>" for each in successors)
-            data.write(
-                f"\n<{names.THINGS}wsis/{name}> owl:deprecated true{by} .\n".replace("owl:", f"<{names.OWL}").replace(
-                    "deprecated", "deprecated>"
-                )
-            )
-        data.write(
-            f"\n<{names.THINGS}wsis/term> <{names.OWL}deprecated> true ; dcterms:isReplacedBy <{names.ITU}Output> .\n"
-        )
-    home = root / "home"
-    with TestClient(create_app(Settings(home=home), build(Corpus(root), home))) as client:
-        wait_until_ready(client)
-        yield client
+    return pair.client
 
 
 @pytest.mark.parametrize(
@@ -572,7 +554,7 @@ def test_what_is_retired_leads_to_its_successor(retired: TestClient, asked: str,
     assert get(retired, sent).status_code == 200
 
 
-@pytest.mark.parametrize(("name", "words"), [("gone", "nothing is named"), ("split", "wsis/C2")])
+@pytest.mark.parametrize(("name", "words"), [("ended", "nothing is named"), ("split", "wsis/C2")])
 def test_what_is_retired_without_one_successor_is_410(retired: TestClient, name: str, words: str) -> None:
     assert words in problem_of(get(retired, f"/id/wsis/{name}"), 410)["detail"]
 
@@ -608,7 +590,7 @@ const term = (t) => t.termType === "NamedNode" ? `<${t.value}>` : JSON.stringify
 """
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_json_ld_works_in_javascript(client: TestClient, tmp_path: Path) -> None:
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:

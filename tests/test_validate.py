@@ -409,9 +409,20 @@ BOMBS = {
 
 @pytest.fixture(scope="module")
 def limited(release: Release, home: Path) -> Iterator[serving]:
-    """A server with little time and memory for an upload."""
-    for running in served(release, home, check_timeout=4, memory=200_000_000, strikes=0):
-        with client_of(running) as client:  # what loads once may take longer than that
+    """A server with little memory for an upload."""
+    yield from validating(release, home, memory=200_000_000)
+
+
+@pytest.fixture(scope="module")
+def hasty(release: Release, home: Path) -> Iterator[serving]:
+    """A server with little time for an upload."""
+    yield from validating(release, home, check_timeout=1)
+
+
+def validating(release: Release, home: Path, **settings: float) -> Iterator[serving]:
+    """Run a server that has validated once: what it loads for that may take longer than an upload may."""
+    for running in served(release, home, strikes=0, **settings):
+        with client_of(running) as client:
             eventually(lambda: client.post("/validate", content=DATA, headers=TURTLE).status_code == 200, "none", 30)
         yield running
 
@@ -421,9 +432,10 @@ def shapes_of_bomb(name: str) -> str:
 
 
 @pytest.mark.parametrize("name", BOMBS)
-def test_a_bomb_ends_in_words_and_a_query_is_answered_beside_it(limited: serving, name: str) -> None:
+def test_a_bomb_ends_in_words_and_a_query_is_answered_beside_it(request: pytest.FixtureRequest, name: str) -> None:
     assert len(BOMBS) == 3
     lines, _, status, kind = BOMBS[name]
+    limited: serving = request.getfixturevalue("hasty" if kind == "time-limit" else "limited")
     files = {"data": ("a.ttl", "".join(CHAIN[:lines])), "shapes": ("s.ttl", shapes_of_bomb(name))}
     with client_of(limited) as client, ThreadPoolExecutor() as pool:
         settled = settled_processes(limited)
@@ -504,12 +516,12 @@ def test_fifty_megabytes_are_413_before_they_are_read_and_wherever_they_end(limi
         assert "10000000 bytes" in problem_of(reply, 413)["detail"]
 
 
-def test_a_body_that_does_not_come_is_408_and_leaves_nothing(limited: serving) -> None:
-    settled = settled_processes(limited)
+def test_a_body_that_does_not_come_is_408_and_leaves_nothing(hasty: serving) -> None:
+    settled = settled_processes(hasty)
     head = b"POST /validate HTTP/1.1\r\nHost: x\r\nContent-Type: text/turtle\r\nContent-Length: 500\r\n\r\n<urn:a>"
-    with wire(limited, head) as opened:
+    with wire(hasty, head) as opened:
         assert b" 408 " in opened.recv(1000)
-    assert len(processes(limited.process.pid)) == settled
+    assert len(processes(hasty.process.pid)) == settled
 
 
 def test_a_client_that_leaves_gives_its_worker_back(limited: serving) -> None:
