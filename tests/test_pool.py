@@ -382,9 +382,9 @@ def test_the_time_that_a_question_waits_suspended_is_not_its_own() -> None:
     async def work() -> None:
         async with pool_of() as pool:
             assert pool.slots.get_nowait()
-            asked = asyncio.create_task(answer(pool, b"busy 0.45", seconds=1.5))
+            asked = asyncio.create_task(answer(pool, b"busy 0.45", seconds=2.5))
             await until(lambda: pool.suspended, "it is not suspended")
-            await asyncio.sleep(1.2)
+            await asyncio.sleep(2.3)  # and so would take longer than it may
             pool.slots.put(True)
             assert await asked
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from math import inf
 from pathlib import Path
-from time import perf_counter
+from time import thread_time
 from typing import Any
 
 import pyoxigraph as ox
@@ -68,9 +68,10 @@ def _all(results: Any) -> list[Any]:
 
 
 def seconds(work: Callable[[], object]) -> float:
-    started = perf_counter()
+    """Return the processor time that some work takes: on a busy machine the clock tells of others."""
+    started = thread_time()
     work()
-    return perf_counter() - started
+    return thread_time() - started
 
 
 @pytest.fixture(scope="module")
