@@ -1,7 +1,6 @@
 """What the service tells machines of itself: VoID, service description, query examples, robots.txt."""
 
 import asyncio
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,12 @@ from fastapi.testclient import TestClient
 from rdflib import RDF, RDFS, SDO, SH, VOID, Graph, Literal, Namespace, URIRef
 from rdflib.term import Node
 from starlette.requests import Request
-from test_sparql import CONTEXT, ask, graph_of, number, problem_of, values
+from test_sparql import ask, graph_of, number, problem_of, triples_of, values
 
 from itukg import names
 from itukg.corpus import Corpus, SavedQuery
 from itukg.errors import DataError
-from itukg.formats import GRAPH_FORMATS, JSONLD, TURTLE, Format
+from itukg.formats import GRAPH_FORMATS, TURTLE, Format
 from itukg.release import Release
 from itukg.void import MERGED, RELEASE, SERVICE, describe
 from itukg.void import examples as examples_of
@@ -44,14 +43,6 @@ def void(client: TestClient) -> Graph:
 @pytest.fixture(scope="module")
 def examples(client: TestClient) -> Graph:
     return graph_of(get(client, EXAMPLES[0]))
-
-
-def triples_of(reply: httpx2.Response) -> list[ox.Triple]:
-    """Read RDF with the engine, which is quick; JSON-LD with our context put in its place."""
-    syntax = next(f for f in GRAPH_FORMATS if f.media_type == reply.headers["content-type"].partition(";")[0])
-    content = json.dumps(reply.json() | CONTEXT).encode() if syntax == JSONLD else reply.content
-    assert isinstance(syntax.engine, ox.RdfFormat)
-    return [quad.triple for quad in ox.parse(content, format=syntax.engine)]
 
 
 def datasets(void: Graph) -> dict[Node, str]:
