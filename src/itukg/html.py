@@ -13,6 +13,12 @@ def render(template: str, **values: object) -> bytes:
     return _environment().get_template(template).render(version=__version__, **values).encode()
 
 
+def compile_templates() -> None:
+    """Compile all templates now, and not when the first page of each kind is asked for."""
+    for name in _environment().list_templates(extensions=["html"]):
+        _environment().get_template(name)
+
+
 def local_link(iri: str) -> str:
     """Return the path under which a deployment answers for `iri`, or the IRI itself where it is not ours."""
     if iri.startswith(names.SDG) and "#" not in iri:

@@ -156,7 +156,7 @@ async def _framed(store: Store, iri: str, syntax: Format) -> bytes:
 _words: WeakKeyDictionary[Store, dict[str, str]] = WeakKeyDictionary()
 
 
-async def _terms(store: Store) -> dict[str, str]:
+async def terms(store: Store) -> dict[str, str]:
     """Return what the terms of the ontology are called, asked of a store once."""
     if store not in _words:
         query = f"SELECT ?term ?label WHERE {{ GRAPH <{names.graph('ontology')}> {{ ?term <{_RDFS}label> ?label }} }}"
@@ -165,7 +165,7 @@ async def _terms(store: Store) -> dict[str, str]:
 
 
 async def _page(store: Store, iri: str, tree: Json) -> bytes:
-    page = _Page(iri, tree, await _terms(store))
+    page = _Page(iri, tree, await terms(store))
     lists = [value["@id"] for value in tree.get(_RDFS + "seeAlso", ()) if page.is_list(value.get("@id", ""))]
     return render(
         "thing.html",

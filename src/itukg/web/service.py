@@ -12,6 +12,7 @@ from time import time
 
 from anyio import CancelScope, CapacityLimiter
 from fastapi import Request
+from fastapi.concurrency import run_in_threadpool
 from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
@@ -31,10 +32,13 @@ from itukg.errors import (
     TimeLimit,
 )
 from itukg.formats import JSONLD, PROFILES, Format, choose, in_profile, labels_wanted
+from itukg.html import compile_templates
 from itukg.jsonld import frames
+from itukg.lists import known as listed
 from itukg.release import Release, known
 from itukg.settings import Settings
 from itukg.store import Store, open_store
+from itukg.things import terms
 from itukg.upload.validator import Validator
 from itukg.web.answers import Cache, accepted
 from itukg.web.requests import HOST
@@ -216,12 +220,22 @@ class Service:
             await self.load()
             if self._store is None:
                 return
+            await self._prepare(self._store)
             await self._store.lost()
             self._missing = "The server of the release holds it no more, or was loaded anew."
             log.warning("%s", self._missing)
             lost, self._store = self._store, None
             await lost.close()
             self.cache.clear()
+
+    async def _prepare(self, store: Store) -> None:
+        """Read and compile what the first pages would: they are as quick as the next ones then."""
+        try:
+            await run_in_threadpool(compile_templates)
+            await run_in_threadpool(lambda: self.release.report)
+            await asyncio.gather(listed(store), terms(store))
+        except Exception:  # the page that needs it answers with the error; the others go on
+            log.exception("What the first pages read could not be prepared.")
 
     async def close(self) -> None:
         """Let go of the store, and of what validates."""
