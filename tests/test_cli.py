@@ -282,13 +282,21 @@ def test_an_unknown_saved_query_is_answered_with_those_there_are(itukg: Run, cor
         (("LOAD <http://example.org/>",), ("read-only", "LOAD")),
         (("SELECT * WHERE { SERVICE <http://example.org/> {} }",), ("SERVICE is not run here",)),
         (("ASK {}", "--timeout", "0"), ("timeout", "greater than 0")),
-        (("SELECT (COUNT(*) AS ?n) { ?a ?b ?c . ?d ?e ?f . ?g ?h ?i }", "--timeout", "0.3"), ("0.3 s", "took too long")),
     ],
 )  # fmt: skip
 def test_a_query_that_cannot_be_answered_says_why(
     small: Run, arguments: tuple[str, ...], words: tuple[str, ...]
 ) -> None:
     fails(small("query", *arguments), 2, *words)
+
+
+def test_a_query_that_takes_too_long_ends_with_the_command(process: Run) -> None:
+    cross = "SELECT (COUNT(*) AS ?n) { ?a ?b ?c . ?d ?e ?f . ?g ?h ?i }"
+    fails(process("query", cross, "--timeout", "0.3"), 2, "0.3 s", "took too long", "--timeout")
+
+
+def test_a_query_nested_as_deep_as_may_be_is_answered(small: Run) -> None:
+    assert prints(small("query", "ASK " + "{" * 199 + "}" * 199)) == prints(small("query", "ASK {}"))
 
 
 # --- describe ---

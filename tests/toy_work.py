@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from itukg.engine.worker import Output, Work, main
+from itukg.engine.worker import Work, Writable, main
 from itukg.errors import BadRequest, DataError
 
 answered: list[bytes] = []
@@ -39,7 +39,7 @@ def die_if_used(_argument: bytes) -> bytes:
     return os.abort() if answered else b"fresh"
 
 
-def write_and_abort(size: bytes, output: Output) -> None:
+def write_and_abort(size: bytes, output: Writable) -> None:
     output.write(bytes(int(size)))
     os.abort()
 
@@ -70,7 +70,7 @@ COMMANDS: dict[bytes, Callable[[bytes], bytes]] = {
 }
 
 
-def work(question: bytes, output: Output) -> None:
+def work(question: bytes, output: Writable) -> None:
     command, _, argument = question.partition(b" ")
     if command == b"write-and-abort":
         write_and_abort(argument, output)

@@ -411,11 +411,12 @@ def _with_store(settings: "Settings", corpus: "Corpus", work: "Callable[[Store],
     import asyncio
 
     from itukg.store import open_store
+    from itukg.store.local import LocalStore
 
     release = _build(corpus, settings.home)
 
     async def run() -> None:
-        store = await open_store(release.dataset, settings)
+        store = await open_store(release.dataset, settings) if settings.store else LocalStore(release.dataset)
         try:
             await work(store)
         finally:

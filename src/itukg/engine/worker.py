@@ -24,7 +24,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple, NoReturn, Protocol
 
 from itukg import errors
 from itukg.errors import DataError, ItukgError, MemoryLimit
@@ -100,7 +100,19 @@ class Output:
             raise DisconnectedError from None
 
 
-Work = Callable[[bytes, Output], None]
+class Writable(Protocol):
+    """What an answer is written into."""
+
+    def write(self, content: bytes, /) -> int:
+        """Add a piece, and return its length."""
+        ...
+
+    def flush(self) -> None:
+        """Do what is to be done before more comes."""
+        ...
+
+
+Work = Callable[[bytes, Writable], None]
 """Answers a question by writing into the output; raises ItukgError."""
 
 

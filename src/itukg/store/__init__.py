@@ -5,7 +5,7 @@ without evaluating it; `Store` is what every engine offers; `open_store` picks t
 """
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
@@ -47,7 +47,7 @@ class Query(NamedTuple):
 class Body(Protocol):
     """The bytes of an answer, in pieces; closed, so that what still writes it stops."""
 
-    def __aiter__(self) -> "Body": ...
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
     async def __anext__(self) -> bytes: ...
     async def aclose(self) -> None:
         """Stop what still writes."""

@@ -16,7 +16,7 @@ from typing import Any
 import pyoxigraph as ox
 
 from itukg import names
-from itukg.engine.worker import Output, Work, main
+from itukg.engine.worker import Work, Writable, main
 from itukg.errors import QueryRefused, StoreUnavailable, TimeLimit
 from itukg.formats import write_graph, write_table
 from itukg.jsonld import Json
@@ -46,7 +46,7 @@ def load(_what: str) -> Work:
         "graph": graph,
     }
 
-    def work(question: bytes, output: Output) -> None:
+    def work(question: bytes, output: Writable) -> None:
         task, given = marshal.loads(question)  # noqa: S302  (of ours)
         output.write(tasks[task](**given))
 

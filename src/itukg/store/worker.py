@@ -13,7 +13,7 @@ from typing import Any
 import pyoxigraph as ox
 
 from itukg import names
-from itukg.engine.worker import Output, Work, main
+from itukg.engine.worker import Work, Writable, main
 from itukg.errors import BadRequest, DataError, ItukgError, QueryRefused, SyntaxProblem
 from itukg.formats import GRAPH_FORMATS, PROFILE_FORMATS, TABLE_FORMATS, Format, best_labels, write_graph, write_table
 from itukg.store import Query, after_prologue, blank_out
@@ -56,7 +56,7 @@ def answer(
     named: tuple[str, ...],
     media_type: str,
     root: str,
-    output: Output,
+    output: Writable,
 ) -> None:
     """Evaluate `query` and write its answer; raises what `Store.answer` raises, but for the time limit."""
     syntax = SYNTAXES[media_type]

@@ -15,7 +15,7 @@ from pathlib import Path
 from itukg import names
 from itukg.conformance import REPORT_FORMATS, Selection, now, pdf_of, pdf_template, write
 from itukg.engine.pool import BUFFER_BYTES
-from itukg.engine.worker import Output, Work, main
+from itukg.engine.worker import Work, Writable, main
 from itukg.errors import BadRequest, DataError, ItukgError, MemoryLimit
 from itukg.formats import PDF, choose
 from itukg.release import Release
@@ -45,7 +45,7 @@ def load(release: str) -> Work:
     _warm(surroundings)
     tasks: dict[str, Task] = {"check": partial(check, surroundings), "pdf": pdf}
 
-    def work(question: bytes, output: Output) -> None:
+    def work(question: bytes, output: Writable) -> None:
         task, content, given = marshal.loads(question)  # noqa: S302  (of ours)
         media_type, report = tasks[task](content, **given)
         output.write(media_type.encode() + b"\n")
