@@ -275,7 +275,7 @@ def test_an_unknown_saved_query_is_answered_with_those_there_are(itukg: Run, cor
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("SELECT * WHERE {",), ("syntax error", "line ", "column ")),
+        (("SELECT * WHERE {",), ("Syntax error", "line ", "column ")),
         (("SELECT * WHERE { ?s ?p ?o }", "--format", "png"), ('"png"', "srj, srx, csv, tsv, json")),
         (("ASK {}", "--format", "csv"), ('"csv"', "srj, srx, json")),
         (("INSERT DATA { <urn:a> <urn:b> <urn:c> }",), ("read-only", "INSERT")),

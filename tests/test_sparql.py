@@ -325,7 +325,7 @@ def test_the_client_gets_the_syntax_that_it_likes_best(client: TestClient, accep
 def test_what_cannot_be_served_is_406_and_names_what_can(client: TestClient, query: str, accept: str) -> None:
     detail = problem_of(ask(client, query, accept), 406)["detail"]
     offered = "text/turtle" if query[0] in "DC" else "application/sparql-results+json"
-    assert offered in detail.partition("to be had")[2]
+    assert offered in detail.partition("available")[2]
 
 
 @pytest.mark.parametrize("name", ["png", "ttl", "", "csv;q=1"])

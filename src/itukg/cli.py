@@ -298,7 +298,7 @@ def export(
     settings = _settings()
     files = _build(_corpus(settings), settings.home).files
     if name not in files:
-        raise NotFound(f'No file "{name}" in the release; to be had: {", ".join(files)}.')
+        raise NotFound(f'No file "{name}" in the release; available: {", ".join(files)}.')
     _write(files[name].read(), output)
 
 
@@ -314,7 +314,7 @@ def load(
     ],
     drop: Annotated[
         str | None,
-        typer.Option(metavar="RELEASE", help="Then take this older release, which nobody serves any more, off."),
+        typer.Option(metavar="RELEASE", help="Then delete this older release."),
     ] = None,
 ) -> None:
     """Load the release of the files into a SPARQL server, beside those that it holds.
@@ -331,12 +331,12 @@ def load(
     settings = _settings()
     release = _build(_corpus(settings), settings.home)
     if drop == release.name:
-        raise BadRequest(f"{drop} is the release of the files: --drop takes an older one off.")
+        raise BadRequest(f"{drop} is the release of the files: --drop deletes an older one.")
     with _bar() as announce:
         loaded = publish.load(release, to, settings, lambda graph, part: announce(graph.rpartition("/")[2], part))
     _say(f"{release.name}: {len(loaded.sent)} graphs sent, {len(loaded.there)} were there.")
     if drop is not None:
-        _say(f"{drop}: {len(publish.drop(drop, to, settings))} graphs taken off.")
+        _say(f"{drop}: {len(publish.drop(drop, to, settings))} graphs deleted.")
 
 
 @app.command()
@@ -371,7 +371,10 @@ def main() -> None:
     try:
         app()
     except ItukgError as error:
-        _say(f"{error.title}: {error}")
+        message = str(error)
+        if message[1:2].islower():  # "Not found: no plan …", but "Query refused: SERVICE is …"
+            message = message[0].lower() + message[1:]
+        _say(f"{error.title}: {message}")
         sys.exit(error.exit_code)
     except (OSError, UnicodeDecodeError) as error:
         _say(f"Could not run: {error}")

@@ -33,7 +33,7 @@ class BadRequest(ItukgError):
 class SyntaxProblem(BadRequest):
     """A query that is not SPARQL, or data that is not RDF. `line` and `column` count from 1; None where no place is named."""
 
-    title = "There is a syntax error"
+    title = "Syntax error"
 
     def __init__(self, message: str, line: int | None = None, column: int | None = None) -> None:
         super().__init__(message)
@@ -60,17 +60,17 @@ class NotFound(ItukgError):
     """A thing, file or name that does not exist."""
 
     status = 404
-    title = "There is no such thing"
+    title = "Not found"
 
 
 class NotAllowed(ItukgError):
     """A method that a resource does not have."""
 
     status = 405
-    title = "There is no such method here"
+    title = "Method not allowed"
 
     def __init__(self, message: str, methods: tuple[str, ...]) -> None:
-        super().__init__(f"{message} To be had: {', '.join(methods)}.")
+        super().__init__(f"{message} Allowed: {', '.join(methods)}.")
         self.methods = methods
 
 

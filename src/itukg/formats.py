@@ -122,7 +122,7 @@ def choose(
     wish = {None: "", True: " with labels", False: " without labels"}[labels]
     if not known:
         tables = ", ".join(f.media_type for f in TABLE_FORMATS if f.labels)
-        raise NotAcceptable(f"Only the table of a SELECT is to be had{wish}: {tables}.")
+        raise NotAcceptable(f"Only the table of a SELECT is available{wish}: {tables}.")
     if name is not None:
         for offer in known:
             # a plus sign that was not escaped has come as a blank
@@ -147,7 +147,7 @@ def choose(
     best = MIMEAccept(ranges).best_match(candidates)
     if best is None:
         offered = ", ".join(offer.media_type for offer in known)
-        raise NotAcceptable(f'Nothing here fits "Accept: {accept}"{wish}; to be had: {offered}.')
+        raise NotAcceptable(f'Nothing here fits "Accept: {accept}"{wish}; available: {offered}.')
     return candidates[best]
 
 

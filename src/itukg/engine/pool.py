@@ -421,6 +421,7 @@ class Pool:
 
     def _lost(self, worker: Worker) -> None:
         if self.idle.discard(worker):  # else whoever has taken it sees that it has ended
+            log.warning("An idle worker process (%s) has ended; another is started.", worker.pid)
             self._kill(worker)
             self.replace()
 

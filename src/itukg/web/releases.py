@@ -70,7 +70,7 @@ async def file(request: Request, release: str, name: str) -> Response:
     """Return a file of a release: `itukg.nq`, `itukg.trig` and `itukg.jsonld`, each also as `.gz`, `links.csv`, `SHA256SUMS` and more."""
     found = service_of(request).named(release)
     if name not in found.files:
-        raise NotFound(f"No /data/{release}/{name}; to be had: /data/{found.name}/ with {', '.join(found.files)}.")
+        raise NotFound(f"No /data/{release}/{name}; available: /data/{found.name}/ with {', '.join(found.files)}.")
     where = {"Content-Location": f"/data/{found.name}/{name}"}
     return KeptFile(found.files[name], found, where, immutable=release == found.name)
 
