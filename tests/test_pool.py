@@ -320,6 +320,21 @@ def test_a_slow_question_that_finds_no_slot_waits_suspended_and_goes_on_where_it
     run(work())
 
 
+def test_slow_questions_take_turns_so_that_none_waits_for_the_end_of_another() -> None:
+    async def work() -> None:
+        async with pool_of() as pool:
+            endless = asyncio.create_task(answer(pool, b"busy 60", client="a"))
+            await until(lambda: len(pool.alive) == 3, "it is not slow")
+            assert await asyncio.gather(*(answer(pool, b"busy 0.5", client=client) for client in "abc"))
+            assert not endless.done()
+            endless.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await endless
+            await until(lambda: is_settled(pool), "a worker is left")
+
+    run(work())
+
+
 def test_more_than_may_be_suspended_start_again_in_their_slot(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool_module, "SUSPENDED", 0)
 

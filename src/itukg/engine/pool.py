@@ -1,9 +1,9 @@
 """Worker processes that can be killed, shared by clients in turn.
 
 A question goes to one of `workers` idle processes. What takes longer than QUICK_SECONDS is slow: it goes on at a lower
-priority, and a fresh worker, forked in milliseconds, takes the place of its own. At most `slow` such questions run at once.
-Others wait suspended, with what they have done so far, or, from SUSPENDED of them on, are stopped and start again when
-a slot is free. A question past its deadline is killed, as is one whose client disconnects. An answer larger than
+priority, and a fresh worker, forked in milliseconds, takes the place of its own. At most `slow` such questions run at once, in
+turns of QUICK_SECONDS. Others wait suspended, with what they have done so far, or, from SUSPENDED of them on, are stopped and
+start again when a slot is free. A question past its deadline is killed, as is one whose client disconnects. An answer larger than
 BUFFER_BYTES is read from the worker as fast as its client reads; so many at once, counted apart from the slow ones.
 """
 
@@ -30,7 +30,7 @@ from itukg.errors import DataError, ItukgError, MemoryLimit, Overloaded, TimeLim
 QUICK_SECONDS = 1.0
 """Seconds after which a question counts as slow."""
 SUSPENDED = 4
-"""Slow questions that may wait suspended: each keeps as much memory as it has used so far."""
+"""Slow questions that may wait suspended for their first turn: each keeps as much memory as it has used so far."""
 BUFFER_BYTES = 16_000_000
 """Bytes of an answer that are collected before it is sent; a larger one is streamed."""
 STREAMED = 4
@@ -105,8 +105,12 @@ class Response:
             await self._begin(pool.idle.get_nowait() or await pool.idle.get(self._client, self._deadline))
         if not await self._read(min(monotonic() + QUICK_SECONDS, self._deadline)) and monotonic() < self._deadline:
             await self._become_slow()
-        if not await self._read(self._deadline):
-            raise self._late()
+        while not await self._read(min(monotonic() + QUICK_SECONDS, self._deadline)):
+            if monotonic() >= self._deadline:
+                raise self._late()
+            if pool.slots.waiting():  # slow questions take turns too
+                self._leave_slot()
+                await self._wait_suspended()
         if not self.is_done:
             self._stream()
 
@@ -135,22 +139,27 @@ class Response:
         if self._has_slot or pool.slots.get_nowait():
             self._has_slot = True
         elif pool.suspended < SUSPENDED:
-            pool.suspended += 1
-            pool.signal(worker, signal.SIGSTOP)
-            began = monotonic()
-            try:
-                await self._take_slot()
-            finally:
-                pool.suspended -= 1
-            pool.signal(worker, signal.SIGCONT)
-            if self._limit != inf:
-                self._deadline += monotonic() - began
+            await self._wait_suspended()
         else:
             self.restart()
             await self._take_slot()
             worker = await pool.fork(deadline=self._deadline)
             pool.lower_priority(worker)
             await self._begin(worker, replaced=True)
+
+    async def _wait_suspended(self) -> None:
+        """Wait for a slot with the work done so far; this takes no time of a limit that counts from the turn."""
+        pool, worker, began = self._pool, self._worker, monotonic()
+        assert worker is not None
+        pool.suspended += 1
+        pool.signal(worker, signal.SIGSTOP)
+        try:
+            await self._take_slot()
+        finally:
+            pool.suspended -= 1
+        pool.signal(worker, signal.SIGCONT)
+        if self._limit != inf:
+            self._deadline += monotonic() - began
 
     def _leave_quick(self) -> None:
         """Lower the priority, and let a fresh worker take the place of this one, which ends with the answer."""
