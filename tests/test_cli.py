@@ -322,7 +322,7 @@ def test_a_thing_is_described_as_turtle_or_as_a_page(small: Run) -> None:
 def test_an_unknown_thing_is_said_to_be_unknown(small: Run) -> None:
     unknown = ("sdg:99", "a b")
     for name, done in zip(unknown, all_of(small, *(("describe", name) for name in unknown)), strict=True):
-        fails(done, 2, "Nothing is known of", names.expand(name))
+        fails(done, 2, "nothing is known of", names.expand(name))
 
 
 # --- check ---
@@ -457,11 +457,11 @@ def test_the_doctor_tells_what_it_finds(itukg: Run, release: Release, corpus: Co
     ],
 )
 def test_a_setting_with_a_bad_value_is_named_with_the_value(itukg: Run, setting: str, value: str, words: str) -> None:
-    fails(itukg("doctor", **{f"ITUKG_{setting.upper()}": value}), 2, f"Setting {setting}: ", words, f"'{value}'")
+    fails(itukg("doctor", **{f"ITUKG_{setting.upper()}": value}), 2, f"setting {setting}: ", words, f"'{value}'")
 
 
 def test_an_option_goes_over_its_environment_variable(itukg: Run) -> None:
-    fails(itukg("serve", "--port", "70000", ITUKG_PORT="0"), 2, "Setting port: ", "70000")
+    fails(itukg("serve", "--port", "70000", ITUKG_PORT="0"), 2, "setting port: ", "70000")
 
 
 def test_a_file_of_the_release_is_written_as_it_is_served(itukg: Run, release: Release, tmp_path: Path) -> None:

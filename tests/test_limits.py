@@ -301,7 +301,7 @@ BUSY = "import os\nwhile os.getppid() == int(__import__('sys').argv[1]): pass"
 def test_a_slow_query_and_an_upload_end_in_time_beside_two_busy_processes(release: Release, home: Path) -> None:
     assert release.path.is_dir()
     with ExitStack() as stack:
-        limits = {"ITUKG_HOME": str(home), "ITUKG_TIMEOUT": "8", "ITUKG_CHECK_TIMEOUT": "8"}
+        limits = {"ITUKG_HOME": str(home), "ITUKG_TIMEOUT": "20", "ITUKG_CHECK_TIMEOUT": "20"}
         running = serving(limits)
         stack.enter_context(running)
         client = stack.enter_context(client_of(running))
