@@ -85,7 +85,7 @@ class Release:
 
     @cached_property
     def examples(self) -> dict[str, str]:
-        """An instance of each class, and a thing with each property; worked out anew where it is older than their file."""
+        """An instance of each class, and a thing with each property; computed where it is older than that file."""
         noted = self.path / "examples.json"
         return json.loads(noted.read_bytes()) if noted.is_file() else examples_of_terms(dumped(self.path))
 

@@ -121,7 +121,7 @@ class Response:
         self._size, self.is_done = 0, False
 
     def is_final(self, error: MemoryLimit | WorkerKilled) -> bool:
-        """Return whether another worker could do no better: this one was killed by nobody, and all its memory was to be had."""
+        """Return whether another worker could do no better: this one had all its memory left, and found too little."""
         return isinstance(error, MemoryLimit) and self._was_fresh
 
     async def _begin(self, worker: Worker, *, replaced: bool = False) -> None:
@@ -429,7 +429,7 @@ class Pool:
         self.idle.put(worker)
 
     def _lost(self, worker: Worker) -> None:
-        if self.idle.discard(worker):  # else whoever has taken it sees that it has ended
+        if self.idle.discard(worker):  # else the response that has taken it sees its end
             log.warning("An idle worker process (%s) has ended; another is started.", worker.pid)
             self._kill(worker)
             self.replace()

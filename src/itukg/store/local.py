@@ -17,7 +17,7 @@ from itukg.store.worker import load, pack_question
 
 
 class LocalStore:
-    """One release in memory, with no limit but that of time: whoever runs a command may use the machine."""
+    """One release in memory, with no limit but that of time: a command may use its user's machine."""
 
     def __init__(self, release: Path) -> None:
         """Load the release. Raises DataError for a file that cannot be loaded."""
