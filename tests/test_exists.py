@@ -251,6 +251,29 @@ def solutions(store: ox.Store, query: str) -> Counter[str]:
     return Counter(str(solution) for solution in results)
 
 
+GLUED = (
+    "?z :t ?x . <<?c:p?b>> :r ?x FILTER EXISTS { ?c :q ?z ; :r :x }",
+    "?t :p falseOPTIONAL { ?t :q ?a } FILTER NOT EXISTS { ?z :q ?a ; :r :x }",
+    "VALUES (?a ?c) {(UNDEFUNDEF)} FILTER NOT EXISTS { ?z :q ?a ; :r :x }",
+    "?a :p ?b FILTER(1<5#>) ?d :p ?e FILTER(1\n) FILTER NOT EXISTS { ?c :q ?d ; :r :x }",
+)
+"""What the engine reads otherwise than it looks: words and signs without a space between them."""
+COSTLY = (
+    "?i a :Plan FILTER NOT EXISTS { ?c ?p ?i ; ?q ?d }",
+    "VALUES ?i { :a } FILTER EXISTS { ?c (:p|:q)+ ?i . ?c a ?l }",
+    "?a :p ?b " + "FILTER EXISTS { ?a :q ?c . ?c :r ?d } " * 21,
+    "?a :p ?b FILTER EXISTS { ?a :q ?c . ?c :r ?d } FILTER" + "(" * 600 + "1" + ")" * 600,
+)
+"""What would take more time or memory once it is matched once, or to be read."""
+
+
+@pytest.mark.parametrize("pattern", [*GLUED, *COSTLY])
+def test_what_is_glued_together_or_would_cost_more_stays_as_it_is(pattern: str) -> None:
+    assert len(GLUED) + len(COSTLY) == 8
+    query = f"PREFIX : <x:> SELECT * {{ {pattern} }}"
+    assert quick_exists(query) == query
+
+
 def test_two_thousand_random_queries_have_the_rows_that_they_had() -> None:
     kinds: Counter[str] = Counter()
     seed = 0

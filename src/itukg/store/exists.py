@@ -31,6 +31,8 @@ MAX_DEPTH = 50
 """How deep groups may be nested."""
 MAX_PATTERNS = 20
 """Triple patterns of an EXISTS that is written otherwise."""
+MAX_EXISTS = 20
+"""How many EXISTS a query may hold: what stands around is read again for each."""
 
 _TOKEN = re.compile(
     r"(?:[ \t\r\n]|\#[^\n\r]*+)++"
@@ -48,7 +50,7 @@ _TOKEN = re.compile(
 """What is not ASCII is part of a name wherever it stands: no sign and no space of the language is of it."""
 _TWO_COMPARISONS = re.compile(r"&&|[,)]")
 """Stands in what looks like an IRI and may be none, as in ?a<?b&&?c>?d, which the engine takes for two comparisons."""
-_SEVERAL = re.compile(r"\bEXISTS\s*\{[^}]*(?:\s[.;,]|[.;,]\s)", re.IGNORECASE)
+_SEVERAL = re.compile(r"\bEXISTS\s*\{(?:[^{}]*\{)?[^{}]*?(?:\s[.;,]|[.;,]\s)", re.IGNORECASE)
 """An EXISTS of several triples, as most people write it: other queries need not be read."""
 _KEYWORDS = {"OPTIONAL", "MINUS", "GRAPH", "SERVICE", "LATERAL", "FILTER", "BIND", "VALUES", "SELECT", "UNION", "{"}
 _JOINED = {"", "{", "GRAPH", "VALUES", "FILTER"}
@@ -133,7 +135,7 @@ def quick_exists(query: str) -> str:
 
     What is no query is returned as it is.
     """
-    if len(query) > MAX_LENGTH or not _SEVERAL.search(query):
+    if len(query) > MAX_LENGTH or query.upper().count("EXISTS") > MAX_EXISTS or not _SEVERAL.search(query):
         return query
     try:
         rewriter = _Rewriter(query)
@@ -148,13 +150,19 @@ def quick_exists(query: str) -> str:
 
 
 def _tokens(query: str) -> Iterator[Token]:
+    before = _END
     for found in _TOKEN.finditer(query):
         if (kind := found.lastgroup) is None:
             continue
         text = found[kind]
-        if (kind == "mark" and text in "'\"") or (kind == "iri" and _TWO_COMPARISONS.search(text)):
+        # behind a term or bracket, without a space, "<" compares or opens a triple term: 1<5 #>, <<?s?p?o>>
+        glued = (
+            before.end == found.start() and (before.kind != "mark" or before.text in ")<") and before.text[-1:] != ":"
+        )
+        if (kind == "mark" and text in "'\"") or (kind == "iri" and (glued or _TWO_COMPARISONS.search(text))):
             raise NotUnderstoodError
-        yield Token(kind, text, found.start(), found.end(), {"mark": text, "word": text.upper()}.get(kind, ""))
+        before = Token(kind, text, found.start(), found.end(), {"mark": text, "word": text.upper()}.get(kind, ""))
+        yield before
 
 
 class _Reader:
@@ -230,6 +238,8 @@ class _Reader:
         return groups
 
     def _in_brackets(self, depth: int) -> list[Group]:
+        if depth > MAX_DEPTH:
+            raise NotUnderstoodError
         self._next()
         groups = self._until(")", depth + 1)
         self._next()
@@ -296,13 +306,22 @@ class _Reader:
             self._next()
         data = self._at
         self._skip()
-        undefined = any(token.word == "UNDEF" for token in self.tokens[data : self._at])
-        return set() if undefined else self.variables(first, data)
+        words = {token.word for token in self.tokens[data : self._at] if token.kind == "word"}
+        if words - {"UNDEF", "TRUE", "FALSE"}:
+            raise NotUnderstoodError
+        return set() if words & {"UNDEF"} else self.variables(first, data)
 
     def _triples(self) -> set[str]:
         first = self._at
         while (word := self._word()) != "}" and word not in _KEYWORDS:
-            if self._next().word == "!":
+            token = self._next()
+            if token.kind == "word" and word not in {
+                "A",
+                "TRUE",
+                "FALSE",
+            }:  # as in trueOPTIONAL, which the engine takes for two
+                raise NotUnderstoodError
+            if word == "!":
                 # the engine counts once what it leads to by several properties, but only where both ends are bound before:
                 # then how often a row comes hangs on the order of joins, which changes with what stands beside
                 raise NotUnderstoodError
@@ -413,7 +432,7 @@ class _Rewriter(_Reader):
             if chain and self._around(exists).isdisjoint(block.names - shared):
                 text = f"{chain[0]} " + " ".join(f"LATERAL {{ {pattern} }}" for pattern in chain[1:])
                 self._replace(exists.first, exists.last, f"{{ {block.written(' '.join((text, *block.filters)))} }}")
-        elif shared and _chain(new, new[0].names - shared, shared):
+        elif shared and _chain(new, new[0].names - shared, shared) and not any(map(_matches_all, new)):
             self._match_once(block, exists, group, filter_)
 
     def _match_once(self, block: Block, exists: Group, group: Group, filter_: Element) -> None:
@@ -461,6 +480,11 @@ class _Rewriter(_Reader):
 
     def _replace(self, first: int, last: int, text: str) -> None:
         self.edits.append((self.tokens[first].begin, self.tokens[last - 1].end, text))
+
+
+def _matches_all(pattern: Pattern) -> bool:
+    """Return whether a pattern may match so much that to match it once takes longer, and more memory, than row by row."""
+    return pattern.path[0][0] in "?$" or "+" in pattern.path
 
 
 def _chain(patterns: list[Pattern], known: set[str], ignored: Collection[str] = ()) -> list[Pattern]:
