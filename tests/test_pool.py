@@ -335,6 +335,23 @@ def test_slow_questions_take_turns_so_that_none_waits_for_the_end_of_another() -
     run(work())
 
 
+def test_a_slow_question_that_lets_others_have_their_turn_is_not_refused_a_full_queue() -> None:
+    async def insist(pool: Pool) -> bytes:
+        while True:
+            with contextlib.suppress(Overloaded):  # while the first of this client lets others have their turn
+                return await answer(pool, b"busy 0.8", client="a")
+            await asyncio.sleep(0.01)
+
+    async def work() -> None:
+        async with pool_of(waiting=2, per_client=1) as pool:
+            first = asyncio.create_task(answer(pool, b"busy 1.5", client="a"))
+            await until(lambda: len(pool.alive) == 3, "it is not slow")
+            others = [asyncio.create_task(answer(pool, b"busy 1.5", client="b")), asyncio.create_task(insist(pool))]
+            assert all(await asyncio.gather(first, *others))
+
+    run(work())
+
+
 def test_more_than_may_be_suspended_start_again_in_their_slot(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool_module, "SUSPENDED", 0)
 

@@ -31,10 +31,10 @@ class FairQueue(Generic[T]):
         """Return the free item that was used last, or None."""
         return self._free.pop() if self._free else None
 
-    async def get(self, client: str, deadline: float) -> T:
-        """Return an item as soon as it is the turn of `client`.
+    async def get(self, client: str, deadline: float, *, again: bool = False) -> T:
+        """Return an item as soon as it is the turn of `client`; one that gave its item back to others waits `again`.
 
-        Raises Overloaded where the queue, or the client's part of it, is full, and TimeLimit where `deadline` of the
+        Raises Overloaded where the queue, or the client's part of it, is full, but not `again`; TimeLimit where `deadline` of the
         monotonic clock passes first; DataError once the queue is closed.
         """
         if self._is_closed:
@@ -42,9 +42,9 @@ class FairQueue(Generic[T]):
         if self._free:
             return self._free.pop()
         own = self._waiting.get(client, ())
-        if len(own) >= self._per_client:
+        if len(own) >= self._per_client and not again:
             raise Overloaded(f"{len(own)} requests of yours are waiting already. Send the next when one is answered.")
-        if self.waiting() >= self._limit:
+        if self.waiting() >= self._limit and not again:
             raise Overloaded(f"{self._limit} requests are waiting already. Try again in a few seconds.")
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(client, deque()).append(future)

@@ -110,7 +110,7 @@ class Response:
                 raise self._late()
             if pool.slots.waiting():  # slow questions take turns too
                 self._leave_slot()
-                await self._wait_suspended()
+                await self._wait_suspended(again=True)
         if not self.is_done:
             self._stream()
 
@@ -147,14 +147,14 @@ class Response:
             pool.lower_priority(worker)
             await self._begin(worker, replaced=True)
 
-    async def _wait_suspended(self) -> None:
+    async def _wait_suspended(self, *, again: bool = False) -> None:
         """Wait for a slot with the work done so far; this takes no time of a limit that counts from the turn."""
         pool, worker, began = self._pool, self._worker, monotonic()
         assert worker is not None
         pool.suspended += 1
         pool.signal(worker, signal.SIGSTOP)
         try:
-            await self._take_slot()
+            await self._take_slot(again=again)
         finally:
             pool.suspended -= 1
         pool.signal(worker, signal.SIGCONT)
@@ -169,9 +169,9 @@ class Response:
             self._is_replaced = True
             self._pool.replace()
 
-    async def _take_slot(self) -> None:
+    async def _take_slot(self, *, again: bool = False) -> None:
         deadline = self._deadline if self._limit == inf else monotonic() + self._limit
-        await self._pool.slots.get(self._client, deadline)
+        await self._pool.slots.get(self._client, deadline, again=again)
         self._has_slot = True
 
     def _leave_slot(self) -> None:
