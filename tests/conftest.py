@@ -27,10 +27,13 @@ from fastapi.testclient import TestClient
 from itukg import names
 from itukg.cli import main
 from itukg.corpus import Corpus
+from itukg.engine.open import open_store
+from itukg.engine.sparql import Query, read_query
+from itukg.engine.store import Dataset, Row, Store, graphs, rows, triples
 from itukg.formats import CSV, Format
-from itukg.release import Release, build, find, known
+from itukg.release.build import build
+from itukg.release.model import Release, find, known
 from itukg.settings import Settings
-from itukg.store import Dataset, Query, Row, Store, graphs, open_store, read_query, rows, triples
 from itukg.web.app import create_app
 
 ROOT = Path(__file__).parents[1]

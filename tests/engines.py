@@ -16,12 +16,14 @@ from typing import Any, TypeVar
 import httpx2
 import pytest
 
+from itukg.engine.describe import ask
+from itukg.engine.open import open_store
+from itukg.engine.sparql import read_query
+from itukg.engine.store import Dataset, Store
 from itukg.formats import CSV, Format
-from itukg.publish import load
-from itukg.release import Release
+from itukg.release.model import Release
+from itukg.release.publish import load
 from itukg.settings import Settings
-from itukg.store import Dataset, Store, open_store, read_query
-from itukg.store.describe import ask
 
 T = TypeVar("T")
 

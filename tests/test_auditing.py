@@ -30,12 +30,13 @@ from itukg.conformance import (
     waived,
     write,
 )
-from itukg.corpus import Corpus, canonical_hash
+from itukg.corpus import Corpus
 from itukg.errors import BadRequest, DataError, NotFound
 from itukg.formats import GRAPH_FORMATS, JSONLD, PDF, SARIF
-from itukg.release import Release, history, known
+from itukg.rdf.parse import canonical_hash
+from itukg.release.model import Release, history, known
 from itukg.settings import Settings
-from itukg.upload.surroundings import Surroundings, check_file
+from itukg.upload.context import Surroundings, check_file
 from itukg.web.app import create_app
 
 ROOT = Path(__file__).parents[1]

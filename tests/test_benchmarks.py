@@ -25,7 +25,7 @@ from benchmarks.servers import DidNotStart, Endpoint, Started
 from benchmarks.shacl import Run
 from benchmarks.shacl_data import write
 from benchmarks.shacl_engines import ENGINES, Engine
-from itukg.release import Release
+from itukg.release.model import Release
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "shapes/examples/references/CodePrintedTwice/fail.ttl"

@@ -27,7 +27,7 @@ from itukg.cli import app
 from itukg.conformance import REPORT_FORMATS
 from itukg.corpus import Corpus
 from itukg.formats import GRAPH_FORMATS, HTML, TABLE_FORMATS, TURTLE, Format
-from itukg.release import Release
+from itukg.release.model import Release
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = sorted(command.callback.__name__ for command in app.registered_commands if command.callback)

@@ -14,11 +14,12 @@ from fastapi.testclient import TestClient
 
 from itukg import names
 from itukg.corpus import Corpus
+from itukg.engine.sparql import read_query
+from itukg.engine.store import Dataset, graphs, rows, triples
 from itukg.errors import SyntaxProblem, TimeLimit
 from itukg.formats import BOOLEAN_FORMATS, CSV, GRAPH_FORMATS, JSONLD, N_TRIPLES, TABLE_FORMATS, Format
-from itukg.release import Release
+from itukg.release.model import Release
 from itukg.settings import Settings
-from itukg.store import Dataset, graphs, read_query, rows, triples
 from itukg.web.app import create_app
 
 OUTPUT = f"{names.THINGS}buap-2018-2021/output/2.1"

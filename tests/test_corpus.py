@@ -10,8 +10,9 @@ import pyoxigraph as ox
 import pytest
 
 from itukg import names
-from itukg.corpus import Corpus, canonical_hash, read_rdf
+from itukg.corpus import Corpus
 from itukg.errors import DataError
+from itukg.rdf.parse import canonical_hash, read_rdf
 
 ROOT = Path(__file__).parents[1]
 TURTLE_FILES = sorted(path for folder in ("data", "ontology", "shapes") for path in (ROOT / folder).rglob("*.ttl"))

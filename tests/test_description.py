@@ -1,6 +1,5 @@
 """What the service tells machines of itself: VoID, service description, query examples, robots.txt."""
 
-import asyncio
 import time
 from pathlib import Path
 from typing import Any
@@ -11,18 +10,16 @@ import pytest
 from fastapi.testclient import TestClient
 from rdflib import RDF, RDFS, SDO, SH, VOID, Graph, Literal, Namespace, URIRef
 from rdflib.term import Node
-from starlette.requests import Request
 from test_sparql import ask, graph_of, number, problem_of, triples_of, values
 
 from itukg import names
-from itukg.corpus import Corpus, SavedQuery
+from itukg.corpus import Corpus
 from itukg.errors import DataError
 from itukg.formats import GRAPH_FORMATS, TURTLE, Format
-from itukg.release import Release
-from itukg.void import MERGED, RELEASE, SERVICE, describe
-from itukg.void import examples as examples_of
-from itukg.web.answers import Kept
-from itukg.web.description import service_description_answer
+from itukg.queries import SavedQuery
+from itukg.release.model import Release
+from itukg.release.void import MERGED, RELEASE, SERVICE, describe
+from itukg.release.void import examples as examples_of
 
 SD = Namespace(names.SD)
 DCTERMS = Namespace(names.PREFIXES["dcterms"])
@@ -193,13 +190,11 @@ def test_a_host_that_gives_no_address_is_400(client: TestClient, host: str) -> N
     assert "Host" in problem_of(reply, 400)["detail"]
 
 
-def test_the_bare_endpoint_can_answer_with_the_same(client: TestClient) -> None:
-    headers = [(b"host", b"testserver"), (b"accept", b"application/n-triples")]
-    scope = {"type": "http", "method": "GET", "path": "/sparql", "scheme": "http", "headers": headers}
-    request = Request(scope | {"query_string": b"", "app": client.app})
-    reply = asyncio.run(service_description_answer(request))
-    assert reply.body == get(client, "/.well-known/void", "application/n-triples").content
-    assert isinstance(reply, Kept)
+def test_the_bare_endpoint_answers_with_the_same(client: TestClient) -> None:
+    for syntax in GRAPH_FORMATS:
+        void, bare = (get(client, path, syntax.media_type) for path in ("/.well-known/void", "/sparql"))
+        assert (bare.status_code, bare.content) == (200, void.content)
+        assert bare.headers["etag"] == void.headers["etag"]
 
 
 @pytest.mark.parametrize("path", ["/.well-known/void", *EXAMPLES])

@@ -17,7 +17,7 @@ from fastapi.testclient import TestClient
 from test_quick import Watch, seconds
 
 from itukg import names
-from itukg.release import Release
+from itukg.release.model import Release
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "docs" / "sparql.md").read_text()

@@ -28,12 +28,13 @@ from test_sparql import ORIGIN, ask, post, problem_of
 
 from itukg import names
 from itukg.engine.pool import BUFFER_BYTES, QUICK_SECONDS, Pool
+from itukg.engine.sparql import Query
+from itukg.engine.store import Dataset
 from itukg.engine.worker import END
 from itukg.errors import QueryRefused, SyntaxProblem
 from itukg.formats import CSV, N_TRIPLES
-from itukg.release import Release
-from itukg.store import Dataset, Query
-from itukg.web.server import HEAD_SIZE, HEADERS_WITHIN
+from itukg.release.model import Release
+from itukg.web.server import HEAD_SECONDS, MAX_HEAD
 from itukg.web.sparql import FORM, SPARQL_QUERY
 
 BOMB = "SELECT (COUNT(*) AS ?n) { ?a ?b ?c . ?d ?e ?f . ?g ?h ?i }"
@@ -68,7 +69,7 @@ def served(release: Release, home: Path, **settings: object) -> Iterator[serving
 @pytest.fixture(scope="module")
 def limited(release: Release, home: Path) -> Iterator[serving]:
     """A server with little time and memory for a query."""
-    yield from served(release, home, timeout=4, memory=150_000_000, strikes=0, slow_log=0)
+    yield from served(release, home, timeout=4, memory=150_000_000, limit_violations=0, slow_log=0)
 
 
 @pytest.fixture
@@ -301,7 +302,7 @@ BUSY = "import os\nwhile os.getppid() == int(__import__('sys').argv[1]): pass"
 def test_a_slow_query_and_an_upload_end_in_time_beside_two_busy_processes(release: Release, home: Path) -> None:
     assert release.path.is_dir()
     with ExitStack() as stack:
-        limits = {"ITUKG_HOME": str(home), "ITUKG_TIMEOUT": "20", "ITUKG_CHECK_TIMEOUT": "20"}
+        limits = {"ITUKG_HOME": str(home), "ITUKG_TIMEOUT": "20", "ITUKG_VALIDATION_TIMEOUT": "20"}
         running = serving(limits)
         stack.enter_context(running)
         client = stack.enter_context(client_of(running))
@@ -333,7 +334,7 @@ def test_a_slow_query_is_logged_by_its_hash_and_without_its_text(limited: servin
 @pytest.fixture(scope="module")
 def strict(release: Release, home: Path) -> Iterator[serving]:
     """A server that forgives little."""
-    yield from served(release, home, timeout=5, strikes=2, rate=8, sending=1)
+    yield from served(release, home, timeout=5, limit_violations=2, rate=8, send_timeout=1)
 
 
 def test_a_client_that_hits_limits_is_429_for_a_while_and_others_are_answered(strict: serving) -> None:
@@ -390,7 +391,15 @@ def crowded(release: Release, home: Path, server: str) -> Iterator[serving]:
     """A server with one worker and one slow slot, and with another server that it may ask."""
     services = f'["{server}/sparql"]'
     yield from served(
-        release, home, timeout=8, strikes=0, workers=1, slow=1, queue=2, queue_client=1, services=services
+        release,
+        home,
+        timeout=8,
+        limit_violations=0,
+        workers=1,
+        slow_workers=1,
+        queue=2,
+        queue_client=1,
+        services=services,
     )
 
 
@@ -522,7 +531,7 @@ def test_nothing_is_imported_from_where_one_happens_to_be(tmp_path: Path, monkey
 @pytest.fixture(scope="module")
 def impatient(release: Release, home: Path) -> Iterator[serving]:
     """A server that waits two seconds for whoever reads slowly."""
-    yield from served(release, home, timeout=8, sending=2, strikes=0, slow=2)
+    yield from served(release, home, timeout=8, send_timeout=2, limit_violations=0, slow_workers=2)
 
 
 def test_what_a_process_needed_only_to_load_is_not_in_its_workers(
@@ -609,7 +618,7 @@ def test_who_does_not_read_an_answer_is_let_go(impatient: serving) -> None:
         opened.sendall(request(everything))
         eventually(lambda: connections() > before, "it is not connected")
         # one timer of a connection looks at this and at its headers
-        eventually(lambda: connections() == before, "it is still connected", seconds=HEADERS_WITHIN + 4)
+        eventually(lambda: connections() == before, "it is still connected", seconds=HEAD_SECONDS + 4)
 
 
 def test_requests_sent_on_and_on_are_not_taken_before_answers_are_read(impatient: serving) -> None:
@@ -634,7 +643,7 @@ def test_a_head_without_end_is_431(impatient: serving, line: bytes) -> None:
             while sent < 50_000_000:
                 sent += opened.send(line * 1000)
         assert sent < 20_000_000
-    with wire(impatient, b"GET / HTTP/1.1\r\nHost: x\r\nX-B: " + line * (HEAD_SIZE // len(line))) as opened:
+    with wire(impatient, b"GET / HTTP/1.1\r\nHost: x\r\nX-B: " + line * (MAX_HEAD // len(line))) as opened:
         time.sleep(0.2)  # it is read
         opened.sendall(line)
         time.sleep(0.2)  # this too, apart: what is read together is looked at together

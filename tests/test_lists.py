@@ -20,11 +20,11 @@ from test_sparql import ask, problem_of, values
 from test_things import expand, graph_of_jsonld
 
 from itukg import names
-from itukg.jsonld import natural
-from itukg.lists import FILTERS, LARGEST, LIST_FORMATS
-from itukg.release import Release
-from itukg.search import search
+from itukg.rdf.jsonld import natural
+from itukg.release.model import Release
 from itukg.settings import Settings
+from itukg.views.listing import FILTERS, LARGEST, LIST_FORMATS
+from itukg.views.search import search
 from itukg.web.app import create_app
 
 PLAN = names.THINGS + "buap-2018-2021"

@@ -13,7 +13,7 @@ from rdflib.namespace import DCTERMS, OWL, RDF, RDFS, SKOS
 from itukg import names
 from itukg.corpus import Corpus
 from itukg.errors import DoesNotConform
-from itukg.jsonld import context, frame
+from itukg.rdf.jsonld import context, frame
 from itukg.reasoner import unsatisfiable
 
 ROOT = Path(__file__).parents[1]

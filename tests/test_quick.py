@@ -14,13 +14,15 @@ from conftest import ROOT, wait_until_ready
 from fastapi.testclient import TestClient
 from test_exists import audit_queries
 
-from itukg import jsonld, names
-from itukg.corpus import saved_query
-from itukg.release import Release
+from itukg import names
+from itukg.engine.embedded import EmbeddedStore
+from itukg.engine.evaluate import evaluate, graphs_of
+from itukg.engine.sparql import Query
+from itukg.engine.store import Answer, Dataset
+from itukg.queries import saved_query
+from itukg.rdf import jsonld
+from itukg.release.model import Release
 from itukg.settings import Settings
-from itukg.store import Answer, Dataset, Query
-from itukg.store.embedded import EmbeddedStore
-from itukg.store.worker import evaluate, graphs_of
 from itukg.web.app import create_app
 
 LOOKUP = (ROOT / "benchmarks" / "queries" / "lookup.rq").read_text()

@@ -19,10 +19,12 @@ from fastapi.testclient import TestClient
 from test_sparql import problem_of
 
 from itukg import names
-from itukg.corpus import Corpus, canonical_hash
-from itukg.dumps import DUMPS
+from itukg.corpus import Corpus
 from itukg.formats import GRAPH_FORMATS, Format
-from itukg.release import Release, build
+from itukg.rdf.parse import canonical_hash
+from itukg.release.build import build
+from itukg.release.dumps import DUMPS
+from itukg.release.model import Release
 from itukg.settings import Settings
 from itukg.web.app import create_app
 
@@ -348,7 +350,7 @@ def serving_three(pair: Pair, home: Path, **settings: object) -> TestClient:
 
 
 def test_no_more_older_releases_are_open_than_may_be(pair: Pair, tmp_path: Path) -> None:
-    with serving_three(pair, tmp_path, older=1) as client:
+    with serving_three(pair, tmp_path, open_releases=1) as client:
         wait_until_ready(client)
         alone = len(processes(os.getpid()))
         label(client, release=pair.older.name)
@@ -363,7 +365,7 @@ def test_no_more_older_releases_are_open_than_may_be(pair: Pair, tmp_path: Path)
 
 
 def test_an_older_release_that_nobody_asks_is_closed_and_opened_again(pair: Pair, tmp_path: Path) -> None:
-    with serving_three(pair, tmp_path, older_idle=0.4) as client:
+    with serving_three(pair, tmp_path, open_release_idle=0.4) as client:
         wait_until_ready(client)
         alone = len(processes(os.getpid()))
         for _ in range(2):
@@ -374,16 +376,16 @@ def test_an_older_release_that_nobody_asks_is_closed_and_opened_again(pair: Pair
 
 
 def test_without_room_for_older_releases_only_the_served_one_answers(pair: Pair, tmp_path: Path) -> None:
-    with serving_three(pair, tmp_path, older=0) as client:
+    with serving_three(pair, tmp_path, open_releases=0) as client:
         wait_until_ready(client)
-        assert "ITUKG_OLDER" in problem_of(client.get(f"/id/wsis/C1?release={pair.older.name}"), 501)["detail"]
+        assert "ITUKG_OPEN_RELEASES" in problem_of(client.get(f"/id/wsis/C1?release={pair.older.name}"), 501)["detail"]
         assert client.get(f"/id/wsis/C1?release={pair.newer.name}").status_code == 200
         assert client.get(f"/data/{pair.older.name}/links.csv").status_code == 200
 
 
 def test_a_release_in_use_is_not_closed_for_another(pair: Pair, tmp_path: Path) -> None:
     slow = "SELECT (COUNT(*) AS ?n) { ?a ?b ?c . ?d ?e ?f . ?g ?h ?i }"
-    with serving_three(pair, tmp_path, older=1) as client, ThreadPoolExecutor() as others:
+    with serving_three(pair, tmp_path, open_releases=1) as client, ThreadPoolExecutor() as others:
         wait_until_ready(client)
         label(client, release=pair.older.name)
         asked = {"query": slow, "timeout": "2", "release": pair.older.name}

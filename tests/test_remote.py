@@ -19,9 +19,11 @@ from engines import Engine, opened
 from fastapi.testclient import TestClient
 from typer.testing import CliRunner
 
-from itukg import names, publish
+from itukg import names
 from itukg.cli import app as cli
 from itukg.corpus import merged
+from itukg.engine.sparql import read_query
+from itukg.engine.store import Dataset
 from itukg.errors import (
     BadRequest,
     ItukgError,
@@ -33,10 +35,10 @@ from itukg.errors import (
     TimeLimit,
 )
 from itukg.formats import CSV, N_TRIPLES, TURTLE
-from itukg.publish import drop, load
-from itukg.release import Release
+from itukg.release import publish
+from itukg.release.model import Release
+from itukg.release.publish import drop, load
 from itukg.settings import Settings, address
-from itukg.store import Dataset, read_query
 from itukg.web.app import create_app
 
 SRJ = "application/sparql-results+json"
@@ -484,8 +486,8 @@ def test_credentials_are_sent_in_the_way_that_the_server_asks_for(
 @pytest.fixture
 def at_short_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
     """Asks the server ten times a second whether it holds the release."""
-    monkeypatch.setattr("itukg.web.service.AGAIN", 0.1)
-    monkeypatch.setattr("itukg.store.remote.AGAIN", 0.1)
+    monkeypatch.setattr("itukg.web.service.RETRY_SECONDS", 0.1)
+    monkeypatch.setattr("itukg.engine.remote.RETRY_SECONDS", 0.1)
 
 
 @pytest.mark.usefixtures("at_short_intervals")

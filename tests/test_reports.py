@@ -18,7 +18,7 @@ from test_sparql import ask, graph_of, problem_of, values
 from itukg import names
 from itukg.conformance import REPORT_FORMATS, Finding
 from itukg.formats import Format
-from itukg.release import Release
+from itukg.release.model import Release
 
 FINDING_KEYS = (
     "id", "severity", "profile", "shape", "shapeLabel", "focus", "focusLabel", "notation", "plan", "path", "value",

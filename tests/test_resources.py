@@ -16,9 +16,9 @@ from rdflib import BNode, Graph
 from test_sparql import ORIGIN, OUTPUT, ask, exchange, graph_of, problem_of, values
 
 from itukg import names
-from itukg.corpus import canonical_hash
 from itukg.formats import GRAPH_FORMATS, THING_FORMATS, Format
-from itukg.release import Release
+from itukg.rdf.parse import canonical_hash
+from itukg.release.model import Release
 from itukg.settings import Settings
 from itukg.web.app import create_app
 

@@ -25,7 +25,7 @@ from rdflib.util import from_n3
 
 from itukg import names
 from itukg.formats import BOOLEAN_FORMATS, GRAPH_FORMATS, JSONLD, TABLE_FORMATS, Format
-from itukg.release import Release
+from itukg.release.model import Release
 from itukg.settings import Settings
 from itukg.web.sparql import FORM, SPARQL_QUERY
 

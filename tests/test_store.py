@@ -15,9 +15,10 @@ from conftest import Engine, processes
 
 from itukg import names
 from itukg.corpus import Corpus, merged
+from itukg.engine.sparql import Query, offers_for, read_query
+from itukg.engine.store import Dataset
 from itukg.errors import ItukgError, QueryRefused, SyntaxProblem, TimeLimit
 from itukg.formats import CSV, GRAPH_FORMATS, TABLE_FORMATS, TURTLE
-from itukg.store import Dataset, Query, offers_for, read_query
 
 
 def ask(store: Engine, query: str, dataset: Dataset = Dataset()) -> list[dict[str, str]]:  # noqa: B008  (immutable)

@@ -19,7 +19,8 @@ from test_sparql import OUTPUT, SELECT, TABLE, ask, by_accept_and_by_name, probl
 
 from itukg import names
 from itukg.errors import NotAcceptable
-from itukg.formats import TABLE_FORMATS, XLSX, Format, best_labels, write_table
+from itukg.formats import TABLE_FORMATS, XLSX, Format
+from itukg.tables import best_labels, write_table
 from itukg.web.sparql import FORM, SPARQL_QUERY
 
 LABELLED = tuple(f for f in TABLE_FORMATS if f.labels)
@@ -260,7 +261,8 @@ def test_no_file_is_opened_while_a_table_is_written() -> None:
     script = """
 import sys
 import pyoxigraph as ox
-from itukg.formats import TABLE_FORMATS, write_table
+from itukg.formats import TABLE_FORMATS
+from itukg.tables import write_table
 store = ox.Store()
 def refuse(event, arguments):
     if event in ("open", "import", "os.mkdir", "tempfile.mkstemp"):

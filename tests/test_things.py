@@ -27,10 +27,11 @@ from rdflib.term import Node
 from test_resources import get, path_of
 from test_sparql import graph_of, problem_of, triples_of
 
-from itukg import jsonld, names
+from itukg import names
 from itukg.formats import PROFILES, THING_FORMATS
-from itukg.release import Release
-from itukg.things import NEAR
+from itukg.rdf import jsonld
+from itukg.release.model import Release
+from itukg.views.thing import NEAR
 
 ROOT = Path(__file__).parents[1]
 PROFILE = names.JSONLD_PROFILE

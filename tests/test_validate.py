@@ -25,15 +25,16 @@ from test_sparql import ask, problem_of
 
 from itukg import names
 from itukg.conformance import REPORT_FORMATS
-from itukg.corpus import Corpus, parse_rdf
+from itukg.corpus import Corpus
 from itukg.errors import Overloaded
 from itukg.formats import HTML
-from itukg.release import Release
+from itukg.rdf.parse import parse_rdf
+from itukg.release.model import Release
 from itukg.settings import Settings
-from itukg.upload.reading import BODY_TYPES, FORM, RDF_TYPES, read
-from itukg.upload.surroundings import Surroundings, check_file
+from itukg.upload.context import Surroundings, check_file
+from itukg.upload.read import BODY_TYPES, FORM, RDF_TYPES, read
 from itukg.upload.validator import UPLOADS, Validator
-from itukg.web.interface import CHOSEN
+from itukg.web.reports import ChosenFindings
 
 ROOT = Path(__file__).parents[1]
 SHACL = "@prefix e: <urn:e:> . @prefix owl: <http://www.w3.org/2002/07/owl#> . @prefix sh: <http://www.w3.org/ns/shacl#> .\n"
@@ -416,12 +417,12 @@ def limited(release: Release, home: Path) -> Iterator[serving]:
 @pytest.fixture(scope="module")
 def hasty(release: Release, home: Path) -> Iterator[serving]:
     """A server with little time for an upload."""
-    yield from validating(release, home, check_timeout=1)
+    yield from validating(release, home, validation_timeout=1)
 
 
 def validating(release: Release, home: Path, **settings: float) -> Iterator[serving]:
     """Run a server that has validated once: what it loads for that may take longer than an upload may."""
-    for running in served(release, home, strikes=0, **settings):
+    for running in served(release, home, limit_violations=0, **settings):
         with client_of(running) as client:
             eventually(lambda: client.post("/validate", content=DATA, headers=TURTLE).status_code == 200, "none", 30)
         yield running
@@ -611,13 +612,13 @@ def test_the_description_tells_of_bodies_and_answers(client: TestClient) -> None
     assert set(described["responses"]["200"]["content"]) == {syntax.media_type for syntax in REPORT_FORMATS}
     assert {"400", "404", "406", "408", "413", "415", "429", "503", "504"} < set(described["responses"])
     assert {each["name"] for each in described["parameters"]} == {
-        *CHOSEN,
+        *(ChosenFindings.model_fields.keys() - {"release"}),
         "with-release",
         "format",
         "labels",
         "release",
     }
-    assert {"profile", "plan", "severity"} < set(CHOSEN)
+    assert {"profile", "plan", "severity"} < set(ChosenFindings.model_fields)
     assert "422" not in described["responses"]
     problem_of(client.put("/validate", content=DATA), 405)
 

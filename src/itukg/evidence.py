@@ -15,9 +15,10 @@ from typing import Any
 import pyoxigraph as ox
 
 from itukg import names
-from itukg.corpus import Corpus, file_hash, read_rdf
+from itukg.corpus import Corpus, file_hash
 from itukg.errors import DataError, NotFound
-from itukg.html import render
+from itukg.pages import render
+from itukg.rdf.parse import read_rdf
 
 VERBATIM = (
     "rdfs:label",

@@ -92,7 +92,7 @@ class Settings(BaseSettings):
         le=64,
         description="Processes that evaluate queries: by default one more than there are cores, so that none is left idle.",
     )
-    slow: int = Field(
+    slow_workers: int = Field(
         default=2,
         ge=1,
         le=64,
@@ -103,27 +103,27 @@ class Settings(BaseSettings):
         ge=0,
         description="Memory that one query or validation may take, in bytes; 0 is without limit.",
     )
-    sending: float = Field(
+    send_timeout: float = Field(
         default=60.0,
         gt=0,
         description="Seconds that a client may take to read an answer too large to be held, and to read on in any other.",
     )
     query_size: int = Field(default=200_000, ge=1, description="Largest request body or query that is read, in bytes.")
     upload_size: int = Field(default=10_000_000, ge=1, description="Largest upload that is validated, in bytes.")
-    checks: int = Field(
+    validation_workers: int = Field(
         default=1,
         ge=1,
         le=64,
         description="Uploads that are validated at once, and as many of over a second beside them; others wait.",
     )
-    check_timeout: float = Field(
+    validation_timeout: float = Field(
         default=30.0,
         gt=0,
         description="Seconds that the validation of an upload may take, and may wait for its turn before.",
     )
     queue: int = Field(default=256, ge=1, description="Queries that may wait for their turn; as many uploads may.")
     queue_client: int = Field(default=64, ge=1, description="Queries of one client that may wait for their turn.")
-    strikes: int = Field(
+    limit_violations: int = Field(
         default=60,
         ge=0,
         description="Queries of one client a minute that may hit a limit, then 429; 0 is without limit.",
@@ -132,10 +132,10 @@ class Settings(BaseSettings):
         default=0, ge=0, description="Queries of one client a minute that are evaluated, then 429; 0 is without limit."
     )
     cache: int = Field(default=64_000_000, ge=0, description="Bytes of answers that are kept for whoever asks again.")
-    older: int = Field(
+    open_releases: int = Field(
         default=2, ge=0, le=64, description="Older releases that are open at once for `?release=`; 0 answers from none."
     )
-    older_idle: float = Field(
+    open_release_idle: float = Field(
         default=300.0, gt=0, description="Seconds after which an older release that nobody asks is closed."
     )
     slow_log: float = Field(

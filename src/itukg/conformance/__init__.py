@@ -1,6 +1,5 @@
 """SHACL: data against the shapes → a `Report` of findings with a verdict; baseline, waivers and renderings of it."""
 
-from itukg.conformance.engine import results_of, to_rdflib
 from itukg.conformance.model import (
     SEVERITIES,
     Finding,
@@ -12,7 +11,10 @@ from itukg.conformance.model import (
     now,
     read_baseline,
 )
-from itukg.conformance.renderings import (
+from itukg.conformance.shacl import results_of, to_rdflib
+from itukg.conformance.validation import Own, everything, for_derived, header_of, report_of, told, validate
+from itukg.conformance.waivers import Waiver, read_waivers, waived
+from itukg.conformance.writers import (
     HISTORY_FORMATS,
     REPORT_FORMATS,
     pdf_of,
@@ -21,8 +23,6 @@ from itukg.conformance.renderings import (
     write_history,
     write_text,
 )
-from itukg.conformance.validation import Own, everything, for_derived, header_of, report_of, told, validate
-from itukg.conformance.waivers import Waiver, read_waivers, waived
 
 __all__ = [
     "HISTORY_FORMATS",

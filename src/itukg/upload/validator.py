@@ -10,7 +10,7 @@ from itukg.engine.fair import Slots
 from itukg.engine.pool import Messages, Pool
 from itukg.formats import Format, write_json
 from itukg.settings import Settings
-from itukg.upload.reading import Fields
+from itukg.upload.read import Fields
 from itukg.upload.worker import pack
 
 UPLOADS = 8
@@ -26,13 +26,13 @@ class Validator:
     """Validates uploads beside one release. Its processes start with the first of them."""
 
     def __init__(self, release: Path, settings: Settings) -> None:
-        self._seconds = settings.check_timeout
+        self._seconds = settings.validation_timeout
         self._slots = Slots(UPLOADS, settings.queue, settings.queue_client)
         self._pool = Pool(
             "itukg.upload.worker",
             str(release),
-            workers=settings.checks,
-            slow=settings.checks,
+            workers=settings.validation_workers,
+            slow=settings.validation_workers,
             memory=settings.memory,
             waiting=settings.queue,
             per_client=settings.queue_client,
@@ -54,7 +54,7 @@ class Validator:
     ) -> tuple[str, bytes]:
         """Return the report on an upload and its media type, which the upload may choose; else it is in `syntax`.
 
-        The check must begin before `deadline` of the monotonic clock, and end in `settings.check_timeout`. Raises what can
+        The check must begin before `deadline` of the monotonic clock, and end in `settings.validation_timeout`. Raises what can
         be said against the upload, MemoryLimit, TimeLimit and Overloaded.
         """
         given = {"content_type": content_type, "fields": fields, "media_type": syntax.media_type}

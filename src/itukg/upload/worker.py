@@ -18,9 +18,9 @@ from itukg.engine.pool import BUFFER_BYTES
 from itukg.engine.worker import Work, Writable, main
 from itukg.errors import BadRequest, DataError, ItukgError, MemoryLimit
 from itukg.formats import PDF, choose
-from itukg.release import Release
-from itukg.upload.reading import FORM, Fields, read
-from itukg.upload.surroundings import Surroundings
+from itukg.release.model import Release
+from itukg.upload.context import Surroundings
+from itukg.upload.read import FORM, Fields, read
 
 _CLASS = f"{names.ITU}ActionLine".encode()
 

@@ -1,0 +1,143 @@
+"""Commands for auditors and curators: check, history and evidence."""
+
+import gc
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from itukg.conformance import Report
+    from itukg.corpus import Corpus
+from itukg.cli.command import Output, corpus_of, say, settings_of, write_out
+
+
+def check(
+    file: Annotated[Path | None, typer.Argument(help="An RDF file to check instead of our own data.")] = None,
+    *,
+    format: Annotated[
+        str, typer.Option(help="text, html, ttl, nt, jsonld, rdf, trig, nq, csv, xlsx, json, pdf or sarif.")
+    ] = "text",
+    output: Output = "-",
+    baseline: Annotated[
+        Path | None, typer.Option(help="An older report in JSON: what is new, persists or is fixed since.")
+    ] = None,
+    waivers: Annotated[
+        Path | None, typer.Option(help="A TOML file of accepted findings [data/waivers.toml for our own data].")
+    ] = None,
+    profile: Annotated[list[str] | None, typer.Option(help="Only this group of shapes, such as completeness.")] = None,
+    plan: Annotated[list[str] | None, typer.Option(help="Only this plan, such as buap-2018-2021.")] = None,
+    shape: Annotated[list[str] | None, typer.Option(help="Only this shape, such as itush:GapReported.")] = None,
+    focus: Annotated[list[str] | None, typer.Option(help="Only this thing: IRI, prefixed name or path.")] = None,
+    severity: Annotated[list[str] | None, typer.Option(help="List Violation, Warning or Info.")] = None,
+    actor: Annotated[list[str] | None, typer.Option(help="List what us, document or referenceData can mend.")] = None,
+    status: Annotated[list[str] | None, typer.Option(help="List new, persisting, fixed or waived.")] = None,
+    q: Annotated[list[str] | None, typer.Option("--q", "-q", help="List findings with these words.")] = None,
+    with_release: Annotated[
+        bool,
+        typer.Option("--with-release", help="Let the links of the file lead into all our data, not the schemes alone."),
+    ] = False,
+    reasoner: Annotated[bool, typer.Option("--reasoner", help="Check the ontology with HermiT instead.")] = False,
+) -> None:
+    """Check data against the shapes, and say whether it conforms.
+
+    A file is checked beside the ontology and the schemes (SDGs, action lines, instruments, organisations), or with
+    --with-release beside all our data; findings are about what the file itself says.
+
+    Profile, plan, shape and focus say what is checked, and the verdict is of that; severity, actor, status and
+    q say what is listed. An option may be given again, for either. Exit code 0: conforms; 1: at least one
+    violation that is not waived; 2: could not run; 3: not supported here.
+    """
+    from itukg.conformance import REPORT_FORMATS, Selection, now, read_baseline, read_waivers, waived, write, write_text
+    from itukg.errors import BadRequest, DoesNotConform
+    from itukg.formats import choose
+
+    if with_release and file is None:
+        raise BadRequest("--with-release says what a FILE is checked beside: name one.")
+    corpus = corpus_of(settings_of())
+    if reasoner:
+        from itukg.reasoner import unsatisfiable
+
+        if classes := unsatisfiable(corpus):
+            raise DoesNotConform(f"Unsatisfiable: {', '.join(classes)}. Look for two disjoint super-classes.")
+        say("The ontology is consistent and every class can have instances (HermiT).")
+        return
+    syntax = None if format == "text" else choose(REPORT_FORMATS, None, format)
+    chosen = {
+        "profile": profile, "plan": plan, "shape": shape, "focus": focus,
+        "severity": severity, "actor": actor, "status": status, "q": q,
+    }  # fmt: skip
+    selection = Selection.of({name: given for name, given in chosen.items() if given})
+    before = read_baseline(baseline) if baseline else None
+    accepted = waivers or (corpus.waivers() if file is None else None)
+    waived_by = read_waivers(accepted) if accepted else []
+    report = waived(_checked(corpus, file, with_release=with_release).dated(now()), waived_by, published=file is None)
+    report = (report.compared(before) if before else report).selected(selection)
+    write_out(write_text(report).encode() if syntax is None else write(report, syntax), output)
+    if not report.conforms:
+        raise typer.Exit(1)
+
+
+def _checked(corpus: "Corpus", file: Path | None, *, with_release: bool) -> "Report":
+    from rich.console import Console
+
+    from itukg.conformance.check import check_corpus
+    from itukg.upload.context import Surroundings, check_file
+
+    gc.disable()  # all that is read is kept until the end, and to look through it again and again takes its time
+    try:
+        with Console(stderr=True).status("Reading") as shown:  # it moves where a terminal is attached
+            if file is not None:
+                surroundings = Surroundings.of_corpus(corpus)
+                return check_file(surroundings, file, with_release=with_release, announce=shown.update)
+            quads = list(corpus.quads())
+            shown.update(f"Validating {len(quads):,} triples")
+            return check_corpus(corpus, quads)
+    finally:
+        gc.enable()
+
+
+def history(
+    format: Annotated[str, typer.Option(help="csv, json or html.")] = "csv",
+    output: Output = "-",
+) -> None:
+    """Tell the verdict and the counts of each release built here, and what changed since the one before."""
+    from itukg.conformance import HISTORY_FORMATS, write_history
+    from itukg.formats import choose
+    from itukg.release.model import history as releases
+
+    syntax = choose(HISTORY_FORMATS, None, format)
+    write_out(write_history(releases(settings_of().home), syntax), output)
+
+
+def evidence(
+    file: Annotated[Path | None, typer.Argument(help="A data file to check alone; nothing is recorded then.")] = None,
+    sources: Annotated[
+        Path | None, typer.Option(help="Folder with the text copies of the documents [ITUKG_SOURCES].")
+    ] = None,
+    format: Annotated[str, typer.Option(help="text, csv (lines that produced nothing) or html.")] = "text",
+    output: Output = "-",
+) -> None:
+    """Check every label and quote against its document and line, and record the result in data/evidence.json.
+
+    Lists the lines that produced nothing and have no reason in data/uncovered/. Exit code 1 when a text is
+    not found where the data says.
+    """
+    from itukg.errors import NotAcceptable, NotSupported
+    from itukg.evidence import check as check_texts
+    from itukg.evidence import record, write_page, write_table, write_text
+    from itukg.formats import write_json
+
+    writers = {"text": lambda found: write_text(found).encode(), "csv": write_table, "html": write_page}
+    if format not in writers:
+        raise NotAcceptable(f'No format "{format}" here; known: {", ".join(writers)}.')
+    settings = settings_of(sources=sources)
+    if settings.sources is None:
+        raise NotSupported("The documents are not part of itukg: name their folder with --sources or ITUKG_SOURCES.")
+    corpus = corpus_of(settings)
+    results = check_texts(corpus, settings.sources, file)
+    write_out(writers[format](results), output)
+    if file is None:
+        (corpus.root / "data" / "evidence.json").write_bytes(write_json(record(corpus, results)))
+    if any(result.missed for result in results):
+        raise typer.Exit(1)

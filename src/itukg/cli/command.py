@@ -1,0 +1,115 @@
+"""What every command works with: settings, files, a store, progress bars and output."""
+
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from itukg.corpus import Corpus
+    from itukg.engine.sparql import Query
+    from itukg.engine.store import Store
+    from itukg.formats import Format
+    from itukg.release.model import Release
+    from itukg.settings import Settings
+
+Output = Annotated[str, typer.Option("--output", "-o", help='File to write to; "-" is standard output.')]
+
+
+def settings_of(**given: object) -> "Settings":
+    """Return the settings of the environment, with those that options give. Raises BadRequest, naming the wrong one."""
+    from pydantic import ValidationError
+
+    from itukg.errors import BadRequest
+    from itukg.settings import Settings
+
+    try:
+        return Settings.model_validate({**Settings().model_dump(), **{k: v for k, v in given.items() if v is not None}})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"]))
+        got = "" if name.startswith("store") else f" (got {first['input']!r})"  # which may be a secret
+        raise BadRequest(f"Setting {name}: {first['msg']}{got}.") from None
+
+
+def corpus_of(settings: "Settings") -> "Corpus":
+    """Return the files that the settings name."""
+    from itukg.corpus import Corpus
+
+    return Corpus(settings.corpus)
+
+
+def built(corpus: "Corpus", home: Path) -> "Release":
+    """Return the release of the files, built now where there is none."""
+    from itukg.release.build import build as make
+
+    with progress_of_build() as announce:
+        return make(corpus, home, announce)
+
+
+def with_store(settings: "Settings", corpus: "Corpus", work: "Callable[[Store], Awaitable[None]]") -> None:
+    """Do `work` with a store that holds the release of the files, and close it."""
+    import asyncio
+
+    from itukg.engine.local import LocalStore
+    from itukg.engine.open import open_store
+
+    release = built(corpus, settings.home)
+
+    async def run() -> None:
+        store = await open_store(release.dataset, settings) if settings.store else LocalStore(release.dataset)
+        try:
+            await work(store)
+        finally:
+            await store.close()
+
+    asyncio.run(run())
+
+
+async def write_answer(store: "Store", query: "Query", syntax: "Format", seconds: float, output: str) -> None:
+    """Write the answer to a query."""
+    from time import monotonic
+
+    from itukg.engine.describe import ask
+    from itukg.engine.store import Dataset
+
+    answer = await ask(store, query, Dataset(), syntax, deadline=monotonic() + seconds)
+    write_out(await answer.read(), output)
+
+
+@contextmanager
+def progress_of_build() -> Iterator[Callable[[str], None]]:
+    """Show a bar on standard error while a release is built, when a terminal is attached."""
+    from itukg.release.build import STEPS
+
+    with progress_bar() as announce:
+        yield lambda step: announce(step, STEPS.index(step) / len(STEPS))
+
+
+@contextmanager
+def progress_bar() -> Iterator[Callable[[str, float], None]]:
+    """Show a bar on standard error, when a terminal is attached; it is told what is done and which part of all is."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("", total=1.0, visible=False)
+        yield lambda step, part: progress.update(task, description=step, completed=part, visible=True)
+
+
+def write_out(content: bytes, output: str) -> None:
+    """Write to a file, or to standard output where `output` is "-"."""
+    if output == "-":
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+    else:
+        Path(output).write_bytes(content)
+
+
+def say(text: str) -> None:
+    """Tell the user something, on standard error."""
+    typer.echo(text, err=True)

@@ -1,0 +1,84 @@
+"""Commands that move data and tell what is there: export, load and doctor."""
+
+from typing import Annotated
+
+import typer
+
+from itukg.cli.command import Output, built, corpus_of, progress_bar, say, settings_of, write_out
+
+
+def export(
+    name: Annotated[str, typer.Argument(metavar="FILE", help="itukg.nq, itukg.trig.gz, links.csv, changes.json, …")],
+    output: Output = "-",
+) -> None:
+    """Write a file of the release of the files, as /data/latest serves it: a dump, a table, a report, what changed.
+
+    Example: itukg export itukg.trig -o itukg.trig
+    """
+    from itukg.errors import NotFound
+
+    settings = settings_of()
+    files = built(corpus_of(settings), settings.home).files
+    if name not in files:
+        raise NotFound(f'No file "{name}" in the release; available: {", ".join(files)}.')
+    write_out(files[name].read(), output)
+
+
+def load(
+    to: Annotated[
+        str,
+        typer.Option(
+            help="The server's address for the Graph Store Protocol. Oxigraph: http://host:7878/store; Virtuoso: "
+            "http://host:8890/sparql-graph-crud-auth; Fuseki: http://host:3030/ds/data; GraphDB: "
+            "http://host:7200/repositories/name/rdf-graphs/service."
+        ),
+    ],
+    drop: Annotated[
+        str | None,
+        typer.Option(metavar="RELEASE", help="Then delete this older release."),
+    ] = None,
+) -> None:
+    """Load the release of the files into a SPARQL server, beside those that it holds.
+
+    Graph by graph; a load that broke off goes on where it was. Nothing that is read there is touched: a service
+    with ITUKG_STORE at that server (its address for queries) serves the new release once it is started anew.
+    ITUKG_STORE_USER with ITUKG_STORE_PASSWORD, or ITUKG_STORE_TOKEN, name who may write.
+
+    Example: itukg load --to http://localhost:7878/store && ITUKG_STORE=http://localhost:7878/query itukg serve
+    """
+    from itukg.errors import BadRequest
+    from itukg.release import publish
+
+    settings = settings_of()
+    release = built(corpus_of(settings), settings.home)
+    if drop == release.name:
+        raise BadRequest(f"{drop} is the release of the files: --drop deletes an older one.")
+    with progress_bar() as announce:
+        loaded = publish.load(release, to, settings, lambda graph, part: announce(graph.rpartition("/")[2], part))
+    say(f"{release.name}: {len(loaded.sent)} graphs sent, {len(loaded.there)} were there.")
+    if drop is not None:
+        say(f"{drop}: {len(publish.drop(drop, to, settings))} graphs deleted.")
+
+
+def doctor() -> None:
+    """Tell what this installation finds: files, releases, Java for the reasoner, the source documents."""
+    import platform
+
+    from itukg import __version__
+    from itukg.reasoner import java
+    from itukg.release.model import current
+
+    settings = settings_of()
+    corpus = corpus_of(settings)
+    release = current(settings.home)
+    facts = {
+        "itukg": __version__,
+        "Python": platform.python_version(),
+        "files": f"{corpus.root}: {len(corpus.files())} Turtle files, {len(corpus.queries())} queries",
+        "release of the files": corpus.fingerprint(),
+        "release served last": release.name if release else f"none yet below {settings.home}: run itukg build",
+        "Java": java() or "none: pip install 'itukg[reasoner]' brings it",
+        "source documents": str(settings.sources or "not named (ITUKG_SOURCES)"),
+    }
+    for name, fact in facts.items():
+        typer.echo(f"{name + ':':23}{fact}")

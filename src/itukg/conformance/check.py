@@ -1,0 +1,62 @@
+"""The check of all our data, and the one that every way of checking uses."""
+
+import pyoxigraph as ox
+
+from itukg import names
+from itukg.conformance import (
+    Own,
+    Report,
+    everything,
+    for_derived,
+    header_of,
+    report_of,
+    results_of,
+    to_rdflib,
+    told,
+    validate,
+)
+from itukg.corpus import Corpus
+from itukg.rdf.parse import canonical_hash
+
+
+def check_corpus(corpus: Corpus, quads: list[ox.Quad], derived: list[ox.Quad] | None = None) -> Report:
+    """Validate the `quads` of the corpus, which hold nothing entailed, against the shapes among them.
+
+    What is derived is validated apart, for its evidence only: it must not complete what a document leaves open.
+    """
+    name = corpus.fingerprint()
+    files = {names.graph(graph): path.relative_to(corpus.root).as_posix() for path, graph in corpus.files().items()}
+    shapes = ox.NamedNode(names.graph("shapes"))
+    rules = [quad for quad in quads if quad.graph_name == shapes]
+    data = [quad for quad in quads if quad.graph_name != shapes]
+    report = check_quads(data, rules, files, name, release=name)
+    if not derived:
+        return report
+    ontology = ox.NamedNode(names.graph("ontology"))
+    terms = [quad for quad in quads if quad.graph_name == ontology]
+    return report.joined(validate([*terms, *derived], for_derived(to_rdflib(rules))))
+
+
+def check_quads(
+    data: list[ox.Quad],
+    rules: list[ox.Quad],
+    files: dict[str, str],
+    subject: str,
+    *,
+    release: str | None = None,
+    own: Own = everything,
+) -> Report:
+    """Validate `data`, which holds the ontology too, against the shapes in `rules`; report of one's `own` things alone.
+
+    `files` has the path of the file behind a graph. Raises ShapesRefused for rules that cannot be applied.
+    """
+    places = {
+        str(subject.value): files[graph.value]
+        for subject, graph in dict.fromkeys((quad.subject, quad.graph_name) for quad in data)
+        if isinstance(subject, ox.NamedNode | ox.BlankNode) and isinstance(graph, ox.NamedNode) and graph.value in files
+    }
+    shapes = to_rdflib(rules)
+    graph = told(data)
+    hashes = {"data": canonical_hash(data), "shapes": canonical_hash(rules)}
+    header = header_of(subject, release, **hashes, rules=shapes, graph=graph, own=own)
+    return report_of(results_of(data, shapes), graph, shapes, header, files=places, own=own)

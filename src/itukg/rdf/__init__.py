@@ -1,0 +1,1 @@
+"""RDF: read, hashed, and written as JSON-LD."""

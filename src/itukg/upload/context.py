@@ -1,0 +1,127 @@
+"""What data that somebody brings is checked beside, so that its links lead somewhere, and the one check that all ways use."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import pyoxigraph as ox
+from rdflib import Literal
+from rdflib.term import Node
+
+from itukg import names
+from itukg.conformance import Report
+from itukg.conformance.check import check_quads
+from itukg.corpus import Corpus
+from itukg.rdf.parse import canonical, read_rdf
+from itukg.release.model import Release
+
+BROUGHT = names.graph("checked")
+"""The named graph that holds what is brought."""
+_SHAPES, _ONTOLOGY = (ox.NamedNode(names.graph(name)) for name in ("shapes", "ontology"))
+_TYPE, _PLAN = ox.NamedNode(names.RDF_TYPE), ox.NamedNode(names.ITU + "Plan")
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """The files as they stand, or those that a release was made of: ontology, shapes and data, by named graph."""
+
+    quads: list[ox.Quad]
+    schemes: frozenset[str]
+    """The graphs of `data/schemes/`, which stand beside whatever is brought."""
+
+    @classmethod
+    def of_corpus(cls, corpus: Corpus) -> Self:
+        """Return what the files hold. Raises DataError for one that cannot be read."""
+        paths = [path.relative_to(corpus.root) for path in corpus.files()]
+        return cls(list(corpus.quads()), _schemes(paths))
+
+    @classmethod
+    def of_release(cls, release: Release) -> Self:
+        """Return what the files held that a release was made of."""
+        paths = [Path(path) for path in release.manifest["files"]]
+        kept = {names.graph(path.stem) for path in paths} | {_SHAPES.value, _ONTOLOGY.value}
+        quads = ox.parse(path=release.dataset, format=ox.RdfFormat.N_QUADS)
+        told = [q for q in quads if isinstance(q.graph_name, ox.NamedNode) and q.graph_name.value in kept]
+        return cls(told, _schemes(paths))
+
+    def check(
+        self,
+        brought: list[ox.Quad],
+        subject: str,
+        *,
+        shapes: list[ox.Quad] | None = None,
+        with_release: bool = False,
+        place: str = "",
+    ) -> Report:
+        """Validate what is `brought` beside ontology and schemes, or beside all our data, against our shapes or others.
+
+        A thing to which it gives a type is described by it alone: our description is left out, and where the thing is
+        a plan, the plan's whole graph. Findings are about what it says something of, or mentions and nobody describes.
+        `subject` names it in the report and `place` is its file.
+        Raises ShapesRefused for shapes that cannot be applied.
+        """
+        brought = canonical(brought)  # The parser names blank nodes anew each time; a finding must be known again.
+        beside = self._beside(brought, with_release=with_release)
+        others = set(map(_name, {quad.subject for quad in beside} - {quad.subject for quad in brought}))
+        mentioned = set(map(_name, {term for quad in brought for term in quad.triple}))
+
+        def own(thing: Node) -> bool:
+            return isinstance(thing, Literal) or (str(thing) in mentioned and str(thing) not in others)
+
+        rules = _renamed(canonical(shapes)) if shapes is not None else self._graph(_SHAPES)
+        files = {BROUGHT: place} if place else {}
+        return check_quads([*beside, *brought], rules, files, subject, own=own)
+
+    def _beside(self, brought: list[ox.Quad], *, with_release: bool) -> list[ox.Quad]:
+        anew = {quad.subject for quad in brought if quad.predicate == _TYPE}
+        ours = [quad for quad in self.quads if quad.predicate == _TYPE and quad.subject in anew]
+        homes = {(quad.graph_name, quad.subject) for quad in ours}
+        plans = {quad.graph_name for quad in ours if quad.object == _PLAN}
+        always = self.schemes | {_ONTOLOGY.value}
+        return [
+            q
+            for q in self.quads
+            if q.graph_name != _SHAPES
+            and (with_release or _name(q.graph_name) in always)
+            and q.graph_name not in plans
+            and (q.graph_name, q.subject) not in homes
+        ]
+
+    def _graph(self, name: ox.NamedNode) -> list[ox.Quad]:
+        return [quad for quad in self.quads if quad.graph_name == name]
+
+
+def check_file(
+    surroundings: Surroundings,
+    file: Path,
+    *,
+    with_release: bool = False,
+    announce: Callable[[str], None] = lambda _: None,
+) -> Report:
+    """Validate an RDF file, whose suffix names its syntax, as `Surroundings.check` does; `announce` is told when it begins.
+
+    Raises DataError with file, line and reason for a file that cannot be read.
+    """
+    brought = list(read_rdf(file, BROUGHT))
+    announce(f"Validating {len(brought):,} triples")
+    return surroundings.check(brought, file.name, with_release=with_release, place=file.as_posix())
+
+
+def _schemes(paths: list[Path]) -> frozenset[str]:
+    return frozenset(names.graph(path.stem) for path in paths if path.parent == Path("data/schemes"))
+
+
+def _name(term: object) -> str:
+    return str(getattr(term, "value", term))
+
+
+def _renamed(rules: list[ox.Quad]) -> list[ox.Quad]:
+    """Return shapes whose blank nodes share no name with those of the data."""
+
+    def other(
+        term: ox.NamedNode | ox.BlankNode | ox.Literal | ox.Triple,
+    ) -> ox.NamedNode | ox.BlankNode | ox.Literal | ox.Triple:
+        return ox.BlankNode(f"shape-{term.value}") if isinstance(term, ox.BlankNode) else term
+
+    return [ox.Quad(other(q.subject), q.predicate, other(q.object), q.graph_name) for q in rules]  # type: ignore[arg-type]
