@@ -8,9 +8,11 @@ import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from email.utils import parsedate_to_datetime
+from itertools import count
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+import httpx2
 import pyoxigraph as ox
 import pytest
 import rdflib
@@ -291,8 +293,16 @@ def test_a_release_that_was_built_before_there_were_dumps_is_listed_without_file
 LABEL = f"SELECT ?l {{ <{C1}> <{names.expand('rdfs:label')}> ?l }}"
 
 
+_numbers = count()
+
+
+def asked_for_label(client: TestClient, **parameters: str) -> httpx2.Response:
+    """The answer to what the label of C1 is, never from the cache."""
+    return client.get("/sparql", params={"query": f"{LABEL} # {next(_numbers)}", **parameters})
+
+
 def label(client: TestClient, **parameters: str) -> str:
-    reply = client.get("/sparql", params={"query": LABEL, **parameters})
+    reply = asked_for_label(client, **parameters)
     assert reply.status_code == 200, reply.text
     value: str = reply.json()["results"]["bindings"][0]["l"]["value"]
     return value
@@ -323,8 +333,8 @@ def test_an_answer_of_an_older_release_is_framed_once_and_names_that_release(pai
         assert reply.headers["etag"] != pair.client.get("/id/wsis/C1").headers["etag"]
 
 
-@pytest.mark.parametrize("path", ["/sparql?query=ASK%7B%7D&", "/id/wsis/C1?", "/conformance?", "/none?"])
-@pytest.mark.parametrize("name", ["none", "", "%0d%0aX-Bad:%201", "..%2f..", "%ff"])
+@pytest.mark.parametrize("path", ["/sparql?query=ASK%7B%7D&", "/id/wsis/C1?", "/conformance?", "/robots.txt?"])
+@pytest.mark.parametrize("name", ["none", "", "%0d%0aX-Bad:%201", "..%2f.."])
 def test_an_unknown_release_is_404_and_names_those_there_are(pair: Pair, path: str, name: str) -> None:
     reply = pair.client.get(f"{path}release={name}")
     detail = problem_of(reply, 404)["detail"]
@@ -396,7 +406,7 @@ def test_a_release_in_use_is_not_closed_for_another(pair: Pair, tmp_path: Path) 
             return reply.status_code
 
         running = others.submit(ask_until_there_is_room)
-        other = "/id/wsis/C1?release=0123456789abcdef"
-        eventually(lambda: "are being read" in client.get(other).text, "it was never refused")
+        other = {"release": "0123456789abcdef"}
+        eventually(lambda: "are being read" in asked_for_label(client, **other).text, "it was never refused")
         assert running.result() == 504
         assert label(client, release="0123456789abcdef")

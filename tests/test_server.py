@@ -128,8 +128,8 @@ def test_what_is_done_for_a_client_stops_when_it_has_left(leaves: str, outcome: 
                 with StopWhenLeft(Request(scope, receive)):
                     if leaves == "not":  # somebody else ends it
                         task.cancel()
-                    # what the client leaves meanwhile waits for ever: only the watch can end it
-                    await (asyncio.Event().wait() if leaves == "meanwhile" else asyncio.sleep(0))
+                    # what a client leaves waits for ever: only the watch can end it
+                    await (asyncio.Event().wait() if leaves in ("before", "meanwhile") else asyncio.sleep(0))
                 if leaves == "after":
                     await until_left(receive)
                 await outcomes.put("went on")

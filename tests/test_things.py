@@ -520,7 +520,7 @@ def test_any_iri_of_the_graph_is_described(client: TestClient, merged: Merged) -
     ("query", "words"),
     [
         *((query, "/resource?iri=") for query in ("", "iri=", "iri=urn:a&iri=urn:b")),
-        ("IRI=urn:a", "known: iri"),
+        ("IRI=urn:a&iri=urn:b", 'No parameter "IRI" here; known: release, format, profile, frame, iri.'),
         ("iri=%0D%0AX:1", "control character"),
     ],
 )

@@ -71,7 +71,9 @@ def install(app: FastAPI, routes: list[BaseRoute]) -> None:
 
     async def on_refusal(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        return problem_of(BadRequest(_message(request, error.errors()[0])))
+        # What a route does not know comes first: a parameter that seems to be missing may be misspelt.
+        refused = sorted(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
+        return problem_of(BadRequest(_message(request, refused[0])))
 
     async def on_no_route(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)

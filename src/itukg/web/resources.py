@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import RedirectResponse
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from itukg import names
 from itukg.errors import Gone, NotFound
@@ -34,10 +34,16 @@ class ThingOrListParameters(Formed, ListParameters):
     """Those of a thing, and those of a list."""
 
 
+def _one(iris: list[str]) -> list[str]:
+    if len(iris) != 1 or not iris[0]:
+        raise ValueError('must name one IRI: "/resource?iri=…", percent-encoded')
+    return iris
+
+
 class ResourceParameters(Formed):
     """Those of a thing that is named by its IRI."""
 
-    iri: list[Text] = Field(min_length=1, max_length=1, description="The IRI.")
+    iri: Annotated[list[Text], AfterValidator(_one)] = Field(description="The IRI.")
 
 
 @_LIST.get(router, "/id")

@@ -16,8 +16,8 @@ HEAD_SECONDS = 10.0
 """Seconds in which the headers of a request must have arrived, from the connection's or the request's first byte."""
 MAX_HEAD = 128 * 1024
 """Bytes that the head of a request may have, and what is read with its end."""
-MAX_PIPELINED = 100
-"""Requests that a client may send before the first of them is answered."""
+MAX_PIPELINED = 10_000
+"""Requests that a client may send before the first of them is answered; more than one reading from the socket holds."""
 _AUTHORITY = re.compile(rb"https?://([^/?#@]+)", re.IGNORECASE)
 MAX_URL = 65_535
 """Bytes that its address may have: the parser counts no further."""
@@ -108,6 +108,12 @@ class Connection(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002  (the parser's words, which tell no user anything)
         """Answer what is no request, or none that is read."""
         self._refuse(self._fault)
+
+    def on_response_complete(self) -> None:
+        """Begin the next request; nothing more is read before all that were sent at once are answered."""
+        super().on_response_complete()
+        if self.pipeline:
+            self.flow.pause_reading()
 
     def pause_writing(self) -> None:
         """Begin to wait for the client to read."""
