@@ -9,10 +9,10 @@ import asyncio
 import gzip
 import logging
 from collections import OrderedDict
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import format_datetime, parsedate_to_datetime
+from datetime import datetime
+from email.utils import format_datetime
 from functools import lru_cache
 from http import HTTPStatus
 from time import monotonic
@@ -22,7 +22,8 @@ from fastapi import Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from werkzeug.datastructures import Accept
-from werkzeug.http import parse_accept_header
+from werkzeug.http import parse_accept_header, parse_date, parse_etags
+from werkzeug.sansio.http import is_resource_modified
 from xxhash import xxh3_128
 
 from itukg import names
@@ -294,37 +295,28 @@ def _represented(body: bytes, content_type: bytes, *, zipped: bool) -> tuple[tup
 
 def _status(scope: Scope, answer: Iterable[Header]) -> HTTPStatus:
     """Return what the conditions of a request make of an answer (RFC 9110, 13.2.2): 200, 304 or 412."""
-    conditions: dict[bytes, bytes] = {}
+    conditions: dict[bytes, str] = {}
     for name, value in scope["headers"]:  # several lines of one are one list (RFC 9110, 5.3)
         if name in _CONDITIONS:
-            conditions[name] = conditions[name] + b", " + value if name in conditions else value
+            conditions[name] = ", ".join(filter(None, (conditions.get(name), value.decode("latin-1"))))
     if not conditions:
         return HTTPStatus.OK
-    own = dict(answer)
+    own = {name: value.decode("latin-1") for name, value in answer}
+    etag, modified = own[b"etag"], own.get(b"last-modified")
     if (tags := conditions.get(b"if-match")) is not None:
-        if not any(tag.strip() in (own[b"etag"], b"*") for tag in tags.split(b",")):
-            return HTTPStatus.PRECONDITION_FAILED
-    elif not _is_older(own, conditions.get(b"if-unmodified-since"), default=True):
-        return HTTPStatus.PRECONDITION_FAILED
-    if scope["method"] not in _SAFE:
-        return HTTPStatus.OK
-    # If-Modified-Since counts only where there is no If-None-Match.
-    if (tags := conditions.get(b"if-none-match")) is not None:
-        known = any(tag.strip().removeprefix(b"W/") in (own[b"etag"], b"*") for tag in tags.split(b","))
+        failed = not parse_etags(tags).contains(etag.strip('"'))
     else:
-        known = _is_older(own, conditions.get(b"if-modified-since"), default=False)
-    return HTTPStatus.NOT_MODIFIED if known else HTTPStatus.OK
-
-
-def _is_older(answer: Mapping[bytes, bytes], date: bytes | None, *, default: bool) -> bool:
-    """Tell whether an answer is not younger than a date; the default where either is not known."""
-    if date is None or b"last-modified" not in answer:
-        return default
-    try:
-        since, at = (parsedate_to_datetime(each.decode()) for each in (date, answer[b"last-modified"]))
-    except (ValueError, TypeError):
-        return default
-    return at.replace(tzinfo=UTC) <= since.replace(tzinfo=UTC)  # HTTP knows no other; "-0000" gives none
+        since, at = (parse_date(date) for date in (conditions.get(b"if-unmodified-since"), modified))
+        failed = since is not None and at is not None and at > since
+    if failed:
+        return HTTPStatus.PRECONDITION_FAILED
+    changed = is_resource_modified(
+        http_if_none_match=conditions.get(b"if-none-match"),
+        http_if_modified_since=conditions.get(b"if-modified-since"),
+        etag=etag,
+        last_modified=modified,
+    )
+    return HTTPStatus.OK if changed or scope["method"] not in _SAFE else HTTPStatus.NOT_MODIFIED
 
 
 @lru_cache(maxsize=1000)
