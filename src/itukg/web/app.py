@@ -52,7 +52,7 @@ def create_app(settings: Settings, release: Release) -> FastAPI:
         openapi_url=None,  # a route of ours answers, as for all else
         docs_url=None,  # FastAPI's page loads its scripts from a CDN
         redoc_url=None,
-        telemetry={"tracing": False, "metrics": False, "logs": False},  # /metrics tells; off, it takes no time
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # there is /metrics; off, it takes no time
         lifespan=lifespan,
     )
     app.state.service, app.state.releases = service, open_releases

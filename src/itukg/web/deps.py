@@ -88,7 +88,7 @@ async def well_formed(request: Request) -> None:
 
 
 def client_of(request: Request) -> str:
-    """Return who asks, for turns and quotas."""
+    """Return the client's address, for turns and quotas."""
     client = request.scope.get("client")
     return client[0] if client else ""
 
@@ -105,7 +105,7 @@ async def service_of(request: Request) -> AsyncIterator[Service]:
 
 
 async def address_of(request: Request) -> str:
-    """Return where the service is reached, by what the client asked for. Raises BadRequest where Host names no host."""
+    """Return the address of the service, as the client named it. Raises BadRequest where Host names no host."""
     host = request.headers.get("host", "")
     if not HOST.fullmatch(host):
         raise BadRequest("The Host header names no host; send the name and port that the service is reached by.")
@@ -147,7 +147,7 @@ class Answers:
         return register
 
     async def chosen(self, request: Request) -> Format:
-        """Return the syntax that a request asks for: by suffix, by `format`, or by Accept; `labels` narrows the choice.
+        """Return the syntax that a request names: by suffix, by `format`, or by Accept; `labels` narrows the choice.
 
         Raises BadRequest where suffix and format contradict each other, NotFound for a suffix that the route does not
         have, and NotAcceptable.
@@ -155,7 +155,7 @@ class Answers:
         return self.choose(request)
 
     async def formed(self, request: Request) -> Format:
-        """Return the syntax that a request asks for, JSON-LD in the form of `profile`, `frame` or Accept."""
+        """Return the syntax that a request names, JSON-LD in the form of `profile`, `frame` or Accept."""
         profile, frame = (request.query_params.get(name) for name in ("profile", "frame"))
         syntax = Answers((JSONLD,)).choose(request) if profile or frame else self.choose(request)
         return in_profile(syntax, accepted(request.scope), profile, frame)
@@ -166,14 +166,14 @@ class Answers:
         known = [each.suffix for each in self.formats]
         if suffix and suffix not in known:
             raise NotFound(f"No {request.scope['path']}; known suffixes: {', '.join(known)}.")
-        asked, name = request.query_params, suffix.removeprefix(".") or None
-        named = asked.get("format") or name
+        given, name = request.query_params, suffix.removeprefix(".") or None
+        named = given.get("format") or name
         if name and named != name:
             raise BadRequest(f'The address ends in {suffix}, and format asks for "{named}"; leave one out.')
-        return choose(self.formats, accepted(request.scope), named, labels_wanted(asked.get("labels")))
+        return choose(self.formats, accepted(request.scope), named, labels_wanted(given.get("labels")))
 
     def described(self) -> dict[str, Any]:
-        """Return what a router is told of the route, for OpenAPI."""
+        """Return the arguments of the router's decorator: what OpenAPI says of the route."""
         extra = {"openapi_extra": {"requestBody": {"required": True, "content": self.body}}} if self.body else {}
         return {"response_class": Response, "responses": self.responses(), **extra}
 
@@ -186,7 +186,7 @@ class Answers:
         problem = {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
         return {
             200: {"description": "The answer.", "content": {offer.bare_type: {} for offer in self.formats}},
-            **({self.moved: {"description": "What is asked for stands at another address."}} if self.moved else {}),
+            **({self.moved: {"description": "It stands at another address."}} if self.moved else {}),
             **({} if self.varying else {304: {"description": "The client has this answer already."}}),
             **{status: {"description": "; ".join(titles[status]), "content": problem} for status in sorted(titles)},
         }

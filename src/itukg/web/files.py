@@ -16,7 +16,7 @@ _PIECE = 1 << 18
 
 
 def file_response(request: Request, file: File, headers: dict[str, str]) -> Response:
-    """Return the answer that a file is: one stored compressed as it is for whoever takes that, else unpacked."""
+    """Return a file as an answer: one that is stored compressed goes so to a client that takes gzip, else unpacked."""
     if not file.packed and file.size <= LARGE_FILE:
         return Response(file.read(), headers=headers, media_type=file.syntax.media_type)
     encoded = file.packed and takes_gzip(request.scope)

@@ -52,7 +52,7 @@ def answer(
     given: dict[str, str],
     **more: str,
 ) -> Response:
-    """Return the page of a list that a request asks for; `address` is that of the list."""
+    """Return the requested page of a list; `address` is that of the list."""
     page = page_of(items, title, address, given)
     links = ", ".join(f'<{link}>; rel="{relation}"' for relation, link in page.links().items())
     return Response(write_list(page, syntax, about, **more), headers={"Link": links}, media_type=syntax.media_type)

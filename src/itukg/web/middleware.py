@@ -59,7 +59,7 @@ _COMPRESSED = (b"application/gzip", b"application/pdf", b"application/vnd.openxm
 _LARGE = 200_000
 """Bytes from which on a body is hashed and compressed in a thread."""
 _CHEAP_SECONDS = 0.005
-"""An answer that took less is cached only when it is asked for again."""
+"""An answer that took less is cached only when it is requested again."""
 _SEEN = 10_000
 """How many requests that came once are remembered."""
 _PREFERENCES = frozenset((b"accept", b"accept-encoding", b"host"))
@@ -75,7 +75,7 @@ class _Answered(Exception):
 
 @dataclass(frozen=True)
 class CachedResponse:
-    """A whole answer as it is sent: the same bytes for whoever asks for the same."""
+    """A whole answer as it is sent: the same bytes for every client that sends the same request."""
 
     headers: tuple[Header, ...]
     body: bytes
@@ -87,7 +87,7 @@ class CachedResponse:
 
 
 class Cache:
-    """Answers of one release, which never change: as many as fit into `size` bytes, those asked for last."""
+    """Answers of one release, which never change: as many as fit into `size` bytes, those requested last."""
 
     def __init__(self, size: int) -> None:
         self._entries: LRUCache[Hashable, CachedResponse] = LRUCache(size, getsizeof=lambda entry: entry.size)
@@ -98,8 +98,8 @@ class Cache:
     def put(self, key: Hashable, answer: CachedResponse, seconds: float) -> None:
         """Cache an answer, which took `seconds`.
 
-        Not if it is larger than a quarter of the whole, nor one that came quickly and is asked for the first time:
-        most such are never asked for again, and would only drive others out.
+        Not if it is larger than a quarter of the whole, nor one that came quickly and is requested for the first time:
+        most such are never requested again, and would only evict others.
         """
         if answer.size > self._entries.maxsize / 4:
             return
@@ -121,12 +121,12 @@ class Cache:
 
 
 class ResponseMiddleware:
-    """Frames every answer, and answers from the cache what was asked before. See the module."""
+    """Gives every answer its headers, and answers from the cache what was requested before. See the module."""
 
     def __init__(
         self, app: ASGIApp, *, release: Release, cache: Cache, metrics: Metrics, routes: list[BaseRoute]
     ) -> None:
-        """Frame the answers of `app`, which has these `routes`, and serves `release` unless a request names another."""
+        """Stand before `app`, which has these `routes` and serves `release` unless a request names another."""
         self.app, self.routes, self.cache, self.metrics = app, routes, cache, metrics
         self.release = release
 
@@ -156,7 +156,7 @@ class ResponseMiddleware:
             await failure(scope, error)(scope, receive, exchange)
 
     def _options(self, scope: Scope) -> Response:
-        """Answer OPTIONS, and the question that a browser asks before a request to another origin."""
+        """Answer OPTIONS, and the preflight request of a browser (CORS)."""
         methods = ", ".join(methods_of(self.routes, scope))
         if not methods:
             return problem_of(nothing_at(scope["path"]))
@@ -189,7 +189,7 @@ class _Exchange:
         return None if self._key is None else self._middleware.cache.get(self._key)
 
     async def __call__(self, message: Message) -> None:
-        """Send a message of the answer; the start of a 200 waits until its body tells whether that is whole."""
+        """Send a message of the answer; the start of a 200 waits until the first piece of its body shows whether it is whole."""
         start, self._start = self._start, None
         if message["type"] == "http.response.start":
             if message["status"] == HTTPStatus.OK:
@@ -222,7 +222,7 @@ class _Exchange:
         else:
             described, content = _represented(body, kind, zipped=zipped)
         rest = [header for header in headers if header[0] not in _OF_THE_BODY]
-        answer = CachedResponse((*described, *self._framed(rest)), content)
+        answer = CachedResponse((*described, *self._with_common(rest)), content)
         if self._key is not None:
             self._middleware.cache.put(self._key, answer, monotonic() - self._arrived)
         await self.send_cached(answer)
@@ -230,12 +230,12 @@ class _Exchange:
     async def _send_in_pieces(self, headers: list[Header], first: Message) -> None:
         """Begin an answer that comes piece by piece; one with an ETag is a file, and no answer to its conditions goes on."""
         is_file = b"etag" in dict(headers)
-        framed = self._framed(headers) if is_file else (*headers, *self._common())
-        status = _status(self._scope, framed) if is_file else HTTPStatus.OK
+        headed = self._with_common(headers) if is_file else (*headers, *self._common())
+        status = _status(self._scope, headed) if is_file else HTTPStatus.OK
         if status != HTTPStatus.OK:
-            await self._send_without(status, framed)
+            await self._send_without(status, headed)
             raise _Answered
-        await self._send_start(status, framed)
+        await self._send_start(status, headed)
         await self._send_body(first)
 
     async def _send_without(self, status: HTTPStatus, headers: Iterable[Header]) -> None:
@@ -260,8 +260,8 @@ class _Exchange:
         else:
             await self._send(message)
 
-    def _framed(self, own: Iterable[Header]) -> tuple[Header, ...]:
-        """Return the headers of an answer that a cache may keep: its own, how it may be kept, and the common ones."""
+    def _with_common(self, own: Iterable[Header]) -> tuple[Header, ...]:
+        """Return the headers of an answer that may be cached: its own, how to cache it, and the common ones."""
         named = {name for name, _ in own}
         defaults = ((b"vary", b"Accept, Accept-Encoding"), (b"cache-control", b"no-cache"))
         modified = (b"last-modified", _http_date(self._release().built))
@@ -282,7 +282,7 @@ def _cache_key(scope: Scope) -> Hashable:
 
 
 def _represented(body: bytes, content_type: bytes, *, zipped: bool) -> tuple[tuple[Header, ...], bytes]:
-    """Return the headers that tell of a body, and the body as it is sent; zipped is another representation (RFC 9110, 8.8.3.3)."""
+    """Return the headers that describe a body, and the body as it is sent; zipped is another representation (RFC 9110, 8.8.3.3)."""
     zipped = zipped and not content_type.startswith(_COMPRESSED)
     content = gzip.compress(body, 6, mtime=0) if zipped else body
     digest = xxh3_128(content_type)  # the same bytes as another type are another representation
@@ -339,7 +339,7 @@ def _http_date(moment: str) -> bytes:
 
 @lru_cache(maxsize=100)
 def _cited(release: str) -> Header:
-    """Return the header that tells how to cite an answer (RFC 8288): its licence, its release, and what that holds."""
+    """Return the header that says how to cite an answer (RFC 8288): its licence, its release, the description of that."""
     links = (
         (names.LICENSE, "license"),
         (names.DATA + release, names.PREFIXES["dcterms"] + "isPartOf"),

@@ -1,4 +1,4 @@
-"""Releases that answer: the served one, and older ones, opened when they are asked for and closed when nobody asks any more."""
+"""Releases that answer: the served one, and older ones, opened on request and closed after a while without requests."""
 
 import asyncio
 import logging
@@ -82,7 +82,7 @@ class OpenReleases:
         return self._older.pop(min(idle, key=lambda name: self._older[name].used))
 
     async def close_idle(self) -> None:
-        """Close, again and again, what nobody has asked for `ITUKG_OPEN_RELEASE_IDLE` seconds."""
+        """Close, again and again, the older releases that had no request for `ITUKG_OPEN_RELEASE_IDLE` seconds."""
         seconds = self._settings.open_release_idle
         while True:
             await asyncio.sleep(seconds / 4)

@@ -32,7 +32,7 @@ _CATALOG = Answers((HTML, *GRAPH_FORMATS))
 _GRAPH = Answers((HTML, *GRAPH_FORMATS), moved=303)
 _CHANGES, _FILE, _FEED = Answers(CHANGES_FORMATS), Answers(FILE_FORMATS), Answers((ATOM,))
 _ENTRIES = 50
-"""How many releases the feed tells of, newest first."""
+"""Releases in the feed, newest first."""
 _LISTED = 100
 """How many changed things an entry of the feed lists."""
 
@@ -44,7 +44,7 @@ async def releases(
     at: Address,
     syntax: Annotated[Format, Depends(_RELEASES.chosen)],
 ) -> Response:
-    """List the releases that are kept here, newest first."""
+    """List the releases of this server, newest first."""
     if syntax is HTML:
         page = render("releases.html", releases=service.releases[::-1], served=service.release.name)
         return Response(page, media_type=HTML.media_type)
@@ -129,13 +129,13 @@ async def graph(
     service: Served,
     _syntax: Annotated[Format, Depends(_GRAPH.chosen)],
 ) -> Response:
-    """Lead from the IRI of a named graph to the catalog, which tells what it was made from."""
+    """Redirect from the IRI of a named graph to the catalog, which says what it was made from."""
     graphs = service.release.manifest["graphs"]
     if names.graph(name) not in graphs:
         known = ", ".join(sorted(each.removeprefix(names.GRAPHS) for each in graphs))
         raise NotFound(f'No graph "{name}"; known: {known}.')
-    kept = f"?{request.url.query}" if request.url.query else ""
-    return RedirectResponse(f"/catalog{request.path_params.get('suffix', '')}{kept}", 303)
+    query = f"?{request.url.query}" if request.url.query else ""
+    return RedirectResponse(f"/catalog{request.path_params.get('suffix', '')}{query}", 303)
 
 
 async def _catalog(service: Service, at: str, syntax: Format) -> Response:

@@ -60,7 +60,7 @@ async def conformance(
 async def history(
     _: Annotated[Negotiated, Query()], service: Served, syntax: Annotated[Format, Depends(_HISTORY.chosen)]
 ) -> Response:
-    """Return the verdict and the counts of each release kept here, and what changed since the one before."""
+    """Return the verdict and the counts of each release of this server, and what changed since the one before."""
     found = await run_in_threadpool(releases, service.release.home)
     return Response(write_history(found, syntax), media_type=syntax.media_type)
 
@@ -86,13 +86,13 @@ async def finding(
     service: Served,
     _syntax: Annotated[Format, Depends(_FINDING.chosen)],
 ) -> Response:
-    """Lead from the IRI of a finding to the part of the report that tells of it."""
+    """Redirect from the IRI of a finding to the part of the report that lists it."""
     report = await run_in_threadpool(lambda: service.release.report)
     if name not in {each.id for each in report.findings}:
         raise NotFound(f'No finding "{name}" in the report on this release; all are listed at /conformance.')
     suffix = request.path_params.get("suffix", "")
-    kept = f"&{request.url.query}" if request.url.query else ""
-    return RedirectResponse(f"/conformance{suffix}?q={quote(name)}{kept}", 303)
+    more = f"&{request.url.query}" if request.url.query else ""
+    return RedirectResponse(f"/conformance{suffix}?q={quote(name)}{more}", 303)
 
 
 async def _report(request: Request, service: Service, client: str, chosen: Selection, syntax: Format) -> Response:

@@ -16,7 +16,7 @@ HOST = re.compile(r"(?:\w[\w.-]{0,252}|\[[\da-fA-F:.]{2,45}\])(?::\d{1,5})?", re
 RECEIVE_SECONDS = 10.0
 """Seconds in which the body of a request must have arrived."""
 WATCH_SECONDS = 0.05
-"""Seconds after which a look is kept on whether the client has left: what takes less ends by itself."""
+"""Seconds after which the server begins to watch for a disconnect: what takes less ends by itself."""
 MAX_PREFERENCES = 4000
 """Characters of a header that states preferences; a longer one takes too long to be read."""
 
@@ -87,7 +87,7 @@ def _unquoted(encoded: bytes) -> bytes:
 
 
 class StopWhenLeft:
-    """Stops what is done within it, by ClientLeft, once the client has left. The body must have been read before."""
+    """Stops the work within it, by ClientLeft, once the client has left. The body must have been read before."""
 
     _left = False
     _watch: asyncio.Task[None] | None = None

@@ -105,7 +105,7 @@ class Connection(HttpToolsProtocol):
             self._fault = UriTooLong(f"The address has more than {MAX_URL} bytes. Send a long query in a POST.")
             raise self._fault  # what has called this answers
 
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  (the parser's words, which tell no user anything)
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  (the parser's message, which helps no user)
         """Answer what is no request, or none that is read."""
         self._refuse(self._fault)
 
@@ -139,11 +139,11 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
 
     def _name_host(self) -> None:
-        """See to it that Host names the host that is asked, once (RFC 9112, 3.2). Raises BadRequest."""
+        """Make sure that Host names the requested host, once (RFC 9112, 3.2). Raises BadRequest."""
         hosts = [value for name, value in self.headers if name == b"host"]
         if len(hosts) != 1 or not HOST.fullmatch(hosts[0].decode("latin-1")):
             if hosts or self.parser.get_http_version() != "1.0":
-                self._fault = BadRequest("The Host header must name the host and port that is asked, once.")
+                self._fault = BadRequest("The Host header must name the requested host and port, once.")
                 raise self._fault
             self.headers.append(
                 (b"host", b"%s:%d" % (str(self.server[0]).encode(), self.server[1] or 80) if self.server else b"")

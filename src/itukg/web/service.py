@@ -52,8 +52,8 @@ class Service:
 
     def __post_init__(self) -> None:
         """Make what the settings describe."""
-        kept = {release.name: release for release in known(self.release.home)}
-        self.releases = list((kept | {self.release.name: self.release}).values())
+        found = {release.name: release for release in known(self.release.home)}
+        self.releases = list((found | {self.release.name: self.release}).values())
         self.cache = Cache(self.settings.cache)
         self.quotas = Quotas(self.settings)
         self.validator = Validator(self.release.path, self.settings)
@@ -67,7 +67,7 @@ class Service:
         """The store; raises NotReady until the release is loaded."""
         if self._store is None:
             reason = self._missing or "The release is still being loaded. Try again in a few seconds."
-            raise NotReady(f"{reason} /readyz tells when queries are answered.")
+            raise NotReady(f"{reason} /readyz answers 200 as soon as queries are answered.")
         return self._store
 
     def named(self, name: str) -> Release:
@@ -88,7 +88,7 @@ class Service:
         return service
 
     def collect(self) -> Iterator[Metric]:
-        """Yield, for /metrics, what the store tells of itself."""
+        """Yield the sizes of the store, for /metrics."""
         found = GaugeMetricFamily("itukg_store", "Workers, and queries that wait, as they are now.", labels=["what"])
         for what, number in self._store.size().items() if self._store else ():
             found.add_metric([what], number)

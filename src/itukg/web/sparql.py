@@ -131,7 +131,7 @@ class Parameters(BaseModel):
         ]
 
 
-class Question(NamedTuple):
+class QueryRequest(NamedTuple):
     """A query, the graphs that it sees, the syntax of the answer, and how long that may take."""
 
     query: Query
@@ -183,13 +183,13 @@ async def _answer(request: Request, service: Service, pairs: list[tuple[str, str
     """Answer the SPARQL query in a request, which has these parameters in its address."""
     arrived, client, outcome = monotonic(), client_of(request), "evaluated"
     try:
-        question = await _read(request, service, pairs)
+        requested = await _read(request, service, pairs)
     except ItukgError as error:
         service.metrics.query("unread", error.problem_type, monotonic() - arrived)
         raise
     try:
         with StopWhenLeft(request):
-            response = await _evaluate(question, service, client, arrived)
+            response = await _evaluate(requested, service, client, arrived)
         if isinstance(response, StreamingResponse):
             outcome = "streamed"
             _check_version(request)
@@ -201,7 +201,7 @@ async def _answer(request: Request, service: Service, pairs: list[tuple[str, str
         service.quotas.remember(client, error)
         raise
     finally:
-        _record(service, question.query, outcome, monotonic() - arrived)
+        _record(service, requested.query, outcome, monotonic() - arrived)
     return response
 
 
@@ -211,19 +211,19 @@ def _check_version(request: Request) -> None:
         raise QueryRefused(f"The answer has more than {BUFFER_BYTES // 1_000_000} MB: ask with HTTP/1.1.")
 
 
-async def _evaluate(question: Question, service: Service, client: str, arrived: float) -> Response:
+async def _evaluate(requested: QueryRequest, service: Service, client: str, arrived: float) -> Response:
     """Return the answer of the store: whole, or in pieces where it is too large to be buffered."""
     service.quotas.check(client)
     answer = await ask(
         service.store,
-        question.query,
-        question.dataset,
-        question.syntax,
-        deadline=arrived + question.seconds,
+        requested.query,
+        requested.dataset,
+        requested.syntax,
+        deadline=arrived + requested.seconds,
         client=client,
     )
     headers = {"Server-Timing": f"engine;dur={answer.seconds * 1000:.1f}"} | (
-        NO_STORE if question.query.volatile else {}
+        NO_STORE if requested.query.volatile else {}
     )
     try:
         content, more = await _buffered(answer.body)
@@ -281,8 +281,8 @@ def _record(service: Service, query: Query, outcome: str, seconds: float) -> Non
         log.warning("slow query %s: %s, %s, %.2f s", digest, query.form, outcome, seconds)
 
 
-async def _read(request: Request, service: Service, pairs: list[tuple[str, str]]) -> Question:
-    """Return what a request asks. Raises the errors that the protocol names (SPARQL 1.1 Protocol, 2.1)."""
+async def _read(request: Request, service: Service, pairs: list[tuple[str, str]]) -> QueryRequest:
+    """Return the query of a request, and how to answer it. Raises the errors that the protocol names (SPARQL 1.1 Protocol, 2.1)."""
     limit = service.settings.query_size
     if request.method != "GET":
         sent = await _body(request, limit)
@@ -298,7 +298,7 @@ async def _read(request: Request, service: Service, pairs: list[tuple[str, str]]
         query = await to_thread.run_sync(read_query, text, services, limiter=service.reading)
     else:
         query = read_query(text, services)
-    return Question(
+    return QueryRequest(
         query,
         Dataset(given.default_graph_uri, given.named_graph_uri),
         _syntax(query.form, accepted(request.scope), given.format, given.labels, given.profile, given.frame),
@@ -322,7 +322,7 @@ async def _body(request: Request, limit: int) -> list[tuple[str, str]]:
 def _syntax(
     form: Form, accept: str, name: str | None, labelled: str | None, profile: str | None, frame: str | None
 ) -> Format:
-    """Return the syntax that is asked for; profile and frame are forms of JSON-LD, and of graphs."""
+    """Return the syntax that a client requests; profile and frame are forms of JSON-LD, and of graphs."""
     labels, offers = labels_wanted(labelled), offers_for(form)
     if profile or frame:
         if JSONLD not in offers:

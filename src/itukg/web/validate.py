@@ -1,4 +1,4 @@
-"""For whoever prepares data: anyone's RDF is validated, against our shapes or theirs."""
+"""For people who prepare data: their RDF is validated, against our shapes or theirs."""
 
 from time import monotonic
 from typing import Annotated, Any
@@ -102,7 +102,7 @@ async def validate(
     client: Client,
     syntax: Annotated[Format, Depends(_REPORT.chosen)],
 ) -> Response:
-    """Validate RDF against our shapes, or against others that are sent with it. Nothing is kept, and nothing fetched."""
+    """Validate RDF against our shapes, or against others that are sent with it. Nothing is stored, and nothing is fetched."""
     limit, deadline = service.settings.upload_size, monotonic() + service.settings.validation_timeout
     content_type = request.headers.get("content-type", "")
     fields = {name: request.query_params.getlist(name) for name in request.query_params}

@@ -99,6 +99,8 @@ def _shapes_page(release: Release) -> bytes:
 
 @lru_cache(maxsize=64)
 def _version(folder: Path) -> str | None:
-    told = ox.NamedNode(names.expand("owl:versionInfo"))
-    found = [t.object for t in graph_of(folder, "ontology") if t.predicate == told and isinstance(t.object, ox.Literal)]
+    version = ox.NamedNode(names.expand("owl:versionInfo"))
+    found = [
+        t.object for t in graph_of(folder, "ontology") if t.predicate == version and isinstance(t.object, ox.Literal)
+    ]
     return found[0].value if found else None
