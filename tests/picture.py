@@ -6,6 +6,7 @@ An arrow leads from a package to one that it imports. One that a longer way of a
 from collections.abc import Iterator, Mapping, Sequence
 from graphlib import TopologicalSorter
 from itertools import combinations, pairwise
+from math import fsum
 
 from imports import ROOT, packages
 
@@ -115,7 +116,9 @@ def columns(rows: list[list[Place]], links: Sequence[tuple[Place, Place]]) -> di
                     for other in link
                     if other != place
                 ]
-                wished[place] = sum(middle * force for middle, force in pulls) / sum(force for _, force in pulls)
+                wished[place] = fsum(middle * force for middle, force in pulls) / sum(
+                    force for _, force in pulls
+                )  # the same in every Python
             at |= spread(row, wished)
     least = min(middle - width(place) / 2 for place, middle in at.items())
     return {place: round(middle - least) + MARGIN for place, middle in at.items()}
