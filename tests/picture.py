@@ -3,6 +3,7 @@
 An arrow leads from a package to one that it imports. One that a longer way of arrows tells already is left out.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from graphlib import TopologicalSorter
 from itertools import combinations, pairwise
@@ -64,6 +65,15 @@ def steps(arrows: Imports, rows: Sequence[Sequence[Place]]) -> Iterator[list[Pla
             yield [name, *(lane for lane in lanes if lane[:2] == (name, each)), each]
 
 
+def neighbours(links: Sequence[tuple[Place, Place]]) -> Mapping[Place, list[Place]]:
+    """Return for each place those that it is linked with, above and beneath."""
+    found: defaultdict[Place, list[Place]] = defaultdict(list)
+    for above, beneath in links:
+        found[above].append(beneath)
+        found[beneath].append(above)
+    return found
+
+
 def crossings(rows: Sequence[Sequence[Place]], links: Sequence[tuple[Place, Place]]) -> int:
     """Count the arrows that cross each other."""
     at = {place: (layer, number) for layer, row in enumerate(rows) for number, place in enumerate(row)}
@@ -76,14 +86,15 @@ def crossings(rows: Sequence[Sequence[Place]], links: Sequence[tuple[Place, Plac
 
 def in_order(rows: list[list[Place]], links: Sequence[tuple[Place, Place]]) -> list[list[Place]]:
     """Return the layers, each in the order in which the fewest arrows cross: by the middle of what a place is linked with."""
+    near = neighbours(links)
     best, fewest = rows, crossings(rows, links)
     for turn in range(ROUNDS):
         rows = [[*row] for row in rows]
         for layer in range(1, len(rows)) if turn % 2 == 0 else range(len(rows) - 2, -1, -1):
-            near = rows[layer - 1 if turn % 2 == 0 else layer + 1]
-            middle = {}
+            beside = {place: number for number, place in enumerate(rows[layer - 1 if turn % 2 == 0 else layer + 1])}
+            middle: dict[Place, float] = {}
             for number, place in enumerate(rows[layer]):
-                linked = [near.index(other) for link in links if place in link for other in link if other in near]
+                linked = [beside[other] for other in near[place] if other in beside]
                 middle[place] = sum(linked) / len(linked) if linked else number
             rows[layer].sort(key=lambda place: middle[place])
         if (found := crossings(rows, links)) < fewest:
@@ -97,11 +108,14 @@ def width(place: Place) -> int:
 
 
 def columns(rows: list[list[Place]], links: Sequence[tuple[Place, Place]]) -> dict[Place, int]:
-    """Return the middle of each place in pixels: as near to what it is linked with as its neighbours allow."""
+    """Return the middle of each place in pixels: as near to what it is linked with as its neighbours allow.
+
+    All is added up by `fsum`, whose sums are the same in every Python.
+    """
+    near = neighbours(links)
     at: dict[Place, float] = {}
     for row in rows:
-        total = sum(width(place) + GAP for place in row)
-        left = -total / 2
+        left = -extent(row) / 2
         for place in row:
             at[place] = left + (width(place) + GAP) / 2
             left += width(place) + GAP
@@ -109,16 +123,9 @@ def columns(rows: list[list[Place]], links: Sequence[tuple[Place, Place]]) -> di
         for row in rows if turn % 2 == 0 else reversed(rows):
             wished = {}
             for place in row:
-                pulls = [
-                    (at[other], pull(place, other))
-                    for link in links
-                    if place in link
-                    for other in link
-                    if other != place
-                ]
-                wished[place] = fsum(middle * force for middle, force in pulls) / sum(
-                    force for _, force in pulls
-                )  # the same in every Python
+                forces = [pull(place, other) for other in near[place]]
+                total = fsum(at[other] * force for other, force in zip(near[place], forces, strict=True))
+                wished[place] = total / sum(forces) if forces else at[place]
             at |= spread(row, wished)
     least = min(middle - width(place) / 2 for place, middle in at.items())
     return {place: round(middle - least) + MARGIN for place, middle in at.items()}
