@@ -3,9 +3,9 @@
 import ast
 import re
 from graphlib import TopologicalSorter
-from pathlib import Path
 
 import typer.main
+from imports import MODULES, ROOT, SOURCES, imports_of, packages
 from typer.core import TyperGroup
 
 from itukg import formats
@@ -18,8 +18,6 @@ from itukg.upload.read import BODY_TYPES
 from itukg.web.app import create_app
 from itukg.web.middleware import QUERY_TYPES
 
-ROOT = Path(__file__).parents[1]
-SOURCES = sorted((ROOT / "src" / "itukg").rglob("*.py"))
 REFERENCE = (ROOT / "docs" / "reference.md").read_text()
 
 # Lowest first: a package imports only from those before it.
@@ -34,34 +32,10 @@ TOGETHER = ("app", "server")
 BETWEEN_AUDIENCES = {("sparql", "description"), ("validate", "reports")}  # the bare endpoint; a report is a report
 
 
-def module_of(path: Path) -> str:
-    """The dotted name of a module within itukg; a package by its own name."""
-    parts = path.relative_to(ROOT / "src" / "itukg").with_suffix("").parts
-    return ".".join(part for part in parts if part != "__init__")
-
-
-MODULES = {module_of(path): path for path in SOURCES}
-
-
-def imports_of(path: Path) -> set[str]:
-    """The modules of itukg that a module imports, when it is loaded or later."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "itukg":
-            package = node.module.removeprefix("itukg").removeprefix(".")
-            for alias in node.names:
-                module = f"{package}.{alias.name}".removeprefix(".")
-                found.add(module if module in MODULES else package)
-    return found - {"", module_of(path)}
-
-
 def test_a_package_imports_only_from_those_beneath_it() -> None:
-    assert {module.split(".")[0] for module in MODULES} == {*PACKAGES, "", "__main__"}
-    for module, path in MODULES.items():
-        package = module.split(".")[0]
-        if package in PACKAGES:
-            beneath = PACKAGES[: PACKAGES.index(package) + 1]
-            assert {each.split(".")[0] for each in imports_of(path)} <= {*beneath}, path
+    assert {*packages()} == {*PACKAGES}
+    for package, imported in packages().items():
+        assert imported <= {*PACKAGES[: PACKAGES.index(package)]}, package
 
 
 def test_no_two_modules_import_each_other_on_whatever_way() -> None:
