@@ -1,6 +1,7 @@
 """docs/glossary.md explains the words that users meet, by examples that answer."""
 
 import re
+from html import unescape
 
 import pytest
 from fastapi.testclient import TestClient
@@ -30,3 +31,16 @@ def test_the_example_of_a_word_answers_and_says_what_is_quoted(client: TestClien
     assert all("totalItems" not in answer.text or answer.json()["totalItems"] for answer in answers)
     for quote in re.findall("“([^”]+)”", example):
         assert any(quote in answer.text for answer in answers), quote
+
+
+def plain(text: str) -> str:
+    return " ".join(text.split())
+
+
+def test_the_page_says_what_the_file_says_and_every_page_leads_to_it(client: TestClient) -> None:
+    page = client.get("/glossary", headers={"accept": "text/html"}).text
+    shown = re.search(r"<main>(.*)</main>", page, re.DOTALL)
+    assert shown is not None
+    marks = re.sub(r"\[([^]]+)\]\([^)]+\)|^#+ |[`*]|<(http[^>]+)>", r"\1\2", TEXT, flags=re.MULTILINE)
+    assert plain(unescape(re.sub("<[^>]+>", "", shown[1]))) == plain(marks)
+    assert '<a href="/glossary">' in client.get("/").text

@@ -1,4 +1,4 @@
-"""For people and operators: the front page, the interface described, health, readiness and metrics."""
+"""For people and operators: the front page, the glossary, the interface described, health, readiness and metrics."""
 
 from typing import Annotated
 
@@ -37,6 +37,12 @@ async def home(_: Annotated[Parameters, Query()], service: Served, at: Address) 
         dataset=for_search_engines(service.release, at),
     )
     return Response(page, media_type=HTML.media_type)
+
+
+@_HTML.get(router, "/glossary")
+async def glossary(_: Annotated[Parameters, Query()]) -> Response:
+    """Explain the words of the graph, its pages and reports, each with an example."""
+    return Response(render("glossary.html"), media_type=HTML.media_type)
 
 
 @router.get("/openapi.json", include_in_schema=False)
