@@ -592,7 +592,7 @@ def test_a_server_that_fails_is_502_over_http(release: Release, home: Path) -> N
         failing.set()
         answer = client.get("/sparql", params={"query": "ASK {}"})
         assert answer.status_code == httpx2.codes.BAD_GATEWAY
-        assert answer.json()["title"] == "The triple store gives no answer"
+        assert answer.json()["title"] == "Triple store unavailable"
 
 
 def test_things_lists_and_searches_are_the_same_from_a_store_elsewhere(
