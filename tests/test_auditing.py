@@ -36,7 +36,7 @@ from itukg.formats import GRAPH_FORMATS, JSONLD, PDF, SARIF
 from itukg.rdf.parse import canonical_hash
 from itukg.release.model import Release, history, known
 from itukg.settings import Settings
-from itukg.upload.context import Surroundings, check_file
+from itukg.upload.context import ValidationContext, check_file
 from itukg.web.app import create_app
 
 ROOT = Path(__file__).parents[1]
@@ -119,7 +119,7 @@ def test_a_severity_of_ones_own_counts_as_a_violation() -> None:
 def test_what_a_file_says_of_blank_nodes_is_reported_the_same_each_time(corpus: Corpus, tmp_path: Path) -> None:
     file = tmp_path / "data.ttl"
     file.write_text(f"[] a <{names.ITU}ActionLine> . [] a <{names.ITU}Output> .")
-    first, second = (check_file(Surroundings.of_corpus(corpus), file).dated(DAY) for _ in range(2))
+    first, second = (check_file(ValidationContext.of_corpus(corpus), file).dated(DAY) for _ in range(2))
     assert len(first.findings) > 5
     for syntax in REPORT_FORMATS:
         assert write(first, syntax) == write(second, syntax), syntax.name

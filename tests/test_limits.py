@@ -424,7 +424,7 @@ def test_who_finds_the_queue_full_is_503_and_told_when_to_come_back(crowded: ser
         pool.submit(bomb("127.0.0.2"))
         eventually(lambda: waiting(crowded) == 1, "the second does not wait")
         own = bomb("127.0.0.2")()
-        assert "1 requests of yours are waiting" in problem_of(own, 503)["detail"]
+        assert "1 of your requests are already waiting" in problem_of(own, 503)["detail"]
         pool.submit(bomb("127.0.0.3"))
         eventually(lambda: waiting(crowded) == 2, "the third does not wait")
         full = bomb("127.0.0.4")()

@@ -1,4 +1,4 @@
-"""The pool: clients take turns, what is slow makes room, what dies is replaced, and each gets the answer to its own question."""
+"""The pool: clients take turns, what is slow makes room, what dies is replaced, and each gets the answer to its own request."""
 
 import asyncio
 import contextlib
@@ -21,7 +21,7 @@ from itukg.engine import pool as pool_module
 from itukg.engine.fair import FairQueue
 from itukg.engine.pool import BUFFER_BYTES, RETRY_SECONDS, Pool
 from itukg.engine.process import Packet, Worker
-from itukg.engine.worker import NICENESS, PACKET
+from itukg.engine.worker import NICENESS, PACKET_BYTES
 from itukg.errors import BadRequest, DataError, ItukgError, MemoryLimit, Overloaded, TimeLimit, WorkerKilled
 
 
@@ -91,7 +91,7 @@ def test_a_client_may_wait_so_often_and_others_still_may() -> None:
     async def work() -> None:
         queue, served = FairQueue[str](10, 2), list[str]()
         tasks = [await waits(queue, "a", served) for _ in range(2)]
-        with pytest.raises(Overloaded, match="2 requests of yours"):
+        with pytest.raises(Overloaded, match="2 of your requests"):
             await queue.get("a", later())
         tasks.append(await waits(queue, "b", served))
         for _ in tasks:
@@ -199,8 +199,8 @@ async def pool_of(data: str = "", *, workers: int = 2, slow: int = 1, **given: A
         await pool.close()
 
 
-async def answer(pool: Pool, question: bytes, **given: Any) -> bytes:
-    response = await pool.ask(question, **{"deadline": later(20), **given})
+async def answer(pool: Pool, request: bytes, **given: Any) -> bytes:
+    response = await pool.submit(request, **{"deadline": later(20), **given})
     try:
         return b"".join([piece async for piece in response])
     finally:
@@ -241,7 +241,7 @@ def is_settled(pool: Pool, workers: int = 2) -> bool:
     return len(idle(pool)) == len(pool.alive) == workers and not pool.suspended
 
 
-@pytest.mark.parametrize("length", [0, 1, PACKET - 8, PACKET, PACKET + 1, 3_000_000])
+@pytest.mark.parametrize("length", [0, 1, PACKET_BYTES - 8, PACKET_BYTES, PACKET_BYTES + 1, 3_000_000])
 def test_a_question_of_any_length_comes_whole_and_so_does_its_answer(length: int) -> None:
     async def work() -> None:
         async with pool_of(workers=1) as pool:
@@ -286,7 +286,7 @@ def test_without_reuse_a_worker_answers_once() -> None:
     run(work())
 
 
-# --- slow questions ---
+# --- slow requests ---
 
 
 def test_a_slow_question_goes_on_at_a_lower_priority_and_its_place_is_taken() -> None:
@@ -353,7 +353,7 @@ def test_a_slow_question_that_lets_others_have_their_turn_is_not_refused_a_full_
 
 
 def test_more_than_may_be_suspended_start_again_in_their_slot(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool_module, "SUSPENDED", 0)
+    monkeypatch.setattr(pool_module, "MAX_SUSPENDED", 0)
 
     async def work() -> None:
         async with pool_of() as pool:
@@ -370,7 +370,7 @@ def test_more_than_may_be_suspended_start_again_in_their_slot(monkeypatch: pytes
 def test_whoever_leaves_while_a_slow_question_waits_leaves_nothing_behind(
     suspended: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pool_module, "SUSPENDED", suspended)
+    monkeypatch.setattr(pool_module, "MAX_SUSPENDED", suspended)
 
     async def work() -> None:
         async with pool_of() as pool:
@@ -440,14 +440,14 @@ def test_a_large_answer_waits_in_its_worker_for_its_reader_and_takes_no_slot(mon
 
     async def work() -> None:
         async with pool_of() as pool:
-            response = await pool.ask(b"bytes 100000000", deadline=later(20), client="a")
-            assert received < BUFFER_BYTES + 2 * PACKET
+            response = await pool.submit(b"bytes 100000000", deadline=later(20), client="a")
+            assert received < BUFFER_BYTES + 2 * PACKET_BYTES
             assert int(await answer(pool, b"busy 0.3", client="a"))  # the slot is free
             with pytest.raises(Overloaded, match="sent to you"):
-                await pool.ask(b"bytes 100000000", deadline=later(20), client="a")
-            assert received < 2 * (BUFFER_BYTES + 2 * PACKET)
+                await pool.submit(b"bytes 100000000", deadline=later(20), client="a")
+            assert received < 2 * (BUFFER_BYTES + 2 * PACKET_BYTES)
             assert sum([len(piece) async for piece in response]) == 100_000_000
-            again = await pool.ask(b"bytes 100000000", deadline=later(20), client="a")
+            again = await pool.submit(b"bytes 100000000", deadline=later(20), client="a")
             await again.aclose()
             await until(lambda: is_settled(pool), "a worker is left")
 
@@ -488,9 +488,9 @@ def test_a_question_whose_worker_is_killed_is_asked_once_more(caplog: pytest.Log
 def test_a_worker_without_memory_is_told_from_one_that_was_killed() -> None:
     async def work() -> None:
         async with pool_of(memory=200_000_000) as pool:
-            for question in (b"eat 100000000", f"die {int(signal.SIGSEGV)}".encode()):
+            for request in (b"eat 100000000", f"die {int(signal.SIGSEGV)}".encode()):
                 with pytest.raises(MemoryLimit, match="more than 200 MB"):
-                    await answer(pool, question)
+                    await answer(pool, request)
             with pytest.raises(MemoryLimit, match="needs more memory"):
                 await answer(pool, b"eat 300000000")
             await until(lambda: is_settled(pool), "not replaced")
@@ -555,18 +555,18 @@ def test_whoever_waits_when_the_pool_closes_gets_an_error_and_nothing_goes_on(ca
 
 
 class Crowd:
-    """Clients that ask quick and slow questions, and give up some of them."""
+    """Clients that ask quick and slow requests, and give up some of them."""
 
     def __init__(self, pool: Pool, seed: int) -> None:
         self._pool, self._chance = pool, random.Random(seed)  # noqa: S311  (nothing is kept secret by it)
         self.outcomes: Counter[str] = Counter()
 
-    async def client(self, name: int, questions: int) -> None:
-        for number in range(questions):
+    async def client(self, name: int, requests: int) -> None:
+        for number in range(requests):
             text = f"{name}/{number} ".encode() * self._chance.choice([1, 1, 1, 1000, 100_000])
             slow = self._chance.random() < 0.2
-            question = b"busy 0.15" if slow else b"echo " + text
-            asked = asyncio.create_task(answer(self._pool, question, client=f"{name % 3}"))
+            request = b"busy 0.15" if slow else b"echo " + text
+            asked = asyncio.create_task(answer(self._pool, request, client=f"{name % 3}"))
             if self._chance.random() < 0.2:
                 await asyncio.sleep(self._chance.random() * 0.02)
                 asked.cancel()
@@ -595,7 +595,7 @@ def test_each_gets_the_answer_to_its_own_question_whatever_the_others_do(seed: i
         async with pool_of() as pool:
             crowd = Crowd(pool, seed)
             enemy = asyncio.create_task(crowd.kill_workers()) if killed else None
-            await asyncio.gather(*(crowd.client(name, questions=20) for name in range(8)))
+            await asyncio.gather(*(crowd.client(name, requests=20) for name in range(8)))
             if enemy:
                 enemy.cancel()
             assert sum(crowd.outcomes.values()) == 8 * 20
@@ -621,7 +621,7 @@ def test_a_pool_that_failed_to_start_starts_when_the_reason_has_gone() -> None:
         assert is_settled(pool)
         await pool.close()
         with pytest.raises(DataError, match="closed"):
-            await pool.ask(b"pid")
+            await pool.submit(b"pid")
 
     run(work())
 
@@ -652,8 +652,8 @@ def test_the_end_of_a_worker_is_reported_however_much_the_server_has_still_to_re
 ) -> None:
     async def work() -> None:
         async with pool_of(workers=1) as pool:
-            for question in (b"write-and-abort 100", b"write-and-abort 300000"):
-                asked = asyncio.create_task(answer(pool, question))
+            for request in (b"write-and-abort 100", b"write-and-abort 300000"):
+                asked = asyncio.create_task(answer(pool, request))
                 await asyncio.sleep(0)
                 (worker,) = pool.alive
                 deadline = later(2)

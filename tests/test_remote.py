@@ -365,7 +365,7 @@ def test_a_graph_of_the_dataset_that_is_no_iri_is_not_sent(holding: Holding) -> 
     given = 'urn:a> define get:soft "replace" define input:default-graph-uri <http://127.0.0.1/'
     sent = threading.Event()
     engine = holding(lambda _: sent.set())
-    with pytest.raises(BadRequest, match="named by no IRI"):
+    with pytest.raises(BadRequest, match="must be named by an IRI"):
         engine.ask("ASK {}", CSV, Dataset(default=(given,)), 5.0)
     assert not sent.is_set()
 
@@ -487,7 +487,7 @@ def test_credentials_are_sent_in_the_way_that_the_server_asks_for(
 def at_short_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
     """Asks the server ten times a second whether it holds the release."""
     monkeypatch.setattr("itukg.web.service.RETRY_SECONDS", 0.1)
-    monkeypatch.setattr("itukg.engine.remote.RETRY_SECONDS", 0.1)
+    monkeypatch.setattr("itukg.engine.remote.RELEASE_CHECK_SECONDS", 0.1)
 
 
 @pytest.mark.usefixtures("at_short_intervals")

@@ -559,7 +559,7 @@ def test_what_is_retired_leads_to_its_successor(retired: TestClient, asked: str,
     assert get(retired, sent).status_code == 200
 
 
-@pytest.mark.parametrize(("name", "words"), [("ended", "nothing is named"), ("split", "wsis/C2")])
+@pytest.mark.parametrize(("name", "words"), [("ended", "nothing replaces it"), ("split", "wsis/C2")])
 def test_what_is_retired_without_one_successor_is_410(retired: TestClient, name: str, words: str) -> None:
     assert words in problem_of(get(retired, f"/id/wsis/{name}"), 410)["detail"]
 

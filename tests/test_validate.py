@@ -31,9 +31,9 @@ from itukg.formats import HTML
 from itukg.rdf.parse import parse_rdf
 from itukg.release.model import Release
 from itukg.settings import Settings
-from itukg.upload.context import Surroundings, check_file
+from itukg.upload.context import ValidationContext, check_file
 from itukg.upload.read import BODY_TYPES, FORM, RDF_TYPES, read
-from itukg.upload.validator import UPLOADS, Validator
+from itukg.upload.validator import MAX_BUFFERED_UPLOADS, Validator
 from itukg.web.reports import ChosenFindings
 
 ROOT = Path(__file__).parents[1]
@@ -194,7 +194,7 @@ def test_the_same_upload_gives_the_same_report_whatever_has_no_name_in_it(client
 
 
 def test_a_plan_that_is_checked_alone_finds_the_schemes_that_it_links_to(corpus: Corpus) -> None:
-    surroundings = Surroundings.of_corpus(corpus)
+    surroundings = ValidationContext.of_corpus(corpus)
     for plan in ("buap-2018-2021", "sp-2020-2023"):
         found = check_file(surroundings, corpus.root / "data" / "plans" / f"{plan}.ttl")
         assert found.conforms, found.findings[:3]
@@ -219,7 +219,7 @@ def test_findings_are_about_what_is_brought_and_a_plan_of_ours_makes_way_for_ano
         + quads(PARTS, "shapes")
     )
     brought = quads("e:plan a itu:Plan . e:a a e:Thing ; e:of e:plan ; e:to e:mine .", "checked")
-    found = Surroundings(ours, frozenset()).check(brought, "x", with_release=True)
+    found = ValidationContext(ours, frozenset()).check(brought, "x", with_release=True)
     # The thing that only our version has is gone.
     assert {(f.focus, f.value) for f in found.findings} == {("urn:e:plan", "urn:e:a"), ("urn:e:mine", None)}
     results = Graph().parse(data=found.graph, format="nt")
@@ -545,7 +545,7 @@ def test_whoever_finds_every_place_taken_waits_or_is_told_to_come_back(release: 
     async def crowd() -> None:
         validator = Validator(release.path, Settings(queue=1, queue_client=1))
         later = time.monotonic() + 20
-        places = [validator.slot("a", later) for _ in range(UPLOADS)]
+        places = [validator.slot("a", later) for _ in range(MAX_BUFFERED_UPLOADS)]
         for place in places:
             await place.__aenter__()
         waiting = validator.slot("a", later)

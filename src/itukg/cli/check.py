@@ -82,13 +82,13 @@ def _checked(corpus: "Corpus", file: Path | None, *, with_release: bool) -> "Rep
     from rich.console import Console
 
     from itukg.conformance.check import check_corpus
-    from itukg.upload.context import Surroundings, check_file
+    from itukg.upload.context import ValidationContext, check_file
 
     gc.disable()  # all that is read is kept until the end, and to look through it again and again takes its time
     try:
         with Console(stderr=True).status("Reading") as shown:  # it moves where a terminal is attached
             if file is not None:
-                surroundings = Surroundings.of_corpus(corpus)
+                surroundings = ValidationContext.of_corpus(corpus)
                 return check_file(surroundings, file, with_release=with_release, announce=shown.update)
             quads = list(corpus.quads())
             shown.update(f"Validating {len(quads):,} triples")

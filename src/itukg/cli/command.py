@@ -73,10 +73,10 @@ async def write_answer(store: "Store", query: "Query", syntax: "Format", seconds
     """Write the answer to a query."""
     from time import monotonic
 
-    from itukg.engine.describe import ask
+    from itukg.engine.describe import answer_query
     from itukg.engine.store import Dataset
 
-    answer = await ask(store, query, Dataset(), syntax, deadline=monotonic() + seconds)
+    answer = await answer_query(store, query, Dataset(), syntax, deadline=monotonic() + seconds)
     write_out(await answer.read(), output)
 
 

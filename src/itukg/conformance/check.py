@@ -8,11 +8,11 @@ from itukg.conformance import (
     Report,
     everything,
     for_derived,
+    for_report,
     header_of,
     report_of,
     results_of,
     to_rdflib,
-    told,
     validate,
 )
 from itukg.corpus import Corpus
@@ -56,7 +56,7 @@ def check_quads(
         if isinstance(subject, ox.NamedNode | ox.BlankNode) and isinstance(graph, ox.NamedNode) and graph.value in files
     }
     shapes = to_rdflib(rules)
-    graph = told(data)
+    graph = for_report(data)
     hashes = {"data": canonical_hash(data), "shapes": canonical_hash(rules)}
     header = header_of(subject, release, **hashes, rules=shapes, graph=graph, own=own)
     return report_of(results_of(data, shapes), graph, shapes, header, files=places, own=own)

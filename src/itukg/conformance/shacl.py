@@ -14,7 +14,7 @@ from rdflib.term import Node
 
 from itukg.errors import ShapesRefused
 
-WORDS = 400
+MAX_MESSAGE_LENGTH = 400
 """Characters of what the engine says against shapes that are passed on."""
 _STRING = ox.NamedNode(str(XSD.string))
 
@@ -37,7 +37,7 @@ def results_of(data: Iterable[ox.Quad], shapes: rdflib.Graph) -> rdflib.Graph:
 
 def _cut(words: str) -> str:
     words = " ".join(words.split())
-    return words if len(words) <= WORDS else words[:WORDS] + "…"
+    return words if len(words) <= MAX_MESSAGE_LENGTH else words[:MAX_MESSAGE_LENGTH] + "…"
 
 
 @cache

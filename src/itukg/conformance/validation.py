@@ -27,7 +27,7 @@ _READ = frozenset(
     )
 )  # fmt: skip
 """The properties that are read below."""
-_NOT_KEPT = frozenset([SH.conforms, SH.sourceConstraint, SH.resultMessage])
+_OMITTED = frozenset([SH.conforms, SH.sourceConstraint, SH.resultMessage])
 """What the engine says and our report graph does not, or says in other words."""
 
 Own = Callable[[Node], bool]
@@ -44,10 +44,10 @@ def validate(data: Collection[ox.Quad], shapes: rdflib.Graph) -> Report:
 
     Raises ShapesRefused, with the engine's words: it follows no owl:imports, asks no service, and runs no rule or script.
     """
-    return report_of(results_of(data, shapes), told(data), shapes)
+    return report_of(results_of(data, shapes), for_report(data), shapes)
 
 
-def told(data: Iterable[ox.Quad]) -> rdflib.Graph:
+def for_report(data: Iterable[ox.Quad]) -> rdflib.Graph:
     """Return what a report reads of the data, about half of it."""
     return to_rdflib(quad for quad in data if quad.predicate in _READ)
 
@@ -294,7 +294,7 @@ def _pure(results: rdflib.Graph, findings: Mapping[Node, Finding]) -> bytes:
     renamed[report] = rdflib.URIRef(REPORT)
     kept = rdflib.Graph(store="SimpleMemory")
     for s, p, o in results:
-        left_out = p in _NOT_KEPT or (p == SH.resultPath and isinstance(o, rdflib.BNode))
+        left_out = p in _OMITTED or (p == SH.resultPath and isinstance(o, rdflib.BNode))
         left_out |= p == SH.result and o not in renamed  # it is of what stands beside
         if s in renamed and not left_out:
             kept.add((renamed[s], p, renamed.get(o, o)))

@@ -11,7 +11,7 @@ from itukg import names
 from itukg.conformance.model import Finding, Report
 from itukg.errors import DataError
 
-_WORDS = ("finding", "shape", "focus", "reason", "owner")
+_TEXT_KEYS = ("finding", "shape", "focus", "reason", "owner")
 
 
 @dataclass(frozen=True)
@@ -82,9 +82,9 @@ def waived(report: Report, waivers: Iterable[Waiver], *, published: bool = False
 def _read(entry: Any, where: str) -> Waiver:
     if not isinstance(entry, dict):
         raise DataError(f"{where}: write it as a [[waiver]] block.")
-    if unknown := entry.keys() - {*_WORDS, "expires"}:
-        raise DataError(f"{where}: no key {', '.join(sorted(unknown))}; known: {', '.join(_WORDS)}, expires.")
-    texts = {key: entry.get(key) for key in _WORDS}
+    if unknown := entry.keys() - {*_TEXT_KEYS, "expires"}:
+        raise DataError(f"{where}: no key {', '.join(sorted(unknown))}; known: {', '.join(_TEXT_KEYS)}, expires.")
+    texts = {key: entry.get(key) for key in _TEXT_KEYS}
     for key, text in texts.items():
         if text is not None and not (isinstance(text, str) and text.strip()):
             raise DataError(f"{where}: {key} must be words.")

@@ -1,9 +1,9 @@
 """Worker processes that can be killed, shared by clients in turn.
 
-A question goes to one of `workers` idle processes. What takes longer than QUICK_SECONDS is slow: it goes on at a lower
-priority, and a fresh worker, forked in milliseconds, takes the place of its own. At most `slow` such questions run at once, in
-turns of QUICK_SECONDS. Others wait suspended, with what they have done so far, or, from SUSPENDED of them on, are stopped and
-start again when a slot is free. A question past its deadline is killed, as is one whose client disconnects. An answer larger than
+A request goes to one of `workers` idle processes. What takes longer than QUICK_SECONDS is slow: it goes on at a lower
+priority, and a fresh worker, forked in milliseconds, takes the place of its own. At most `slow` such requests run at once, in
+turns of QUICK_SECONDS. Others wait suspended, with what they have done so far, or, from MAX_SUSPENDED of them on, are stopped and
+start again when a slot is free. A request past its deadline is killed, as is one whose client disconnects. An answer larger than
 BUFFER_BYTES is read from the worker as fast as its client reads; so many at once, counted apart from the slow ones.
 """
 
@@ -28,12 +28,12 @@ from itukg.engine.worker import DATA, END, ERROR, FORK, NICE, ORDER, READY, SIGN
 from itukg.errors import DataError, ItukgError, MemoryLimit, Overloaded, TimeLimit, WorkerKilled
 
 QUICK_SECONDS = 1.0
-"""Seconds after which a question counts as slow."""
-SUSPENDED = 4
-"""Slow questions that may wait suspended for their first turn: each keeps as much memory as it has used so far."""
+"""Seconds after which a request counts as slow."""
+MAX_SUSPENDED = 4
+"""Slow requests that may wait suspended for their first turn: each keeps as much memory as it has used so far."""
 BUFFER_BYTES = 16_000_000
 """Bytes of an answer that are collected before it is sent; a larger one is streamed."""
-STREAMED = 4
+STREAMS_PER_SLOT = 4
 """How many times as many answers as there are slow slots are streamed at once; to one client, as many as there are slots."""
 RETRY_SECONDS = 1.0
 """Seconds after which a worker that could not be forked is tried again."""
@@ -44,7 +44,7 @@ log = logging.getLogger("itukg")
 
 
 class Messages(NamedTuple):
-    """What a client reads of a question that did not end well."""
+    """What a client reads of a request that did not end well."""
 
     late: str = (
         "No answer within {seconds:.2g} s. Ask for less, bind more of the pattern, or say MINUS instead of NOT EXISTS: "
@@ -57,10 +57,10 @@ class Messages(NamedTuple):
 
 
 class Response:
-    """The answer to one question: its pieces, those collected and those that the worker still writes."""
+    """The answer to one request: its pieces, those collected and those that the worker still writes."""
 
-    def __init__(self, pool: "Pool", question: bytes, client: str, deadline: float, seconds: float) -> None:
-        self._pool, self._question, self._client = pool, question, client
+    def __init__(self, pool: "Pool", request: bytes, client: str, deadline: float, seconds: float) -> None:
+        self._pool, self._request, self._client = pool, request, client
         self._started, self._deadline, self._limit = monotonic(), deadline, seconds
         self._worker: Worker | None = None
         self._is_replaced = self._was_fresh = False
@@ -95,7 +95,7 @@ class Response:
         self._end(well=False)
 
     async def collect(self, *, own: bool, network: bool) -> None:
-        """Collect the answer, or BUFFER_BYTES of it, of a worker of its `own` or of an idle one; raises as `Pool.ask` does."""
+        """Collect the answer, or BUFFER_BYTES of it, of a worker of its `own` or of an idle one; raises as `Pool.submit` does."""
         pool = self._pool
         if network:
             await self._take_slot()
@@ -108,7 +108,7 @@ class Response:
         while not await self._read(min(monotonic() + QUICK_SECONDS, self._deadline)):
             if monotonic() >= self._deadline:
                 raise self._late()
-            if pool.slots.waiting():  # slow questions take turns too
+            if pool.slots.waiting():  # slow requests take turns too
                 self._leave_slot()
                 await self._wait_suspended(again=True)
         if not self.is_done:
@@ -128,17 +128,17 @@ class Response:
         self._worker, self._is_replaced, self._was_fresh = worker, replaced, worker.is_fresh
         if self._limit != inf:
             self._deadline = monotonic() + self._limit
-        if not await worker.send(self._question, self._deadline):
+        if not await worker.send(self._request, self._deadline):
             raise self._late()
 
     async def _become_slow(self) -> None:
-        """Go on in a slot for slow questions, at a lower priority; where none is free, wait for one."""
+        """Go on in a slot for slow requests, at a lower priority; where none is free, wait for one."""
         pool, worker = self._pool, self._worker
         assert worker is not None
         self._leave_quick()
         if self._has_slot or pool.slots.get_nowait():
             self._has_slot = True
-        elif pool.suspended < SUSPENDED:
+        elif pool.suspended < MAX_SUSPENDED:
             await self._wait_suspended()
         else:
             self.restart()
@@ -204,7 +204,7 @@ class Response:
             raise self._pool.death(packet)
 
     def _stream(self) -> None:
-        """Send the rest as fast as the client reads, for which no other question waits. Raises Overloaded."""
+        """Send the rest as fast as the client reads, for which no other request waits. Raises Overloaded."""
         self._left_off = monotonic()
         self.seconds = self._left_off - self._started
         self._leave_quick()
@@ -251,7 +251,7 @@ class Pool:
         self.idle: FairQueue[Worker] = FairQueue(waiting, per_client)
         self.slots = Slots(slow, waiting, per_client)
         self.suspended = 0
-        """Slow questions that wait suspended for a slot."""
+        """Slow requests that wait suspended for a slot."""
         self._streams: Counter[str] = Counter()
         self._slow = slow
         self.alive: set[Worker] = set()
@@ -270,22 +270,22 @@ class Pool:
                 self._rest(await self.fork())
                 self._is_started = len(self.alive) >= self._workers
 
-    async def ask(
+    async def submit(
         self,
-        question: bytes,
+        request: bytes,
         *,
         deadline: float = inf,
         client: str = "",
         network: bool = False,
         seconds: float = inf,
     ) -> Response:
-        """Return the answer to a question; with `network`, of a worker of its own that may open sockets.
+        """Return the answer to a request; with `network`, of a worker of its own that may open sockets.
 
         It must end before `deadline` of the monotonic clock; where `seconds` are given, so long after it began, and begin
         before `deadline`. Raises what the worker does, TimeLimit, MemoryLimit, Overloaded where too many wait or are sent
         large answers, and WorkerKilled where two workers, one after the other, were killed from outside.
         """
-        response = Response(self, question, client, deadline, seconds)
+        response = Response(self, request, client, deadline, seconds)
         try:
             try:
                 await response.collect(own=network, network=network)
@@ -301,7 +301,7 @@ class Pool:
         return response
 
     def size(self) -> dict[str, int]:
-        """Return how many workers there are, and how many questions wait."""
+        """Return how many workers there are, and how many requests wait."""
         return {
             "workers": len(self.alive),
             "waiting for a worker": self.idle.waiting(),
@@ -342,7 +342,7 @@ class Pool:
         self._order(SIGNAL, worker, number)
 
     def lower_priority(self, worker: Worker) -> None:
-        """Let quick questions go before that of a worker from now on, which cannot be undone without privilege."""
+        """Let quick requests go before that of a worker from now on, which cannot be undone without privilege."""
         self._order(NICE, worker, worker.thread)
 
     def death(self, packet: Packet) -> MemoryLimit | WorkerKilled:
@@ -355,7 +355,7 @@ class Pool:
 
     def begin_stream(self, client: str) -> None:
         """Count an answer that is sent as its client reads. Raises Overloaded."""
-        if self._streams[client] >= self._slow or self._streams.total() >= STREAMED * self._slow:
+        if self._streams[client] >= self._slow or self._streams.total() >= STREAMS_PER_SLOT * self._slow:
             whose = "to you" if self._streams[client] else "to others"
             raise Overloaded(
                 f"Large answers are being sent {whose}. Ask again when one has been read, or ask for less."

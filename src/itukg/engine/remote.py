@@ -31,34 +31,34 @@ from itukg.engine.fair import Slots
 from itukg.engine.pool import Response
 from itukg.engine.sparql import Query, blank_out, read_query
 from itukg.engine.store import Answer, Dataset
-from itukg.engine.translate import GAVE_UP, here, lines, pack, solutions, unreadable
+from itukg.engine.translate import TIMEOUT_MESSAGES, lines, pack, solutions, to_local_iris, unreadable
 from itukg.errors import ItukgError, MemoryLimit, Overloaded, QueryRefused, StoreUnavailable, SyntaxProblem, TimeLimit
 from itukg.formats import N_TRIPLES, TABLE_FORMATS, TURTLE, Format
 from itukg.rdf.jsonld import Json
 from itukg.settings import Settings, address
 from itukg.tables import best_labels
 
-MERGED = "#merged"
+MERGED_SUFFIX = "#merged"
 """What follows the name of the release in that of the graph that a query sees by default."""
-NOTHING = "#nothing"
+EMPTY_SUFFIX = "#nothing"
 """The same of a graph that there is not. It stands for an empty part of a dataset: an absent one is all to some servers."""
-REWRITTEN = 64_000_000
+MAX_REWRITTEN_BYTES = 64_000_000
 """Bytes of an answer that are rewritten in another syntax; a larger one is refused, but for N-Triples."""
-LABELLED = 1000
+LABELS_PER_QUERY = 1000
 """Things whose labels are asked for at once."""
-CONNECTING = 5.0
+CONNECT_SECONDS = 5.0
 """Seconds in which a server must take a connection."""
-WORDS = 400
+MAX_MESSAGE_LENGTH = 400
 """Characters of a server's message that are passed on."""
-RETRY_SECONDS = 2.0
+RELEASE_CHECK_SECONDS = 2.0
 """Seconds between two looks whether the server still holds the release."""
-MOST = 100_001
+PROBE_ROWS = 100_001
 """Rows that are asked for once, to see whether the server cuts answers."""
 
-_JSON = "application/sparql-results+json"
-_TABLES = (_JSON, "application/json")
+_SPARQL_JSON = "application/sparql-results+json"
+_TABLES = (_SPARQL_JSON, "application/json")
 _TRIPLES = {N_TRIPLES.media_type: N_TRIPLES, "text/plain": N_TRIPLES, TURTLE.media_type: TURTLE}
-_ASKED = f"{N_TRIPLES.media_type}, {TURTLE.media_type};q=0.5"
+_GRAPH_ACCEPT = f"{N_TRIPLES.media_type}, {TURTLE.media_type};q=0.5"
 _PLACE = re.compile(r"\b(?:line |error at )(\d+)(?:(?:, col(?:umn)? |:)(\d+))?")
 _FROM = re.compile(r"(?<![?$:@%.\w-])FROM(?![\w:-])", re.IGNORECASE)
 
@@ -108,7 +108,7 @@ class RemoteStore:
         self._pool = query_pool("itukg.engine.translate", "-", settings)
         self._client = httpx2.AsyncClient(
             auth=Credentials(settings),
-            timeout=httpx2.Timeout(None, connect=CONNECTING),
+            timeout=httpx2.Timeout(None, connect=CONNECT_SECONDS),
             limits=httpx2.Limits(max_keepalive_connections=at_once),
         )
 
@@ -138,7 +138,7 @@ class RemoteStore:
     async def lost(self) -> None:
         """Wait until the server holds the release no more, or another load of it; one that gives no answer may still hold it."""
         while True:
-            await asyncio.sleep(RETRY_SECONDS)
+            await asyncio.sleep(RELEASE_CHECK_SECONDS)
             with suppress(ItukgError):
                 if await self._marks() != self._held:
                     return
@@ -154,7 +154,7 @@ class RemoteStore:
         deadline = started + self._timeout if deadline == inf else deadline  # no server may keep us for ever
 
         async def work(task: str, **given: Any) -> Response:
-            return await self._pool.ask(pack(task, **given), deadline=deadline, client=client)
+            return await self._pool.submit(pack(task, **given), deadline=deadline, client=client)
 
         graph = query.form in ("CONSTRUCT", "DESCRIBE")
         await work("read", query=query.text, default=tuple(dataset.default), named=tuple(dataset.named))
@@ -163,7 +163,7 @@ class RemoteStore:
             held.callback(self._slots.put, True)
             try:
                 async with asyncio.timeout(deadline - monotonic()):
-                    response = await self._send(query, dataset, _ASKED if graph else _JSON)
+                    response = await self._send(query, dataset, _GRAPH_ACCEPT if graph else _SPARQL_JSON)
                     held.push_async_callback(response.aclose)
                     media_type = await self._accepted(response, query, _TRIPLES if graph else _TABLES)
                     if syntax == N_TRIPLES == _TRIPLES.get(media_type):
@@ -179,7 +179,7 @@ class RemoteStore:
                         labels: Mapping[str, str] = {}
                         if syntax.labels:
                             found = await work("things", **given)
-                            labels = await self._labels(json.loads(await Answer(_JSON, found).read()))
+                            labels = await self._labels(json.loads(await Answer(_SPARQL_JSON, found).read()))
                         body = await work("table", query=query.text, labels=labels, **given, **to)
             except TimeoutError:
                 raise out_of_time(deadline - started) from None
@@ -187,7 +187,7 @@ class RemoteStore:
                 raise self.broken(error) from None
         return Answer(syntax.media_type, body, monotonic() - started)
 
-    def there(self, text: str) -> str:
+    def to_remote_iris(self, text: str) -> str:
         """Return `text` with the names of our graphs as they are on the server."""
         return text.replace(names.GRAPHS, self._release + "/")
 
@@ -211,10 +211,10 @@ class RemoteStore:
             )
         found = (row["g"]["value"] for row in self._held)
         self._named = tuple(graph for graph in found if graph.startswith(names.GRAPHS))
-        every = Query(f"SELECT ?s WHERE {{ ?s ?p ?o }} LIMIT {MOST}", "SELECT")
+        every = Query(f"SELECT ?s WHERE {{ ?s ?p ?o }} LIMIT {PROBE_ROWS}", "SELECT")
         try:  # a server that cuts tells so of a table, and not of a graph
             async with asyncio.timeout(self._timeout):
-                async with aclosing(await self._send(every, Dataset(), _JSON)) as response:
+                async with aclosing(await self._send(every, Dataset(), _SPARQL_JSON)) as response:
                     await self._accepted(response, every, _TABLES)
         except TimeoutError:
             raise out_of_time(self._timeout) from None
@@ -232,16 +232,16 @@ class RemoteStore:
     def _dataset(self, query: Query, dataset: Dataset) -> dict[str, list[str]]:
         if not dataset and _FROM.search(blank_out(query.text)):
             return {}  # the query names its own, which a dataset of the protocol would replace
-        nothing = [self._release + NOTHING]
+        nothing = [self._release + EMPTY_SUFFIX]
         if dataset:
-            parts = [[self.there(graph) for graph in part] for part in (dataset.default, dataset.named)]
+            parts = [[self.to_remote_iris(graph) for graph in part] for part in (dataset.default, dataset.named)]
         else:
-            parts = [[self._release + MERGED], [self.there(graph) for graph in self._named]]
+            parts = [[self._release + MERGED_SUFFIX], [self.to_remote_iris(graph) for graph in self._named]]
         return {"default-graph-uri": parts[0] or nothing, "named-graph-uri": parts[1] or nothing}
 
     async def _send(self, query: Query, dataset: Dataset, accept: str) -> httpx2.Response:
         text = without_from(query.text) if dataset else query.text
-        form = {"query": self.there(text), **self._dataset(query, dataset)}
+        form = {"query": self.to_remote_iris(text), **self._dataset(query, dataset)}
         request = self._client.build_request("POST", self._url, data=form, headers={"accept": accept})
         with suppress(httpx2.ReadError, httpx2.RemoteProtocolError):  # a connection that was kept, and just closed
             return await self._client.send(request, stream=True)
@@ -260,7 +260,9 @@ class RemoteStore:
         words = self._words(await _collected(response), media_type)
         if status == HTTPStatus.BAD_REQUEST:
             raise self._syntax_problem(words, query)
-        if status in (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.GATEWAY_TIMEOUT) or any(told in words for told in GAVE_UP):
+        if status in (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.GATEWAY_TIMEOUT) or any(
+            told in words for told in TIMEOUT_MESSAGES
+        ):
             raise TimeLimit(f"{self._host} gave up. Ask for less, or bind more of the pattern. {words}")
         if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
             raise Overloaded(f"{self._host} is busy. Try again in a few seconds. {words}")
@@ -276,28 +278,28 @@ class RemoteStore:
         if media_type not in ("text/plain", "application/json", "application/problem+json"):
             return ""
         said = content.decode(errors="replace").partition("\nSPARQL query:")[0]  # which Virtuoso repeats
-        return here(" ".join(said.split()), self._release)[:WORDS]
+        return to_local_iris(" ".join(said.split()), self._release)[:MAX_MESSAGE_LENGTH]
 
     def _syntax_problem(self, words: str, query: Query) -> SyntaxProblem:
         """Return the server's words with the place that they name, in the query as it came."""
         place = _PLACE.search(words)
         line, column = (int(place[1]), int(place[2]) if place[2] else None) if place else (None, None)
-        lines = self.there(query.text).split("\n")
+        lines = self.to_remote_iris(query.text).split("\n")
         if line is not None and column is not None and 0 < line <= len(lines):
             before = lines[line - 1][:column]
-            column -= len(before) - len(here(before, self._release))
+            column -= len(before) - len(to_local_iris(before, self._release))
         return SyntaxProblem(words or f"{self._host} takes this for no SPARQL.", line, column)
 
     async def _labels(self, things: list[str]) -> Mapping[str, str]:
         """Return what things are called in the merged graph."""
         stated: list[tuple[str, ox.Literal]] = []
-        for begin in range(0, len(things), LABELLED):
-            values = " ".join(things[begin : begin + LABELLED])
+        for begin in range(0, len(things), LABELS_PER_QUERY):
+            values = " ".join(things[begin : begin + LABELS_PER_QUERY])
             label = f"<{names.PREFIXES['rdfs']}label>"
             query = Query(
                 f"SELECT ?thing ?label WHERE {{ VALUES ?thing {{ {values} }} ?thing {label} ?label }}", "SELECT"
             )
-            async with aclosing(await self._send(query, Dataset(), _JSON)) as response:
+            async with aclosing(await self._send(query, Dataset(), _SPARQL_JSON)) as response:
                 await self._accepted(response, query, _TABLES)
                 content = await _collected(response)
             with unreadable(self._host, content):
@@ -374,9 +376,9 @@ async def _collected(response: httpx2.Response) -> bytes:
     content = bytearray()
     async for piece in response.aiter_bytes():
         content += piece
-        if len(content) > REWRITTEN:
+        if len(content) > MAX_REWRITTEN_BYTES:
             raise MemoryLimit(
-                f"The answer has more than {REWRITTEN // 1_000_000} MB. Ask for less at a time, with LIMIT and OFFSET, "
+                f"The answer has more than {MAX_REWRITTEN_BYTES // 1_000_000} MB. Ask for less at a time, with LIMIT and OFFSET, "
                 "or for a graph as N-Triples."
             )
     return bytes(content)

@@ -45,9 +45,9 @@ _CHANGING = ("NOW", "RAND", "UUID", "BNODE")
 _VOLATILE = re.compile(r"\b(?:NOW|RAND|UUID|STRUUID|BNODE)\s*\(", re.IGNORECASE)
 _SERVICE = re.compile(r"(?<![?$:\w-])SERVICE(?=\s*(?:SILENT\b\s*)?[^\s{}]*\s*\{)", re.IGNORECASE)
 """The word where a pattern follows it; what it names may be blanked out."""
-NESTING = 200
+MAX_NESTING = 200
 """How deep a query may nest its brackets: the parser recurses, and a few thousand levels overflow its stack."""
-OPERATORS = 20_000
+MAX_OPERATORS = 20_000
 """How many operators a query may hold: the parser recurses into each of them too."""
 
 
@@ -76,7 +76,7 @@ def after_prologue(bare: str) -> int:
 def read_query(text: str, services: Collection[str] = ()) -> Query:
     """Tell what the query `text` yields, without evaluating it; `services` are the IRIs that SERVICE may name.
 
-    Raises QueryRefused for updates, other services, and more nesting or operators than NESTING and OPERATORS;
+    Raises QueryRefused for updates, other services, and more nesting or operators than MAX_NESTING and MAX_OPERATORS;
     SyntaxProblem where no query form stands first. The refusal is for the user's sake: what evaluates has no network.
     """
     bare = blank_out(text)
@@ -97,9 +97,9 @@ def read_query(text: str, services: Collection[str] = ()) -> Query:
                 f"SERVICE is not run here: this server asks no {others}. Query the other endpoint yourself."
             )
     if _is_deep(bare):
-        raise QueryRefused(f"The query nests more than {NESTING} brackets; write it flatter.")
-    if len(bare) > OPERATORS and len(re.findall(r"[-+*/!|&=<>^]", bare)) > OPERATORS:
-        raise QueryRefused(f"The query holds more than {OPERATORS} operators; use VALUES or IN, or ask in parts.")
+        raise QueryRefused(f"The query nests more than {MAX_NESTING} brackets; write it flatter.")
+    if len(bare) > MAX_OPERATORS and len(re.findall(r"[-+*/!|&=<>^]", bare)) > MAX_OPERATORS:
+        raise QueryRefused(f"The query holds more than {MAX_OPERATORS} operators; use VALUES or IN, or ask in parts.")
     if first in ("SELECT", "ASK", "CONSTRUCT", "DESCRIBE"):
         changing = "(" in words and any(word in words for word in _CHANGING)
         # two comparisons may look like an IRI, as in 1<2&&RAND()>0.5
@@ -113,13 +113,13 @@ def read_query(text: str, services: Collection[str] = ()) -> Query:
 
 
 def _is_deep(bare: str) -> bool:
-    """Tell whether brackets are nested deeper than NESTING."""
-    if sum(map(bare.count, "{([")) <= NESTING:
+    """Tell whether brackets are nested deeper than MAX_NESTING."""
+    if sum(map(bare.count, "{([")) <= MAX_NESTING:
         return False
     depth = 0
     for bracket in re.finditer(r"[{}()\[\]]", bare):
         depth += 1 if bracket[0] in "{([" else -1
-        if depth > NESTING:
+        if depth > MAX_NESTING:
             return True
     return False
 

@@ -16,7 +16,7 @@ from typing import Any
 import pyoxigraph as ox
 
 from itukg import names
-from itukg.engine.evaluate import REFUSALS, SYNTAXES, by_appearance, graphs_of, in_words, warm_up
+from itukg.engine.evaluate import REFUSALS, SYNTAXES, by_appearance, graphs_of, to_error, warm_up
 from itukg.engine.sparql import blank_out
 from itukg.engine.store import things_in
 from itukg.engine.worker import Work, Writable, main
@@ -25,7 +25,7 @@ from itukg.graphs import write_graph
 from itukg.rdf.jsonld import Json
 from itukg.tables import write_table
 
-GAVE_UP = ("S1T00", "The SPARQL operation has been cancelled")
+TIMEOUT_MESSAGES = ("S1T00", "The SPARQL operation has been cancelled")
 """What Virtuoso and Oxigraph write, maybe in the middle of an answer, when a query hits a time limit of theirs."""
 _ESCAPED = re.compile(r"\\u([0-9A-Fa-f]{4})|\\U([0-9A-Fa-f]{8})")
 _OWN_IRI, _OWN_NAME = (re.compile(rf"{before}(bif|sql):", re.IGNORECASE) for before in ("<", r"(?<![\w:/#.-])"))
@@ -33,12 +33,12 @@ _OWN_IRI, _OWN_NAME = (re.compile(rf"{before}(bif|sql):", re.IGNORECASE) for bef
 
 
 def pack(task: str, **given: Any) -> bytes:
-    """Return the question that a worker answers by the function of this module that is so named."""
+    """Return the request that a worker answers by the function of this module that is so named."""
     return marshal.dumps((task, given))
 
 
 def load(_what: str) -> Work:
-    """Return what does the tasks: each a function below, given what follows its name in the question."""
+    """Return what does the tasks: each a function below, given what follows its name in the request."""
     warm_up()
     engine = ox.Store()
     tasks: dict[str, Callable[..., bytes]] = {
@@ -48,8 +48,8 @@ def load(_what: str) -> Work:
         "graph": graph,
     }
 
-    def work(question: bytes, output: Writable) -> None:
-        task, given = marshal.loads(question)  # noqa: S302  (of ours)
+    def work(request: bytes, output: Writable) -> None:
+        task, given = marshal.loads(request)  # noqa: S302  (of ours)
         output.write(tasks[task](**given))
 
     return work
@@ -62,7 +62,7 @@ def read(engine: ox.Store, query: str, default: tuple[str, ...], named: tuple[st
         with suppress(OSError):  # of SERVICE, which an ASK would call, and cannot
             engine.query(query, **graphs)
     except REFUSALS as error:
-        raise in_words(error) from None
+        raise to_error(error) from None
     plain = _ESCAPED.sub(lambda found: chr(min(int(found[1] or found[2], 16), 0x10FFFF)), query)
     if found := _OWN_IRI.search(plain) or _OWN_NAME.search(blank_out(query)):
         raise QueryRefused(f"{found[1]}: names functions of a server's own, which are not run here.")
@@ -98,7 +98,7 @@ def _mend(found: Json, query: str, release: str) -> None:
             if term["type"] == "bnode":  # Virtuoso's begin with "nodeID://"
                 term["value"] = blank.setdefault(term["value"], f"b{len(blank)}")
             elif isinstance(term["value"], str):  # else a triple
-                term["value"] = here(term["value"], release)
+                term["value"] = to_local_iris(term["value"], release)
 
 
 def graph(content: bytes, *, written: str, root: str, release: str, media_type: str, host: str) -> bytes:
@@ -106,20 +106,20 @@ def graph(content: bytes, *, written: str, root: str, release: str, media_type: 
     engine = SYNTAXES[written].engine
     assert isinstance(engine, ox.RdfFormat)
     with unreadable(host, content):
-        quads = ox.parse(here(content.decode(), release), format=engine)
+        quads = ox.parse(to_local_iris(content.decode(), release), format=engine)
         return write_graph((quad.triple for quad in quads), SYNTAXES[media_type], root)
 
 
 def lines(content: bytes, release: str, host: str) -> bytes:
     """Return lines of N-Triples with our names of graphs, once they have been read."""
     with unreadable(host, content):
-        text = here(content.decode(), release)
+        text = to_local_iris(content.decode(), release)
         for _ in ox.parse(text, format=ox.RdfFormat.N_TRIPLES):
             pass
         return text.encode()
 
 
-def here(text: str, release: str) -> str:
+def to_local_iris(text: str, release: str) -> str:
     """Return `text` with the names that our graphs have here, for those that they have in `release` on a server."""
     return text.replace(release + "/", names.GRAPHS)
 
@@ -136,7 +136,7 @@ def unreadable(host: str, content: bytes) -> Iterator[None]:
     try:
         yield
     except (ValueError, LookupError, TypeError, AttributeError, SyntaxError, RecursionError) as error:
-        if any(words.encode() in content[-1000:] for words in GAVE_UP):
+        if any(words.encode() in content[-1000:] for words in TIMEOUT_MESSAGES):
             raise TimeLimit(f"{host} gave up. Ask for less, or bind more of the pattern.") from None
         raise StoreUnavailable(f"{host} gives an answer that cannot be read: {error}") from None
 

@@ -1,10 +1,10 @@
-"""The worker's side: one parent process loads the data once and forks workers, each of which answers one question at a time.
+"""The worker's side: one parent process loads the data once and forks workers, each of which answers one request at a time.
 
 A module with work to do calls `main` when it is run as `python -m MODULE DATA`. Its process loads DATA, then forks a
 worker for each order that comes by the socket that is its standard input: in milliseconds, with the loaded memory shared. A
 worker has one socket to the server and can open no other, and no file: nothing that it is sent reaches the network or the disk.
 
-All sockets carry packets. A question is its length, then its bytes in as many packets as they need. The answer is DATA
+All sockets carry packets. A request is its length, then its bytes in as many packets as they need. The answer is DATA
 packets and one END, or one ERROR. When a worker ends, however it does, the parent sends EXIT with its exit code.
 """
 
@@ -32,7 +32,7 @@ from itukg.errors import DataError, ItukgError, MemoryLimit
 HEAD = struct.Struct("!cd")
 """What a packet from a worker begins with: its kind and, with END, the seconds that the answer took."""
 LENGTH = struct.Struct("!Q")
-"""What the first packet of a question begins with: the bytes of the whole question."""
+"""What the first packet of a request begins with: the bytes of the whole request."""
 ORDER = struct.Struct("!cIQ?")
 """What the parent is sent: a kind and the number of a worker; with FORK its memory limit in bytes, and whether it has the
 network; with SIGNAL a signal; with NICE the thread whose priority is lowered. A number, unlike a pid, is never used again."""
@@ -40,11 +40,11 @@ READY, DATA, END, ERROR, EXIT = b"R", b"D", b"E", b"X", b"Q"
 FORK, SIGNAL, NICE = b"F", b"S", b"N"
 NICENESS = 5
 """How far a priority is lowered (setpriority(2)): others go first, and a busy machine still serves it."""
-PACKET = 128 * 1024
+PACKET_BYTES = 128 * 1024
 """Bytes of content in one packet, at most: the kernel takes packets up to the size of a socket's buffer."""
 MAX_HANDLES = 4096
 """Upper bound of the file numbers of the parent, which has a few, and one for each worker."""
-STACK = 256 * 1024 * 1024
+STACK_BYTES = 256 * 1024 * 1024
 """Bytes of stack for the thread that works: parsers recurse into every bracket."""
 
 _PR_SET_PDEATHSIG = 1
@@ -52,7 +52,7 @@ _PR_SET_PDEATHSIG = 1
 
 def pack_error(error: ItukgError) -> bytes:
     """Return the content of an ERROR packet, whose message may be cut: JSON takes up to 12 bytes for a character."""
-    return json.dumps([type(error).__name__, str(error)[: PACKET // 16], error.extras()]).encode()
+    return json.dumps([type(error).__name__, str(error)[: PACKET_BYTES // 16], error.extras()]).encode()
 
 
 def unpack_error(content: bytes) -> ItukgError:
@@ -77,9 +77,9 @@ class Output:
     def write(self, content: bytes) -> int:
         """Add a piece to the answer; full packets are sent at once."""
         self._buffer += content
-        while len(self._buffer) > PACKET:
-            self._send(DATA, bytes(self._buffer[:PACKET]))
-            del self._buffer[:PACKET]
+        while len(self._buffer) > PACKET_BYTES:
+            self._send(DATA, bytes(self._buffer[:PACKET_BYTES]))
+            del self._buffer[:PACKET_BYTES]
         return len(content)
 
     def flush(self) -> None:
@@ -113,7 +113,7 @@ class Writable(Protocol):
 
 
 Work = Callable[[bytes, Writable], None]
-"""Answers a question by writing into the output; raises ItukgError."""
+"""Answers a request by writing into the output; raises ItukgError."""
 
 
 # --- the parent ---
@@ -235,7 +235,7 @@ def _run(work: Work, server: socket.socket, memory: int, *, network: bool) -> No
         finally:
             os._exit(code)
 
-    threading.stack_size(STACK)
+    threading.stack_size(STACK_BYTES)
     thread = threading.Thread(target=loop, daemon=True)
     thread.start()
     # Limits count what is in use already, the thread's stack too: they are set once that is reserved.
@@ -252,11 +252,11 @@ def _run(work: Work, server: socket.socket, memory: int, *, network: bool) -> No
 
 
 def _serve(work: Work, server: socket.socket) -> None:
-    while (question := _question(server)) is not None:
+    while (request := _request(server)) is not None:
         started = perf_counter()
         output = Output(server)
         try:
-            work(question, output)
+            work(request, output)
         except ItukgError as error:
             output.fail(error)
         except (MemoryError, RecursionError):
@@ -270,15 +270,15 @@ def _serve(work: Work, server: socket.socket) -> None:
             output.end(perf_counter() - started)
 
 
-def _question(server: socket.socket) -> bytes | None:
-    """Return the next question, or None once the server has closed its end."""
-    packet = server.recv(LENGTH.size + PACKET)
+def _request(server: socket.socket) -> bytes | None:
+    """Return the next request, or None once the server has closed its end."""
+    packet = server.recv(LENGTH.size + PACKET_BYTES)
     if not packet:
         return None
     (length,) = LENGTH.unpack_from(packet)
     if len(packet) == LENGTH.size + length:  # as nearly all do
         return packet[LENGTH.size :]
-    question = bytearray(packet[LENGTH.size :])
-    while len(question) < length and (packet := server.recv(PACKET)):
-        question += packet
-    return bytes(question)
+    request = bytearray(packet[LENGTH.size :])
+    while len(request) < length and (packet := server.recv(PACKET_BYTES)):
+        request += packet
+    return bytes(request)

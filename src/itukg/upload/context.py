@@ -16,14 +16,14 @@ from itukg.corpus import Corpus
 from itukg.rdf.parse import canonical, read_rdf
 from itukg.release.model import Release
 
-BROUGHT = names.graph("checked")
+UPLOAD_GRAPH = names.graph("checked")
 """The named graph that holds what is brought."""
 _SHAPES, _ONTOLOGY = (ox.NamedNode(names.graph(name)) for name in ("shapes", "ontology"))
 _TYPE, _PLAN = ox.NamedNode(names.RDF_TYPE), ox.NamedNode(names.ITU + "Plan")
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class ValidationContext:
     """The files as they stand, or those that a release was made of: ontology, shapes and data, by named graph."""
 
     quads: list[ox.Quad]
@@ -70,7 +70,7 @@ class Surroundings:
             return isinstance(thing, Literal) or (str(thing) in mentioned and str(thing) not in others)
 
         rules = _renamed(canonical(shapes)) if shapes is not None else self._graph(_SHAPES)
-        files = {BROUGHT: place} if place else {}
+        files = {UPLOAD_GRAPH: place} if place else {}
         return check_quads([*beside, *brought], rules, files, subject, own=own)
 
     def _beside(self, brought: list[ox.Quad], *, with_release: bool) -> list[ox.Quad]:
@@ -93,17 +93,17 @@ class Surroundings:
 
 
 def check_file(
-    surroundings: Surroundings,
+    surroundings: ValidationContext,
     file: Path,
     *,
     with_release: bool = False,
     announce: Callable[[str], None] = lambda _: None,
 ) -> Report:
-    """Validate an RDF file, whose suffix names its syntax, as `Surroundings.check` does; `announce` is told when it begins.
+    """Validate an RDF file, whose suffix names its syntax, as `ValidationContext.check` does; `announce` is told when it begins.
 
     Raises DataError with file, line and reason for a file that cannot be read.
     """
-    brought = list(read_rdf(file, BROUGHT))
+    brought = list(read_rdf(file, UPLOAD_GRAPH))
     announce(f"Validating {len(brought):,} triples")
     return surroundings.check(brought, file.name, with_release=with_release, place=file.as_posix())
 

@@ -20,7 +20,7 @@ from werkzeug.http import parse_options_header
 from itukg.errors import BadRequest, SyntaxProblem, TooLarge, UnsupportedMediaType
 from itukg.formats import GRAPH_FORMATS, JSON
 from itukg.rdf.parse import parse_rdf
-from itukg.upload.context import BROUGHT
+from itukg.upload.context import UPLOAD_GRAPH
 
 FORM = "multipart/form-data"
 RDF_TYPES = {syntax.media_type: syntax.engine for syntax in GRAPH_FORMATS}
@@ -28,7 +28,7 @@ BODY_TYPES = (*RDF_TYPES, FORM, JSON.media_type)
 """Media types of what may be sent to be validated."""
 METHODS = ("STRING", "BASE64", "URL")
 """How the JSON body may embed content; of these, URL is refused."""
-PARTS = 100
+MAX_FORM_PARTS = 100
 """Parts of a form, at most."""
 
 Fields = dict[str, list[str]]
@@ -61,7 +61,7 @@ class Document:
     def quads(self) -> list[ox.Quad]:
         """Return what it says. Raises SyntaxProblem and BadRequest, which name the file."""
         try:
-            return list(parse_rdf(self.content, self.syntax, BROUGHT))
+            return list(parse_rdf(self.content, self.syntax, UPLOAD_GRAPH))
         except SyntaxProblem as error:
             raise SyntaxProblem(self._named(error), error.line, error.column) from None
         except BadRequest as error:
@@ -99,13 +99,13 @@ def _read_form(body: bytes, options: dict[str, str], fields: Fields) -> Upload:
     parser = FormDataParser(
         stream_factory=lambda *_, **__: BytesIO(),  # no file of its own: a worker may open none
         max_form_memory_size=len(body),
-        max_form_parts=PARTS,
+        max_form_parts=MAX_FORM_PARTS,
         silent=False,
     )
     try:
         _, texts, files = parser.parse(BytesIO(body), FORM, len(body), options)
     except RequestEntityTooLarge:
-        raise TooLarge(f"The form has more than {PARTS} parts.") from None
+        raise TooLarge(f"The form has more than {MAX_FORM_PARTS} parts.") from None
     except ValueError as error:
         raise BadRequest(f"The form cannot be read as {FORM}: {error}.") from None
     found: dict[str, list[Document]] = {"data": [], "shapes": []}

@@ -13,7 +13,7 @@ from itukg.settings import Settings
 from itukg.upload.read import Fields
 from itukg.upload.worker import pack
 
-UPLOADS = 8
+MAX_BUFFERED_UPLOADS = 8
 """Bodies in memory at once, so that they take no more of it than so many times the size of one."""
 _MESSAGES = Messages(
     late="No report within {seconds:.2g} s. Send less, or shapes that are easier to check.",
@@ -27,7 +27,7 @@ class Validator:
 
     def __init__(self, release: Path, settings: Settings) -> None:
         self._seconds = settings.validation_timeout
-        self._slots = Slots(UPLOADS, settings.queue, settings.queue_client)
+        self._slots = Slots(MAX_BUFFERED_UPLOADS, settings.queue, settings.queue_client)
         self._pool = Pool(
             "itukg.upload.worker",
             str(release),
@@ -65,9 +65,9 @@ class Validator:
         _, content = await self._ask(pack("pdf", write_json(report.as_rows())), inf, client)
         return content
 
-    async def _ask(self, question: bytes, deadline: float, client: str) -> tuple[str, bytes]:
+    async def _ask(self, request: bytes, deadline: float, client: str) -> tuple[str, bytes]:
         await self._pool.start()
-        response = await self._pool.ask(question, deadline=deadline, client=client, seconds=self._seconds)
+        response = await self._pool.submit(request, deadline=deadline, client=client, seconds=self._seconds)
         try:
             answer = b"".join([piece async for piece in response])
         finally:

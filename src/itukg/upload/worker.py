@@ -19,18 +19,18 @@ from itukg.engine.worker import Work, Writable, main
 from itukg.errors import BadRequest, DataError, ItukgError, MemoryLimit
 from itukg.formats import PDF, choose
 from itukg.release.model import Release
-from itukg.upload.context import Surroundings
+from itukg.upload.context import ValidationContext
 from itukg.upload.read import FORM, Fields, read
 
 _CLASS = f"{names.ITU}ActionLine".encode()
 
 
 Task = Callable[..., tuple[str, bytes]]
-"""Returns a report with its media type, given the content of a question and what else it names."""
+"""Returns a report with its media type, given the content of a request and what else it names."""
 
 
 def pack(task: str, content: bytes, **given: object) -> bytes:
-    """Return the question that a worker answers by the function of this module that is so named."""
+    """Return the request that a worker answers by the function of this module that is so named."""
     return marshal.dumps((task, content, given))
 
 
@@ -39,14 +39,14 @@ def load(release: str) -> Work:
     warnings.simplefilter("ignore")  # libraries warn of what is sent, which is not for the server's log
     logging.disable()
     try:
-        surroundings = Surroundings.of_release(Release(Path(release)))
+        surroundings = ValidationContext.of_release(Release(Path(release)))
     except (OSError, ValueError, SyntaxError) as error:
         raise DataError(f"{release}: {error}") from None
     _warm(surroundings)
     tasks: dict[str, Task] = {"check": partial(check, surroundings), "pdf": pdf}
 
-    def work(question: bytes, output: Writable) -> None:
-        task, content, given = marshal.loads(question)  # noqa: S302  (of ours)
+    def work(request: bytes, output: Writable) -> None:
+        task, content, given = marshal.loads(request)  # noqa: S302  (of ours)
         media_type, report = tasks[task](content, **given)
         output.write(media_type.encode() + b"\n")
         output.write(report)
@@ -55,7 +55,7 @@ def load(release: str) -> Work:
 
 
 def check(
-    surroundings: Surroundings, body: bytes, *, content_type: str, fields: Fields, media_type: str
+    surroundings: ValidationContext, body: bytes, *, content_type: str, fields: Fields, media_type: str
 ) -> tuple[str, bytes]:
     """Return the report on an upload with its media type, which the upload may choose. Raises what is wrong with it."""
     try:
@@ -92,7 +92,7 @@ def _is_set(fields: Fields, name: str) -> bool:
     return "1" in given
 
 
-def _warm(surroundings: Surroundings) -> None:
+def _warm(surroundings: ValidationContext) -> None:
     """Do once what workers do, so that all is read and imported: a worker can open no file."""
     form = (
         b'--x\r\nContent-Disposition: form-data; name="data"; filename="a.ttl"\r\n\r\n[] a <%s> .\r\n--x--\r\n' % _CLASS
