@@ -280,7 +280,7 @@ def test_an_unknown_saved_query_is_answered_with_those_there_are(itukg: Run, cor
         (("ASK {}", "--format", "csv"), ('"csv"', "srj, srx, json")),
         (("INSERT DATA { <urn:a> <urn:b> <urn:c> }",), ("read-only", "INSERT")),
         (("LOAD <http://example.org/>",), ("read-only", "LOAD")),
-        (("SELECT * WHERE { SERVICE <http://example.org/> {} }",), ("SERVICE is not run here",)),
+        (("SELECT * WHERE { SERVICE <http://example.org/> {} }",), ("SERVICE is refused",)),
         (("ASK {}", "--timeout", "0"), ("timeout", "greater than 0")),
     ],
 )  # fmt: skip

@@ -268,7 +268,7 @@ def test_an_error_of_the_work_is_raised_and_the_worker_goes_on(capfd: pytest.Cap
 
 def test_data_that_cannot_be_loaded_is_an_error_and_no_process_is_left(capfd: pytest.CaptureFixture[str]) -> None:
     async def work() -> None:
-        with pytest.raises(DataError, match="No worker could be started on broken"):
+        with pytest.raises(DataError, match="No worker process could be started on broken"):
             async with pool_of("broken"):
                 pass
 
@@ -528,7 +528,7 @@ def test_a_worker_that_cannot_be_forked_is_tried_again(caplog: pytest.LogCapture
             resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))  # no handle is left for another one
             try:
                 os.kill(worker.pid, signal.SIGKILL)
-                await until(lambda: "tried again" in caplog.text, "it is not logged")
+                await until(lambda: "trying again" in caplog.text, "it is not logged")
                 assert not pool.alive
             finally:
                 resource.setrlimit(resource.RLIMIT_NOFILE, limits)
@@ -613,7 +613,7 @@ def test_a_pool_that_failed_to_start_starts_when_the_reason_has_gone() -> None:
         pool = Pool("toy_work", "", workers=2, slow=1)
         resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
         try:
-            with pytest.raises(Overloaded, match="No worker can be started now"):
+            with pytest.raises(Overloaded, match="No worker process can be started now"):
                 await pool.start()
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, limits)

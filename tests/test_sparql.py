@@ -416,7 +416,7 @@ def test_an_update_parameter_is_refused_and_an_update_body_is_no_query(client: T
     ],
 )
 def test_service_is_refused_in_words(client: TestClient, query: str) -> None:
-    assert "SERVICE is not run here" in problem_of(ask(client, query), 400)["detail"]
+    assert "SERVICE is refused" in problem_of(ask(client, query), 400)["detail"]
 
 
 @pytest.mark.parametrize(
