@@ -265,17 +265,17 @@ def asked(holding: Holding) -> Asked:
 @pytest.mark.parametrize(
     ("status", "media_type", "text", "error", "words"),
     [
-        (200, "text/html", "<h1>Welcome</h1>", StoreUnavailable, 'answers with 200 and "text/html"'),
+        (200, "text/html", "<h1>Welcome</h1>", StoreUnavailable, 'answers with status 200 and media type "text/html"'),
         (200, SRJ, "{ garbage", StoreUnavailable, "cannot be read"),
         (200, SRJ, '{"head": {}}', StoreUnavailable, "cannot be read"),
         (200, SRJ, "[" * 100_000, StoreUnavailable, "cannot be read"),
         (200, SRJ, '{"head": {"vars": ["s"]}, "results": {"bindings": [{"s": {"type": "uri", "value": "no iri"}}]}}', StoreUnavailable, "cannot be read"),
-        (302, "text/html", "", StoreUnavailable, "answers with 302"),
+        (302, "text/html", "", StoreUnavailable, "answers with status 302"),
         (401, "text/plain", "no", StoreUnavailable, "ITUKG_STORE_TOKEN"),
         (500, "text/plain", "Out of\n disk", StoreUnavailable, "500.*Out of disk"),
-        (500, "text/plain", "Virtuoso S1T00 Error SR171: Transaction timed out", TimeLimit, "gave up"),
+        (500, "text/plain", "Virtuoso S1T00 Error SR171: Transaction timed out", TimeLimit, "hit its time limit"),
         (503, "text/plain", "", Overloaded, "is busy"),
-        (504, "text/plain", "", TimeLimit, "gave up"),
+        (504, "text/plain", "", TimeLimit, "hit its time limit"),
         (400, "text/plain", "Lexical error at line 3, column 5. " + "x" * 5000, SyntaxProblem, "Lexical error"),
     ],
 )  # fmt: skip
@@ -303,7 +303,7 @@ def test_turtle_is_read_where_a_server_writes_no_n_triples(asked: Asked) -> None
 
 def test_a_graph_that_the_server_cuts_or_spoils_is_not_passed_on(holding: Holding) -> None:
     for text, error, words in (
-        ("<urn:a> <urn:b> <urn:c> .\nThe SPARQL operation has been cancelled", TimeLimit, "gave up"),
+        ("<urn:a> <urn:b> <urn:c> .\nThe SPARQL operation has been cancelled", TimeLimit, "hit its time limit"),
         ("<html>Welcome</html>", StoreUnavailable, "cannot be read"),
         ("<urn:a> a <urn:b> .", StoreUnavailable, "cannot be read"),  # Turtle
     ):
@@ -477,7 +477,7 @@ def test_credentials_are_sent_in_the_way_that_the_server_asks_for(
             for _ in range(2):
                 assert engine.table("SELECT ?g WHERE { ?g ?p ?o }") == ["urn:g"]
         with (
-            pytest.raises(StoreUnavailable, match="refuses us"),
+            pytest.raises(StoreUnavailable, match="refuses access"),
             opened("g", Release(Path("some")), Settings(store=url)),
         ):
             pass
