@@ -194,9 +194,9 @@ def test_the_same_upload_gives_the_same_report_whatever_has_no_name_in_it(client
 
 
 def test_a_plan_that_is_checked_alone_finds_the_schemes_that_it_links_to(corpus: Corpus) -> None:
-    surroundings = ValidationContext.of_corpus(corpus)
+    context = ValidationContext.of_corpus(corpus)
     for plan in ("buap-2018-2021", "sp-2020-2023"):
-        found = check_file(surroundings, corpus.root / "data" / "plans" / f"{plan}.ttl")
+        found = check_file(context, corpus.root / "data" / "plans" / f"{plan}.ttl")
         assert found.conforms, found.findings[:3]
         assert found.header.plans == (plan,)
         assert len(found.findings) > 50
@@ -218,8 +218,8 @@ def test_findings_are_about_what_is_brought_and_a_plan_of_ours_makes_way_for_ano
         + quads("e:o a e:Other ; e:to e:nobody . e:a e:to e:known . e:known a e:Thing .", "other")
         + quads(PARTS, "shapes")
     )
-    brought = quads("e:plan a itu:Plan . e:a a e:Thing ; e:of e:plan ; e:to e:mine .", "checked")
-    found = ValidationContext(ours, frozenset()).check(brought, "x", with_release=True)
+    upload = quads("e:plan a itu:Plan . e:a a e:Thing ; e:of e:plan ; e:to e:mine .", "checked")
+    found = ValidationContext(ours, frozenset()).check(upload, "x", with_release=True)
     # The thing that only our version has is gone.
     assert {(f.focus, f.value) for f in found.findings} == {("urn:e:plan", "urn:e:a"), ("urn:e:mine", None)}
     results = Graph().parse(data=found.graph, format="nt")
@@ -291,12 +291,12 @@ BAD: dict[str, tuple[Row, int, tuple[str, ...]]] = {
     ),
     "rdf 1.2": ({"content": "<urn:a> <urn:b> <<( <urn:a> <urn:b> 1 )>> .", "headers": TURTLE}, 400, ("about triples",)),
     "utf-16": ({"content": DATA.encode("utf-16"), "headers": TURTLE}, 400, ("UTF-8",)),
-    "no json": ({"content": b'{"a"', "headers": JSON}, 400, ("no JSON", "line 1, column 5")),
+    "no json": ({"content": b'{"a"', "headers": JSON}, 400, ("not JSON", "line 1, column 5")),
     "deep json": ({"content": b"[" * 100_000, "headers": JSON}, 400, ("recursion",)),
-    "a list": ({"json": []}, 400, ("an object is expected", "contentToValidate")),
+    "a list": ({"json": []}, 400, ("must be an object", "contentToValidate")),
     "no content": ({"json": {"contentSyntax": "text/turtle"}}, 400, ("contentToValidate is missing",)),
-    "a number": ({"json": {"contentToValidate": 1}}, 400, ("must be a text",)),
-    "url": ({"json": {"contentToValidate": "http://a/", "embeddingMethod": "URL"}}, 400, ("Nothing is fetched",)),
+    "a number": ({"json": {"contentToValidate": 1}}, 400, ("must be a string",)),
+    "url": ({"json": {"contentToValidate": "http://a/", "embeddingMethod": "URL"}}, 400, ("fetches nothing",)),
     "method": ({"json": {"contentToValidate": "x", "embeddingMethod": "FTP"}}, 400, ('"FTP"', "STRING, BASE64")),
     "base64": ({"json": {"contentToValidate": "é", "embeddingMethod": "BASE64"}}, 400, ("no BASE64",)),
     "query": ({"json": {"contentToValidate": "x", "contentQuery": "ASK {}"}}, 400, ('"contentQuery"',)),
@@ -305,7 +305,7 @@ BAD: dict[str, tuple[Row, int, tuple[str, ...]]] = {
     "rules by url": (
         {"json": {"contentToValidate": "x", "externalRules": [{"ruleSet": "http://a/", "embeddingMethod": "URL"}]}},
         400,
-        ("Nothing is fetched", "ruleSet"),
+        ("fetches nothing", "ruleSet"),
     ),
     "json without syntax": ({"json": {"contentToValidate": DATA}}, 415, ("text/turtle", '"nothing"')),
     "text without syntax": ({"files": {"data": (None, DATA)}}, 415, ("text/turtle",)),

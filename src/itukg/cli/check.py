@@ -84,12 +84,12 @@ def _checked(corpus: "Corpus", file: Path | None, *, with_release: bool) -> "Rep
     from itukg.conformance.check import check_corpus
     from itukg.upload.context import ValidationContext, check_file
 
-    gc.disable()  # all that is read is kept until the end, and to look through it again and again takes its time
+    gc.disable()  # everything that is read stays in use until the end, so collections would only take time
     try:
-        with Console(stderr=True).status("Reading") as shown:  # it moves where a terminal is attached
+        with Console(stderr=True).status("Reading") as shown:  # an animation, where a terminal is attached
             if file is not None:
-                surroundings = ValidationContext.of_corpus(corpus)
-                return check_file(surroundings, file, with_release=with_release, announce=shown.update)
+                context = ValidationContext.of_corpus(corpus)
+                return check_file(context, file, with_release=with_release, announce=shown.update)
             quads = list(corpus.quads())
             shown.update(f"Validating {len(quads):,} triples")
             return check_corpus(corpus, quads)
