@@ -459,10 +459,10 @@ GOOD = 'finding = "0123456789abcdef"\nreason = "r"\nowner = "o"\nexpires = 2027-
     ("entry", "words"),
     [
         (GOOD.replace('reason = "r"\n', ""), "waiver 2 has no reason"),
-        (GOOD.replace('"r"', '" "'), "waiver 2: reason must be words"),
+        (GOOD.replace('"r"', '" "'), "waiver 2: reason must be a string that is not empty"),
         (GOOD.replace('owner = "o"\n', ""), "waiver 2 has no owner"),
-        (GOOD.replace("2027-01-01", '"soon"'), "waiver 2: expires must be a day"),
-        (GOOD.replace("2027-01-01", "2027-01-01T00:00:00Z"), "waiver 2: expires must be a day"),
+        (GOOD.replace("2027-01-01", '"soon"'), "waiver 2: expires must be a date"),
+        (GOOD.replace("2027-01-01", "2027-01-01T00:00:00Z"), "waiver 2: expires must be a date"),
         (GOOD + 'focus = "x"\n', "waiver 2: name a finding"),
         (GOOD.replace("finding", "shape"), "waiver 2: name a finding"),
         (GOOD + 'by = "me"\n', "waiver 2: no key by"),

@@ -106,7 +106,7 @@ def test_so_many_may_wait_in_all_and_the_next_is_told_when_to_come_back() -> Non
     async def work() -> None:
         queue, served = FairQueue[str](3, 10), list[str]()
         tasks = [await waits(queue, client, served) for client in "abc"]
-        with pytest.raises(Overloaded, match="3 requests are waiting") as caught:
+        with pytest.raises(Overloaded, match="3 requests are already waiting") as caught:
             await queue.get("d", later())
         assert caught.value.wait
         assert queue.waiting() == 3

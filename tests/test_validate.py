@@ -298,7 +298,7 @@ BAD: dict[str, tuple[Row, int, tuple[str, ...]]] = {
     "a number": ({"json": {"contentToValidate": 1}}, 400, ("must be a string",)),
     "url": ({"json": {"contentToValidate": "http://a/", "embeddingMethod": "URL"}}, 400, ("fetches nothing",)),
     "method": ({"json": {"contentToValidate": "x", "embeddingMethod": "FTP"}}, 400, ('"FTP"', "STRING, BASE64")),
-    "base64": ({"json": {"contentToValidate": "é", "embeddingMethod": "BASE64"}}, 400, ("no BASE64",)),
+    "base64": ({"json": {"contentToValidate": "é", "embeddingMethod": "BASE64"}}, 400, ("not BASE64",)),
     "query": ({"json": {"contentToValidate": "x", "contentQuery": "ASK {}"}}, 400, ('"contentQuery"',)),
     "imports": ({"json": {"contentToValidate": "x", "loadImports": True}}, 400, ('"loadImports"',)),
     "rules": ({"json": {"contentToValidate": "x", "externalRules": {"ruleSet": "x"}}}, 400, ("a list",)),

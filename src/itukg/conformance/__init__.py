@@ -1,4 +1,4 @@
-"""SHACL: data against the shapes → a `Report` of findings with a verdict; baseline, waivers and renderings of it."""
+"""SHACL validation: a `Report` of findings with a verdict, compared with a baseline, with waivers, and written in every syntax."""
 
 from itukg.conformance.model import (
     SEVERITIES,

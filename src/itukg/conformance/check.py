@@ -1,4 +1,4 @@
-"""The check of all our data, and the one that every way of checking uses."""
+"""The validation of all our data, and the function that every validation uses."""
 
 import pyoxigraph as ox
 
@@ -20,9 +20,9 @@ from itukg.rdf.parse import canonical_hash
 
 
 def check_corpus(corpus: Corpus, quads: list[ox.Quad], derived: list[ox.Quad] | None = None) -> Report:
-    """Validate the `quads` of the corpus, which hold nothing entailed, against the shapes among them.
+    """Validate the `quads` of the corpus, without entailments, against the shapes among them.
 
-    What is derived is validated apart, for its evidence only: it must not complete what a document leaves open.
+    Derived links are validated apart, for their evidence only: they must not fill what a document leaves open.
     """
     name = corpus.fingerprint()
     files = {names.graph(graph): path.relative_to(corpus.root).as_posix() for path, graph in corpus.files().items()}
@@ -46,9 +46,9 @@ def check_quads(
     release: str | None = None,
     own: Own = everything,
 ) -> Report:
-    """Validate `data`, which holds the ontology too, against the shapes in `rules`; report of one's `own` things alone.
+    """Validate `data`, which includes the ontology, against the shapes in `rules`; report findings on `own` things only.
 
-    `files` has the path of the file behind a graph. Raises ShapesRefused for rules that cannot be applied.
+    `files` maps a graph to the path of its file. Raises ShapesRefused for rules that cannot be applied.
     """
     places = {
         str(subject.value): files[graph.value]
