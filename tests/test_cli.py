@@ -395,7 +395,7 @@ def test_an_option_of_the_report_that_is_not_known_exits_with_2(small: Run, tmp_
         ("check", FAILING, "--waivers", tmp_path / "w.toml"),
         ("check", "--with-release"),
     )
-    words = ("Violation, Warning, Info", "known: budget", "No such file", "waiver 1 has no reason", "name one")
+    words = ("Violation, Warning, Info", "known: budget", "No such file", "waiver 1 has no reason", "needs a FILE")
     for each, word in zip(done, words, strict=True):
         fails(each, 2, word)
 

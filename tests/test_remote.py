@@ -163,7 +163,7 @@ def test_load_is_a_command_and_tells_what_it_did(
         monkeypatch.setenv(f"ITUKG_{name.upper()}", value)
     first = CliRunner().invoke(cli, ["load", "--to", server.graph_store])
     assert (first.exit_code, first.stdout) == (0, "")
-    assert re.search(rf"{release.name}: \d+ graphs sent, 0 were there", first.stderr)
+    assert re.search(rf"{release.name}: \d+ graphs sent, 0 already there", first.stderr)
     again = CliRunner().invoke(cli, ["load", "--to", server.graph_store])
     assert ": 0 graphs sent" in again.stderr
     monkeypatch.setenv("ITUKG_STORE", server.query)
