@@ -271,6 +271,11 @@ class Report:
         return {status: found[status] for status in STATUSES if self.baseline is not None or found[status]}
 
     @property
+    def totals(self) -> str:
+        """The counts as text: "0 violations, 157 warnings, 252 infos"."""
+        return ", ".join(f"{n} {severity.lower()}{'' if n == 1 else 's'}" for severity, n in self.counts.items())
+
+    @property
     def conforms(self) -> bool:
         """Whether no violation counts."""
         return self.counts["Violation"] == 0
