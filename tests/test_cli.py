@@ -342,7 +342,7 @@ def test_a_file_with_a_violation_exits_with_1_and_names_thing_rule_and_cure(proc
 
 
 def test_a_file_that_conforms_exits_with_0(process: Run) -> None:
-    assert "\nconforms: 0 Violation" in "\n" + prints(process("check", FAILING.with_name("pass.ttl")))
+    assert "\nconforms: 0 violations" in "\n" + prints(process("check", FAILING.with_name("pass.ttl")))
 
 
 def test_a_report_on_a_file_is_written_in_every_format(small: Run, tmp_path: Path) -> None:
