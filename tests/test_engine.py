@@ -84,7 +84,7 @@ def test_both_engines_find_the_same_for_every_kind_of_constraint(shape: str) -> 
     assert bool(found) is not shape.endswith((":deactivated", ":IsB"))
 
 
-def test_a_report_reads_no_more_of_the_data_than_is_kept_for_it(corpus: Corpus) -> None:
+def test_a_report_reads_only_the_triples_that_are_selected_for_it(corpus: Corpus) -> None:
     quads = list(corpus.quads())
     rules = ox.NamedNode(names.graph("shapes"))
     data = [quad for quad in quads if quad.graph_name != rules]

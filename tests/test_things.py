@@ -248,7 +248,7 @@ def test_every_thing_says_the_same_in_every_syntax(
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-def test_a_profile_is_asked_for_by_header_or_parameter(client: TestClient, profile: str) -> None:
+def test_a_profile_is_requested_by_header_or_parameter(client: TestClient, profile: str) -> None:
     asked = f'application/ld+json;profile="{PROFILE}{profile}"'
     replies = [get(client, path_of(OUTPUT), accept) for accept in (asked, f"text/html;q=0.5, {asked}")]
     replies += [get(client, f"{path_of(OUTPUT)}{way}", "text/html, */*") for way in (f"?profile={profile}",)]
@@ -302,7 +302,7 @@ def normal(document: Any) -> Any:
         ("frame=linkages&format=ttl", 406, "jsonld"),
     ],
 )
-def test_an_unknown_form_is_refused_in_words(client: TestClient, query: str, status: int, word: str) -> None:
+def test_an_unknown_form_is_refused_with_a_reason(client: TestClient, query: str, status: int, word: str) -> None:
     assert word in problem_of(get(client, f"{path_of(OUTPUT)}?{query}"), status)["detail"]
 
 
@@ -413,7 +413,7 @@ def test_a_frame_lays_out_the_answer_of_a_construct(client: TestClient, name: st
     assert again.content == reply.content
 
 
-def test_a_frame_and_a_profile_shape_describe_and_are_part_of_what_is_held(client: TestClient) -> None:
+def test_a_frame_and_a_profile_shape_describe_and_are_part_of_the_cache_key(client: TestClient) -> None:
     query = f"DESCRIBE <{OUTPUT}>"
     forms = [{}, {"frame": "linkages"}, {"profile": "expanded"}, {"profile": "flattened"}, {"frame": "linkages"}]
     replies = [client.get("/sparql", params={"query": query, "format": "jsonld", **form}) for form in forms]

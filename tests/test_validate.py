@@ -212,7 +212,7 @@ PARTS = """e:S a sh:NodeShape ; sh:targetClass itu:Plan ;
 e:T a sh:NodeShape ; sh:targetClass e:Other ; sh:targetObjectsOf e:to ; sh:property [ sh:path e:name ; sh:minCount 1 ] ."""
 
 
-def test_findings_are_about_what_is_brought_and_a_plan_of_ours_makes_way_for_another_version() -> None:
+def test_findings_are_about_the_upload_and_a_plan_of_ours_is_replaced_by_its_version() -> None:
     ours = (
         quads("e:plan a itu:Plan . e:a a e:Thing ; e:of e:plan . e:b a e:Thing ; e:of e:plan .", "plan")
         + quads("e:o a e:Other ; e:to e:nobody . e:a e:to e:known . e:known a e:Thing .", "other")
@@ -242,7 +242,7 @@ def test_with_the_release_links_into_our_data_lead_somewhere_and_nothing_else_is
     assert (beside["findings"], beside["verdict"], beside["header"]["plans"]) == ([], "conforms", [])
 
 
-def test_a_plan_that_is_described_anew_is_checked_without_our_version_of_it(
+def test_a_plan_that_the_upload_describes_is_checked_without_our_version_of_it(
     client: TestClient,
     itukg: Run,  # noqa: F811
     tmp_path: Path,
@@ -325,7 +325,7 @@ BAD: dict[str, tuple[Row, int, tuple[str, ...]]] = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_an_upload_that_cannot_be_read_is_refused_in_words(client: TestClient, name: str) -> None:
+def test_an_upload_that_cannot_be_read_is_refused_with_a_reason(client: TestClient, name: str) -> None:
     assert len(BAD) == 37
     sent, status, words = BAD[name]
     problem = problem_of(client.post("/validate", **sent), status)
@@ -346,7 +346,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("words", REFUSED)
-def test_shapes_that_are_not_applied_are_refused_in_words(
+def test_shapes_that_are_not_applied_are_refused_with_a_reason(
     client: TestClient,
     listener: socket.socket,  # noqa: F811
     words: str,
@@ -433,7 +433,9 @@ def shapes_of_bomb(name: str) -> str:
 
 
 @pytest.mark.parametrize("name", BOMBS)
-def test_a_bomb_ends_in_words_and_a_query_is_answered_beside_it(request: pytest.FixtureRequest, name: str) -> None:
+def test_a_bomb_ends_with_a_problem_and_a_query_is_answered_beside_it(
+    request: pytest.FixtureRequest, name: str
+) -> None:
     assert len(BOMBS) == 3
     lines, _, status, kind = BOMBS[name]
     limited: serving = request.getfixturevalue("hasty" if kind == "time-limit" else "limited")
@@ -458,7 +460,7 @@ def test_an_upload_is_checked_beside_bombs_of_others(limited: serving) -> None:
     eventually(lambda: len(processes(limited.process.pid)) == settled, "a worker is left")
 
 
-def test_pdfs_that_nobody_waits_for_take_no_memory_of_the_server(limited: serving) -> None:
+def test_pdfs_of_disconnected_clients_take_no_memory_of_the_server(limited: serving) -> None:
     head = b"GET /conformance.pdf?q=%d HTTP/1.1\r\nHost: x\r\n\r\n"
     with client_of(limited) as client:
         assert client.get("/conformance.pdf").content.startswith(b"%PDF-")
@@ -480,7 +482,7 @@ def test_pdfs_that_nobody_waits_for_take_no_memory_of_the_server(limited: servin
     ],
     ids=["deep lists", "a long line of classes"],
 )  # fmt: skip
-def test_data_that_asks_for_too_much_is_refused_in_words(limited: serving, content: bytes) -> None:
+def test_data_that_needs_too_much_is_refused_with_a_reason(limited: serving, content: bytes) -> None:
     prefixes = f"@prefix itu: <{names.ITU}> .\n@prefix rdfs: <{names.PREFIXES['rdfs']}> .\n".encode()
     with client_of(limited) as client:
         reply = client.post("/validate", content=prefixes + content, headers=TURTLE)
@@ -532,7 +534,7 @@ def request_of_bomb(name: str) -> bytes:
     return "\r\n".join(("POST /validate HTTP/1.1", *fields)).encode() + body
 
 
-def test_a_client_that_leaves_gives_its_worker_back(limited: serving) -> None:
+def test_a_client_that_disconnects_releases_its_worker(limited: serving) -> None:
     settled = settled_processes(limited)
     with wire(limited, request_of_bomb("unions")):
         eventually(lambda: len(processes(limited.process.pid)) > settled, "it does not run")
@@ -541,7 +543,7 @@ def test_a_client_that_leaves_gives_its_worker_back(limited: serving) -> None:
         assert 'outcome="broken off"}' in client.get("/metrics").text
 
 
-def test_whoever_finds_every_place_taken_waits_or_is_told_to_come_back(release: Release) -> None:
+def test_an_upload_that_finds_every_slot_taken_waits_or_is_refused_with_a_time_to_retry(release: Release) -> None:
     async def crowd() -> None:
         validator = Validator(release.path, Settings(queue=1, queue_client=1))
         later = time.monotonic() + 20
