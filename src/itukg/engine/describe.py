@@ -23,7 +23,7 @@ _GAP = r"(?:\s|#[^\n\r]*[\n\r])*"
 _IRI = rf"{IRI}|" r"[^\s?$<>{}()#*\"']*:(?:\\.|[^\s?$<>{}()#\"'\\])*"
 _NAMED = re.compile(rf"{_GAP}(?:(?P<all>\*)|(?P<variable>[?$]\w+)|(?P<iri>{_IRI}))")
 FROM_CLAUSE = re.compile(rf"{_GAP}FROM\b{_GAP}(?:NAMED\b{_GAP})?(?:{_IRI})", re.IGNORECASE)
-"""A FROM clause, from a place on."""
+"""A FROM clause, to match where one may begin."""
 _WHERE = re.compile(r"\s*(?:WHERE\b|\{)", re.IGNORECASE)
 NESTED = "|".join(
     f"<{iri}>"

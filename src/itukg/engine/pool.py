@@ -267,7 +267,7 @@ class Pool:
         """Load the data and fork the workers, unless that is done. Raises DataError where the data cannot be loaded."""
         async with self._starting:
             while not self._is_started:
-                self._rest(await self.fork())
+                self._set_idle(await self.fork())
                 self._is_started = len(self.alive) >= self._workers
 
     async def submit(
@@ -325,7 +325,7 @@ class Pool:
     def release(self, worker: Worker, *, well: bool, replaced: bool) -> None:
         """Return a worker to the idle ones; kill one that has not finished `well` or was `replaced`."""
         if well and not replaced and self._reuse:
-            self._rest(worker)
+            self._set_idle(worker)
             return
         self._kill(worker)
         if not replaced:
@@ -421,11 +421,11 @@ class Pool:
                 log.error("No worker process could be started; trying again: %s", error)  # noqa: TRY400
                 await asyncio.sleep(RETRY_SECONDS)
             else:
-                self._rest(worker)
+                self._set_idle(worker)
                 return
 
-    def _rest(self, worker: Worker) -> None:
-        worker.rest()
+    def _set_idle(self, worker: Worker) -> None:
+        worker.set_idle()
         self.idle.put(worker)
 
     def _lost(self, worker: Worker) -> None:

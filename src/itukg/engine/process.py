@@ -67,7 +67,7 @@ class Worker:
         self._watch()
         return await self._wait(deadline)
 
-    def rest(self) -> None:
+    def set_idle(self) -> None:
         """Watch for the end of the process until the next request."""
         self.is_idle = True
         self._watch()
