@@ -428,7 +428,7 @@ def test_a_query_that_finds_the_queue_full_is_503_with_retry_after(crowded: serv
         pool.submit(bomb("127.0.0.3"))
         eventually(lambda: waiting(crowded) == 2, "the third does not wait")
         full = bomb("127.0.0.4")()
-        assert "2 requests are waiting" in problem_of(full, 503)["detail"]
+        assert "2 requests are already waiting" in problem_of(full, 503)["detail"]
         assert int(own.headers["retry-after"]) > 0 and int(full.headers["retry-after"]) > 0
         assert full.headers["access-control-allow-origin"] == "*"
         assert ask(stack.enter_context(client_of(crowded)), cheap()).status_code == 200

@@ -298,7 +298,7 @@ def normal(document: Any) -> Any:
         ("frame=tree", 400, "plan-tree"),
         ("frame=../../etc/passwd", 400, "plan-tree"),
         ("frame=plan-tree", 400, "is for a plan"),
-        ("frame=linkages&profile=expanded", 400, "leave out"),
+        ("frame=linkages&profile=expanded", 400, "omit profile or frame"),
         ("frame=linkages&format=ttl", 406, "jsonld"),
     ],
 )
