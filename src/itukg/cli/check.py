@@ -23,18 +23,24 @@ def check(
         Path | None, typer.Option(help="An older report in JSON, to mark findings as new, persisting or fixed.")
     ] = None,
     waivers: Annotated[
-        Path | None, typer.Option(help="A TOML file of waivers [data/waivers.toml for our own data].")
+        Path | None, typer.Option(help="A TOML file of waivers (our own data has data/waivers.toml).")
     ] = None,
-    profile: Annotated[list[str] | None, typer.Option(help="Only this group of shapes, such as completeness.")] = None,
-    plan: Annotated[list[str] | None, typer.Option(help="Only this plan, such as buap-2018-2021.")] = None,
-    shape: Annotated[list[str] | None, typer.Option(help="Only this shape, such as itush:GapReported.")] = None,
-    focus: Annotated[list[str] | None, typer.Option(help="Only this thing: IRI, prefixed name or path.")] = None,
-    severity: Annotated[list[str] | None, typer.Option(help="List Violation, Warning or Info.")] = None,
+    profile: Annotated[list[str] | None, typer.Option(help="Check only this profile, such as completeness.")] = None,
+    plan: Annotated[list[str] | None, typer.Option(help="Check only this plan, such as buap-2018-2021.")] = None,
+    shape: Annotated[list[str] | None, typer.Option(help="Check only this shape, such as itush:GapReported.")] = None,
+    focus: Annotated[
+        list[str] | None, typer.Option(help="Check only this thing: an IRI, prefixed name or path.")
+    ] = None,
+    severity: Annotated[
+        list[str] | None, typer.Option(help="List only this severity: Violation, Warning or Info.")
+    ] = None,
     actor: Annotated[
-        list[str] | None, typer.Option(help="List findings on which us, document or referenceData can act.")
+        list[str] | None, typer.Option(help="List only findings for this actor: us, document or referenceData.")
     ] = None,
-    status: Annotated[list[str] | None, typer.Option(help="List new, persisting, fixed or waived.")] = None,
-    q: Annotated[list[str] | None, typer.Option("--q", "-q", help="List findings that contain this text.")] = None,
+    status: Annotated[
+        list[str] | None, typer.Option(help="List only this status: new, persisting, fixed or waived.")
+    ] = None,
+    q: Annotated[list[str] | None, typer.Option("--q", "-q", help="List only findings that contain this text.")] = None,
     with_release: Annotated[
         bool,
         typer.Option("--with-release", help="Check the file with all our data, not only with the schemes."),

@@ -1,4 +1,4 @@
-"""The engine in this process, for commands that read: it is ready at once, and a query that takes too long ends with the command."""
+"""The engine in this process, for commands that read: ready at once; a query that takes too long ends with the command."""
 
 import asyncio
 import threading
