@@ -19,7 +19,7 @@ from conftest import is_running
 
 from itukg.engine import pool as pool_module
 from itukg.engine.fair import FairQueue
-from itukg.engine.pool import BUFFER_BYTES, RETRY_SECONDS, Pool
+from itukg.engine.pool import BUFFER_BYTES, FORK_RETRY_SECONDS, Pool
 from itukg.engine.process import Packet, Worker
 from itukg.engine.worker import NICENESS, PACKET_BYTES
 from itukg.errors import BadRequest, DataError, ItukgError, MemoryLimit, Overloaded, TimeLimit, WorkerKilled
@@ -534,7 +534,7 @@ def test_a_worker_that_cannot_be_forked_is_tried_again(caplog: pytest.LogCapture
                 resource.setrlimit(resource.RLIMIT_NOFILE, limits)
             began = monotonic()
             assert await answer(pool, b"echo x") == b"x"
-            assert monotonic() - began < RETRY_SECONDS + 5
+            assert monotonic() - began < FORK_RETRY_SECONDS + 5
 
     run(work())
 

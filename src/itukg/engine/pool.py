@@ -35,7 +35,7 @@ BUFFER_BYTES = 16_000_000
 """Bytes of an answer that are buffered before it is sent; a larger one is streamed."""
 STREAMS_PER_SLOT = 4
 """Answers streamed at once, for each slow slot; one client gets as many streams as there are slots."""
-RETRY_SECONDS = 1.0
+FORK_RETRY_SECONDS = 1.0
 """Seconds between two attempts to fork a worker."""
 _OUT_OF_MEMORY = (-signal.SIGABRT, -signal.SIGSEGV, -signal.SIGBUS)
 """Exit codes of a worker that ran out of memory or overflowed its stack."""
@@ -419,7 +419,7 @@ class Pool:
                 worker = await self.fork()
             except ItukgError as error:  # memory or file descriptors are short, which may pass
                 log.error("No worker process could be started; trying again: %s", error)  # noqa: TRY400
-                await asyncio.sleep(RETRY_SECONDS)
+                await asyncio.sleep(FORK_RETRY_SECONDS)
             else:
                 self._set_idle(worker)
                 return
