@@ -240,7 +240,7 @@ def test_bombs_are_sent_and_abandoned() -> None:
 # --- under attack ---
 
 
-def test_a_tally_adds_up_and_tells_percentiles() -> None:
+def test_a_tally_adds_up_and_has_percentiles() -> None:
     whole = clients.Tally()
     whole.add(clients.Tally([0.001] * 99, hostile=Counter({"504": 2})))
     whole.add(clients.Tally([0.5], failures=Counter(["status 503"]), heavy=Counter(["200"])))

@@ -136,7 +136,7 @@ def test_every_link_of_the_page_answers(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize(("path", "status"), [("/catalog.pdf", 404), ("/catalog?format=csv", 406)])
-def test_what_there_is_not_is_refused_in_words(client: TestClient, path: str, status: int) -> None:
+def test_an_absent_file_or_release_is_refused_with_a_reason(client: TestClient, path: str, status: int) -> None:
     assert "ttl" in problem_of(client.get(path), status)["detail"]
 
 

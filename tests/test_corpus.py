@@ -45,7 +45,7 @@ def test_a_syntax_error_names_file_line_and_reason(copy: Corpus) -> None:
         list(copy.quads())
 
 
-def test_an_empty_folder_is_refused_in_words(tmp_path: Path) -> None:
+def test_an_empty_folder_is_refused_with_a_reason(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="ITUKG_CORPUS"):
         Corpus(tmp_path).files()
 

@@ -210,7 +210,7 @@ def test_each_description_has_the_same_triples_in_every_syntax(client: TestClien
 
 
 @pytest.mark.parametrize("path", ["/.well-known/void", *EXAMPLES])
-def test_a_description_is_turtle_unless_asked_otherwise(client: TestClient, path: str) -> None:
+def test_a_description_is_turtle_unless_requested_otherwise(client: TestClient, path: str) -> None:
     assert get(client, path, "*/*").headers["content-type"].startswith(TURTLE.media_type)
     problem_of(get(client, path, "image/png"), 406)
     problem_of(get(client, f"{path}.csv"), 404)
@@ -293,7 +293,7 @@ def test_a_release_holds_both_descriptions_as_files(release: Release) -> None:
 # --- crawlers ---
 
 
-def test_crawlers_are_kept_out_of_addresses_without_end(client: TestClient) -> None:
+def test_crawlers_are_excluded_from_addresses_without_end(client: TestClient) -> None:
     reply = client.get("/robots.txt")
     assert reply.headers["content-type"].startswith("text/plain")
     assert reply.text.splitlines() == [

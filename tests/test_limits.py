@@ -95,7 +95,7 @@ def request(query: str, *fields: str, method: str = "GET", **parameters: str) ->
 # --- time ---
 
 
-def test_a_query_over_its_time_is_504_in_words_and_in_time(client: httpx2.Client) -> None:
+def test_a_query_over_its_time_limit_is_504_in_time(client: httpx2.Client) -> None:
     for asked, seconds, told in (("0.5", 0.5, r"0\.(5|4\d)"), ("99", 4.0, r"(4|3\.9)")):
         began = time.monotonic()
         reply = ask(client, BOMB, timeout=asked)
@@ -124,7 +124,7 @@ def settled_processes(running: serving) -> int:
 # --- memory ---
 
 
-def test_a_query_over_its_memory_is_400_in_words_and_the_next_is_answered(client: httpx2.Client) -> None:
+def test_a_query_over_its_memory_limit_is_400_and_the_next_is_answered(client: httpx2.Client) -> None:
     query = "SELECT * { ?a ?b ?c . ?d ?e ?f } ORDER BY ?f ?a"
     problem = problem_of(ask(client, query, timeout="4"), 400)
     assert problem["type"].endswith("/memory-limit")
@@ -135,7 +135,7 @@ def test_a_query_over_its_memory_is_400_in_words_and_the_next_is_answered(client
 # --- answers larger than what is held ---
 
 
-def test_a_large_answer_is_sent_whole_and_never_held(limited: serving, client: httpx2.Client) -> None:
+def test_a_large_answer_is_sent_whole_and_never_buffered(limited: serving, client: httpx2.Client) -> None:
     ask(client, cheap())
     pid = limited.process.pid
     before = peak = memory(pid)
@@ -168,14 +168,14 @@ def test_head_of_a_large_answer_is_its_head_alone(client: httpx2.Client) -> None
 # --- clients that leave, or are not quite there ---
 
 
-def test_a_client_that_leaves_gives_its_worker_back(limited: serving) -> None:
+def test_a_client_that_disconnects_releases_its_worker(limited: serving) -> None:
     settled = settled_processes(limited)
     with wire(limited, request(BOMB, timeout="4")):
         eventually(lambda: len(processes(limited.process.pid)) > settled, "it does not run")
     eventually(lambda: len(processes(limited.process.pid)) == settled, "it still runs", seconds=3)
 
 
-def test_a_client_that_leaves_in_the_middle_of_an_answer_gives_its_worker_back(limited: serving) -> None:
+def test_a_client_that_disconnects_in_the_middle_of_an_answer_releases_its_worker(limited: serving) -> None:
     settled = settled_processes(limited)
     with wire(limited, request(LARGE, format="srj")) as opened:
         assert opened.recv(1000).startswith(b"HTTP/1.1 200 ")
@@ -351,7 +351,7 @@ def test_a_client_that_hits_limits_is_429_for_a_while_and_others_are_answered(st
         assert ask(other, cheap()).status_code == 200
 
 
-def test_a_client_has_so_many_queries_a_minute_and_what_is_held_does_not_count(strict: serving) -> None:
+def test_a_client_has_a_quota_of_queries_a_minute_and_cached_answers_do_not_count(strict: serving) -> None:
     with client_of(strict, "127.0.0.4") as client, client_of(strict, "127.0.0.5") as other:
         held = cheap()
         assert {ask(client, held).status_code for _ in range(20)} == {200}  # evaluated once or twice
@@ -410,7 +410,7 @@ def waiting(running: serving) -> int:
     return int(float(re.findall(r'^itukg_store\{what="waiting for a slow slot"\} (\S+)', told, re.MULTILINE)[0]))
 
 
-def test_who_finds_the_queue_full_is_503_and_told_when_to_come_back(crowded: serving) -> None:
+def test_a_query_that_finds_the_queue_full_is_503_with_retry_after(crowded: serving) -> None:
     with ExitStack() as stack:
         settled = settled_processes(crowded)
 
@@ -424,17 +424,17 @@ def test_who_finds_the_queue_full_is_503_and_told_when_to_come_back(crowded: ser
         pool.submit(bomb("127.0.0.2"))
         eventually(lambda: waiting(crowded) == 1, "the second does not wait")
         own = bomb("127.0.0.2")()
-        assert "1 requests of yours are waiting" in problem_of(own, 503)["detail"]
+        assert "1 of your requests are already waiting" in problem_of(own, 503)["detail"]
         pool.submit(bomb("127.0.0.3"))
         eventually(lambda: waiting(crowded) == 2, "the third does not wait")
         full = bomb("127.0.0.4")()
-        assert "2 requests are waiting" in problem_of(full, 503)["detail"]
+        assert "2 requests are already waiting" in problem_of(full, 503)["detail"]
         assert int(own.headers["retry-after"]) > 0 and int(full.headers["retry-after"]) > 0
         assert full.headers["access-control-allow-origin"] == "*"
         assert ask(stack.enter_context(client_of(crowded)), cheap()).status_code == 200
 
 
-def test_a_service_that_the_operator_names_is_asked(crowded: serving, server: str) -> None:
+def test_a_service_that_the_operator_allows_is_queried(crowded: serving, server: str) -> None:
     plans = f"?plan a <{names.ITU}Plan>"
     with client_of(crowded) as client:
         here = ask(client, f"SELECT ?plan {{ {plans} }} ORDER BY ?plan")
@@ -483,7 +483,7 @@ def assert_nobody_called(listener: socket.socket) -> None:
 
 
 @pytest.mark.parametrize("query", FORBIDDEN)
-def test_no_other_service_is_asked(crowded: serving, server: str, listener: socket.socket, query: str) -> None:
+def test_no_other_service_is_queried(crowded: serving, server: str, listener: socket.socket, query: str) -> None:
     with client_of(crowded) as client:
         problem_of(ask(client, filled(query, listener, f"{server}/sparql")), 400)
     assert_nobody_called(listener)
@@ -501,7 +501,7 @@ def test_an_address_in_a_query_is_only_a_name(crowded: serving, listener: socket
 
 
 @pytest.mark.parametrize("query", [*FORBIDDEN, *HARMLESS])
-def test_a_worker_has_no_network_whatever_it_is_asked(store: Engine, listener: socket.socket, query: str) -> None:
+def test_a_worker_has_no_network_whatever_the_query(store: Engine, listener: socket.socket, query: str) -> None:
     """The seam refuses such queries; here they are handed to the engine as if it had not."""
     asked = Query(filled(query, listener), "SELECT")
     with contextlib.suppress(QueryRefused, SyntaxProblem):
@@ -560,7 +560,7 @@ def test_what_a_process_needed_only_to_load_is_not_in_its_workers(
     assert much < little + 20, f"MB held by a worker whose process needed 100 MB once: {much}"
 
 
-def test_a_client_that_leaves_a_describe_gives_its_worker_back(limited: serving) -> None:
+def test_a_client_that_disconnects_from_a_describe_releases_its_worker(limited: serving) -> None:
     settled = settled_processes(limited)
     for _ in range(3):  # one more than there are places for what takes long
         with wire(limited, request("DESCRIBE ?a { ?a ?b ?c . ?d ?e ?f . ?g ?h ?i FILTER(?a = ?i) }", timeout="4")):
@@ -579,7 +579,7 @@ def test_a_describe_of_too_much_is_400_and_takes_no_memory(limited: serving, cli
     assert memory(limited.process.pid) - before < 10 * BUFFER_BYTES
 
 
-def test_those_who_read_slowly_keep_no_other_from_what_takes_long(limited: serving, client: httpx2.Client) -> None:
+def test_clients_that_read_slowly_do_not_block_slow_queries(limited: serving, client: httpx2.Client) -> None:
     everything = "SELECT * { ?a ?b ?c . ?d ?e ?f }"
 
     def asked() -> int:
@@ -601,7 +601,7 @@ def test_those_who_read_slowly_keep_no_other_from_what_takes_long(limited: servi
     eventually(lambda: asked() == 200, "no place is given back")
 
 
-def test_who_does_not_read_an_answer_is_let_go(impatient: serving) -> None:
+def test_a_client_that_does_not_read_an_answer_is_disconnected(impatient: serving) -> None:
     everything = "SELECT * { ?a ?b ?c }"
     handles = Path(f"/proc/{impatient.process.pid}/fd")
 
@@ -666,7 +666,9 @@ def test_a_head_may_hold_much(impatient: serving) -> None:
     ],
     ids=["long", "garbage", "header"],
 )
-def test_what_is_no_request_is_a_problem_that_says_so(impatient: serving, begin: bytes, status: int, kind: str) -> None:
+def test_bytes_that_are_no_request_get_a_problem_that_says_so(
+    impatient: serving, begin: bytes, status: int, kind: str
+) -> None:
     with wire(impatient, begin) as opened:
         head, _, body = opened.makefile("rb").read().partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 %d " % status) and b"content-type: application/problem+json" in head.lower()
@@ -674,7 +676,7 @@ def test_what_is_no_request_is_a_problem_that_says_so(impatient: serving, begin:
     assert b"access-control-allow-origin: *" in head and b"connection: close" in head and b"\r\ndate: " in head
 
 
-def test_what_is_refused_before_it_runs_is_counted(client: httpx2.Client) -> None:
+def test_a_query_that_is_refused_before_it_runs_is_counted(client: httpx2.Client) -> None:
     def counted() -> float:
         found = re.search(
             r'itukg_queries_total\{form="unread",outcome="query-refused"\} (\S+)', client.get("/metrics").text
@@ -686,7 +688,7 @@ def test_what_is_refused_before_it_runs_is_counted(client: httpx2.Client) -> Non
     assert counted() == before + 1
 
 
-def test_an_accept_header_longer_than_any_list_of_likes_is_400(client: httpx2.Client) -> None:
+def test_an_accept_header_that_is_too_long_is_400(client: httpx2.Client) -> None:
     problem = problem_of(client.get("/sparql", params={"query": "ASK {}"}, headers={"accept": "a/b," * 1001}), 400)
     assert "Accept has more than 4000" in problem["detail"]
     assert ask(client, "ASK {}", "a/b;q=0.1," * 100 + "text/csv").status_code == 406

@@ -174,7 +174,9 @@ def test_a_filter_keeps_what_the_graph_says(client: TestClient, query: str, patt
         ("/search.pdf?q=a", 404, ".csv"),
     ],
 )
-def test_what_no_list_has_is_refused_in_words(client: TestClient, path: str, status: int, word: str) -> None:
+def test_a_value_that_no_list_has_is_refused_with_a_reason(
+    client: TestClient, path: str, status: int, word: str
+) -> None:
     assert word in problem_of(get(client, path), status)["detail"]
 
 

@@ -68,7 +68,7 @@ def test_labels_are_distinct(ontology: rdflib.Graph) -> None:
     assert len(labels) == len(set(labels))
 
 
-def test_the_header_tells_what_a_harvester_asks(ontology: rdflib.Graph) -> None:
+def test_the_header_states_what_a_harvester_needs(ontology: rdflib.Graph) -> None:
     asked = (DCTERMS.title, DCTERMS.description, DCTERMS.creator, DCTERMS.license, DCTERMS.created, DCTERMS.modified)
     for predicate in (*asked, OWL.versionIRI, OWL.versionInfo, DCTERMS.conformsTo):
         assert ontology.value(ONTOLOGY, predicate) is not None, predicate

@@ -188,7 +188,7 @@ def conditional(client: httpx2.Client, query: str, **headers: str) -> httpx2.Res
     return client.get("/sparql", params={"query": query}, headers={"accept-encoding": "identity"} | sent)
 
 
-def test_the_same_question_has_the_same_etag_and_another_another(client: TestClient) -> None:
+def test_the_same_query_has_the_same_etag_and_another_has_another(client: TestClient) -> None:
     first, again = conditional(client, SELECT), conditional(client, SELECT)
     assert first.headers["etag"] == again.headers["etag"]
     assert first.headers["etag"].startswith('"')  # strong
@@ -259,7 +259,7 @@ def raw(client: httpx2.Client, query: str, encoding: str) -> tuple[httpx2.Header
         ("", False),
     ],
 )  # fmt: skip
-def test_an_answer_is_zipped_for_whoever_likes_it(client: TestClient, encoding: str, zipped: bool) -> None:
+def test_an_answer_is_compressed_for_clients_that_accept_gzip(client: TestClient, encoding: str, zipped: bool) -> None:
     headers, _ = raw(client, SELECT, encoding)
     assert (headers.get("content-encoding") == "gzip") is zipped
 
@@ -267,7 +267,7 @@ def test_an_answer_is_zipped_for_whoever_likes_it(client: TestClient, encoding: 
 @pytest.mark.parametrize(
     "call", ["NOW()", "RAND()", "UUID()", "STRUUID()", "BNODE()", "now ( )", "STRLEN(STR(rand()))", "BNODE('x')"]
 )
-def test_what_may_differ_is_evaluated_each_time_and_kept_nowhere(client: TestClient, call: str) -> None:
+def test_a_volatile_query_is_evaluated_each_time_and_never_cached(client: TestClient, call: str) -> None:
     before = cached(client)
     query = f"SELECT ({call} AS ?x) ?s WHERE {{ ?s a ?kind }} LIMIT 1"
     replies = [ask(client, query) for _ in range(3)]  # what is held is held by then
@@ -283,7 +283,7 @@ def cached(client: httpx2.Client) -> int:
     return int(float(next(line for line in lines if line.startswith("itukg_cache_bytes ")).split()[1]))
 
 
-def test_errors_are_not_held(client: TestClient) -> None:
+def test_errors_are_not_cached(client: TestClient) -> None:
     before = cached(client)
     for query in ("ASK {", "DROP ALL", "SELECT (<urn:f>(1) AS ?x) {}"):
         for _ in range(3):
@@ -293,7 +293,7 @@ def test_errors_are_not_held(client: TestClient) -> None:
     assert cached(client) == before
 
 
-def test_a_held_answer_costs_no_evaluation(client: TestClient) -> None:
+def test_a_cached_answer_costs_no_evaluation(client: TestClient) -> None:
     query = "SELECT (1 AS ?held) {}"
     _, second, third = [ask(client, query) for _ in range(3)]
     assert second.headers["server-timing"] == third.headers["server-timing"]
@@ -304,7 +304,7 @@ def test_a_held_answer_costs_no_evaluation(client: TestClient) -> None:
     assert counted(client)["SELECT", "evaluated"] == before + 1
 
 
-def test_the_seconds_of_queries_are_told_by_form(client: TestClient) -> None:
+def test_the_seconds_of_queries_are_counted_by_form(client: TestClient) -> None:
     def told() -> dict[str, float]:
         found = [s for part in ("bucket", "count", "sum") for s in samples(client, f"itukg_query_seconds_{part}")]
         return {s.name.rpartition("_")[2] + s.labels.get("le", ""): s.value for s in found if s.labels["form"] == "ASK"}
@@ -346,7 +346,7 @@ def cached_of(size: int) -> CachedResponse:
     return CachedResponse((), b"x" * size)
 
 
-def test_the_cache_never_holds_more_than_its_bytes_and_keeps_what_was_asked_for_last() -> None:
+def test_the_cache_never_exceeds_its_size_and_keeps_the_answers_used_last() -> None:
     cache = Cache(100_000)
     cache.put("first", cached_of(100), 1.0)
     for key in range(50):
@@ -359,7 +359,7 @@ def test_the_cache_never_holds_more_than_its_bytes_and_keeps_what_was_asked_for_
     assert cache.get("large") is None
 
 
-def test_an_answer_that_came_quickly_is_cached_once_it_is_asked_for_again() -> None:
+def test_an_answer_that_came_quickly_is_cached_at_its_second_request() -> None:
     cache = Cache(100_000)
     for expected in (0, 1, 2):
         assert (cache.get("quick") is not None) is (expected == 2)

@@ -261,7 +261,7 @@ def test_every_link_of_the_pages_answers(pair: Pair) -> None:
         ("/data/latest/diff/..%2f..%2fcurrent", 404),
     ],
 )
-def test_what_there_is_not_is_refused_in_words(pair: Pair, path: str, status: int) -> None:
+def test_an_absent_file_or_release_is_refused_with_a_reason(pair: Pair, path: str, status: int) -> None:
     reply = pair.client.get(path)
     problem = problem_of(reply, status)
     assert len(problem["detail"]) > 10
@@ -374,7 +374,7 @@ def test_no_more_older_releases_are_open_than_may_be(pair: Pair, tmp_path: Path)
     assert len(processes(os.getpid())) < alone
 
 
-def test_an_older_release_that_nobody_asks_is_closed_and_opened_again(pair: Pair, tmp_path: Path) -> None:
+def test_an_older_release_without_requests_is_closed_and_opened_again(pair: Pair, tmp_path: Path) -> None:
     with serving_three(pair, tmp_path, open_release_idle=0.4) as client:
         wait_until_ready(client)
         alone = len(processes(os.getpid()))

@@ -65,7 +65,7 @@ def test_accept_suffix_and_format_choose_the_same_report(client: TestClient, syn
     assert len({reply.content for reply in replies}) == 1
 
 
-def test_a_page_is_for_whoever_does_not_ask_for_another(client: TestClient) -> None:
+def test_a_page_is_the_default_syntax(client: TestClient) -> None:
     assert {media_type(get(client, "/conformance", accept)) for accept in (None, "*/*", "text/*")} == {"text/html"}
 
 
@@ -257,6 +257,6 @@ def test_every_link_is_a_row_of_links_csv_told_apart_by_its_basis(client: TestCl
     assert [(row["property"], row["line"]) for row in of_output] == [("contributesToSDGTarget", "343")]
 
 
-def test_a_table_or_release_that_is_not_there_is_404_in_words(client: TestClient) -> None:
+def test_an_absent_table_or_release_is_404(client: TestClient) -> None:
     for path in ("/data/latest/none.csv", "/data/0/links.csv", "/data/latest/..%2Fcurrent"):
         problem_of(get(client, path), 404)

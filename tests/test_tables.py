@@ -305,13 +305,13 @@ def test_results_of_another_store_get_the_same_labels() -> None:
         (XLSX.media_type + ";labels=1", XLSX.media_type),
     ],
 )
-def test_labels_come_to_those_who_name_them(client: TestClient, accept: str, media_type: str) -> None:
+def test_labels_come_only_when_they_are_requested(client: TestClient, accept: str, media_type: str) -> None:
     reply = ask(client, SELECT, accept)
     assert reply.status_code == 200, reply.text
     assert reply.headers["content-type"].removesuffix("; charset=utf-8") == media_type
 
 
-def test_labels_may_be_asked_for_in_every_way_of_asking(client: TestClient) -> None:
+def test_labels_may_be_requested_in_every_way(client: TestClient) -> None:
     for name, media_type in (("csv", CSV1), ("tsv", TSV1), ("xlsx", XLSX.media_type)):
         expected = ask(client, SELECT, media_type)
         bare = media_type.partition(";")[0]
@@ -334,7 +334,7 @@ def test_labels_may_be_asked_for_in_every_way_of_asking(client: TestClient) -> N
     )
 
 
-def test_whoever_takes_anything_and_wants_labels_gets_csv(client: TestClient) -> None:
+def test_a_client_that_accepts_anything_and_wants_labels_gets_csv(client: TestClient) -> None:
     for accept in (None, "*/*", "text/html, */*;q=0.8"):
         assert ask(client, SELECT, accept, labels=1).headers["content-type"].startswith(CSV1)
 

@@ -248,7 +248,7 @@ def test_every_thing_says_the_same_in_every_syntax(
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-def test_a_profile_is_asked_for_by_header_or_parameter(client: TestClient, profile: str) -> None:
+def test_a_profile_is_requested_by_header_or_parameter(client: TestClient, profile: str) -> None:
     asked = f'application/ld+json;profile="{PROFILE}{profile}"'
     replies = [get(client, path_of(OUTPUT), accept) for accept in (asked, f"text/html;q=0.5, {asked}")]
     replies += [get(client, f"{path_of(OUTPUT)}{way}", "text/html, */*") for way in (f"?profile={profile}",)]
@@ -298,11 +298,11 @@ def normal(document: Any) -> Any:
         ("frame=tree", 400, "plan-tree"),
         ("frame=../../etc/passwd", 400, "plan-tree"),
         ("frame=plan-tree", 400, "is for a plan"),
-        ("frame=linkages&profile=expanded", 400, "leave out"),
+        ("frame=linkages&profile=expanded", 400, "omit profile or frame"),
         ("frame=linkages&format=ttl", 406, "jsonld"),
     ],
 )
-def test_an_unknown_form_is_refused_in_words(client: TestClient, query: str, status: int, word: str) -> None:
+def test_an_unknown_form_is_refused_with_a_reason(client: TestClient, query: str, status: int, word: str) -> None:
     assert word in problem_of(get(client, f"{path_of(OUTPUT)}?{query}"), status)["detail"]
 
 
@@ -413,7 +413,7 @@ def test_a_frame_lays_out_the_answer_of_a_construct(client: TestClient, name: st
     assert again.content == reply.content
 
 
-def test_a_frame_and_a_profile_shape_describe_and_are_part_of_what_is_held(client: TestClient) -> None:
+def test_a_frame_and_a_profile_shape_describe_and_are_part_of_the_cache_key(client: TestClient) -> None:
     query = f"DESCRIBE <{OUTPUT}>"
     forms = [{}, {"frame": "linkages"}, {"profile": "expanded"}, {"profile": "flattened"}, {"frame": "linkages"}]
     replies = [client.get("/sparql", params={"query": query, "format": "jsonld", **form}) for form in forms]
@@ -559,7 +559,7 @@ def test_what_is_retired_leads_to_its_successor(retired: TestClient, asked: str,
     assert get(retired, sent).status_code == 200
 
 
-@pytest.mark.parametrize(("name", "words"), [("ended", "nothing is named"), ("split", "wsis/C2")])
+@pytest.mark.parametrize(("name", "words"), [("ended", "nothing replaces it"), ("split", "wsis/C2")])
 def test_what_is_retired_without_one_successor_is_410(retired: TestClient, name: str, words: str) -> None:
     assert words in problem_of(get(retired, f"/id/wsis/{name}"), 410)["detail"]
 

@@ -1,4 +1,4 @@
-"""What we ship: the files, the named graph each belongs to, the saved queries, and a hash over all of it."""
+"""The files that we ship: the named graph of each, the saved queries, and a hash of everything."""
 
 import hashlib
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from itukg.queries import SavedQuery, saved_query
 from itukg.rdf.parse import read_rdf
 
 LAYOUT = "2"
-"""Which files a release has; another one is another release."""
+"""The version of a release's file layout: it is part of the fingerprint, so a new layout makes a new release."""
 NOT_MERGED = frozenset(names.graph(name) for name in ("derived", "shapes", "queries"))
 """Graphs that a query without GRAPH or FROM does not see."""
 
@@ -27,24 +27,24 @@ class Corpus:
     def files(self) -> dict[Path, str]:
         """Return every Turtle file, sorted, with the name of its graph.
 
-        A file of `data/` is a graph of its own; those of `ontology/` and of `shapes/` make one graph each.
+        Each file of `data/` is a graph; the files of `ontology/` are one graph, and so are those of `shapes/`.
         """
         found = {path: path.stem for path in sorted(self.root.glob("data/**/*.ttl"))}
         for folder in ("ontology", "shapes"):
             found |= dict.fromkeys(sorted((self.root / folder).glob("*.ttl")), folder)
         if not found:
             raise DataError(
-                f"No Turtle files below {self.root}: point ITUKG_CORPUS at a folder that has data/ and ontology/."
+                f"No Turtle files below {self.root}: set ITUKG_CORPUS to a folder that has data/ and ontology/."
             )
         return found
 
     def quads(self) -> Iterator[ox.Quad]:
-        """Return the quads of all files. Raises DataError with file, line and reason for one that is not Turtle."""
+        """Return the quads of all files. Raises DataError with file, line and reason for a file that is not Turtle."""
         for path, graph in self.files().items():
             yield from read_rdf(path, names.graph(graph))
 
     def query_files(self, pattern: str = "*.rq") -> list[Path]:
-        """Return the files of `queries/` that fit a pattern, sorted."""
+        """Return the files of `queries/` that match a pattern, sorted."""
         return sorted((self.root / "queries").glob(pattern))
 
     def queries(self) -> list[SavedQuery]:
@@ -56,18 +56,18 @@ class Corpus:
         return [saved_query(path) for path in self.query_files("rules/*.rq")]
 
     def exports(self) -> list[SavedQuery]:
-        """Return the queries whose answers each release holds as CSV, sorted by name."""
+        """Return the queries whose answers each release has as CSV files, sorted by name."""
         return [saved_query(path) for path in self.query_files("exports/*.rq")]
 
     def query(self, name: str) -> SavedQuery:
-        """Return the saved query `name`; raises NotFound, naming those there are."""
+        """Return the saved query `name`. Raises NotFound, listing the saved queries."""
         found = {query.name: query for query in self.queries()}
         if name not in found:
-            raise NotFound(f'No saved query "{name}"; known: {", ".join(found)}')
+            raise NotFound(f'No saved query "{name}"; known: {", ".join(found)}.')
         return found[name]
 
     def waivers(self) -> Path | None:
-        """Return the file of findings that are accepted, if there is one."""
+        """Return the file of waivers, if there is one."""
         path = self.root / "data" / "waivers.toml"
         return path if path.is_file() else None
 

@@ -1,4 +1,4 @@
-"""Media types: which syntax a client gets, and how answers and graphs are written in it."""
+"""Media types, and content negotiation: which syntax a client gets."""
 
 import json
 from collections.abc import Sequence
@@ -14,11 +14,11 @@ from itukg.errors import BadRequest, NotAcceptable
 from itukg.rdf import jsonld
 
 
-@dataclass(frozen=True, eq=False)  # each is itself alone: to compare and hash them by what they hold takes longer
+@dataclass(frozen=True, eq=False)  # compared and hashed by identity, which is quicker than by value
 class Format:
     """One syntax: its media type, the suffix and `format=` name that choose it, and the engine's name for it.
 
-    With `labels`, a table says beside each IRI what the thing is called. `profile` and `frame` are the form of JSON-LD.
+    With `labels`, a table has a column of labels for each column of IRIs. `profile` and `frame` are the form of JSON-LD.
     """
 
     media_type: str
@@ -30,7 +30,7 @@ class Format:
 
     @property
     def name(self) -> str:
-        """The word that chooses this syntax in `format=` and `--format`."""
+        """The name of this syntax in `format=` and `--format`."""
         return self.suffix.removeprefix(".")
 
     @property
@@ -68,7 +68,7 @@ TABLE_FORMATS = (
 """Syntaxes of SELECT, best first."""
 
 BOOLEAN_FORMATS = tuple(f for f in TABLE_FORMATS if f.name in ("srj", "srx", "json"))
-"""Syntaxes of ASK: CSV, TSV and spreadsheets know no booleans."""
+"""Syntaxes of ASK: CSV, TSV and spreadsheets have no booleans."""
 
 GRAPH_FORMATS = (
     TURTLE,
@@ -78,7 +78,7 @@ GRAPH_FORMATS = (
     TRIG,
     N_QUADS,
 )
-"""Syntaxes of CONSTRUCT, DESCRIBE and whole graphs, best first. Those of datasets hold one graph, without a name."""
+"""Syntaxes of CONSTRUCT, DESCRIBE and whole graphs, best first. TriG and N-Quads hold one graph, without a name."""
 
 PROFILES = ("compacted", "expanded", "flattened", "framed")
 
@@ -94,44 +94,44 @@ PROFILE_FORMATS = (
     *(_in_profile(profile) for profile in PROFILES[1:]),
     *(_in_profile("framed", name) for name in jsonld.frames()),
 )
-"""The forms of JSON-LD: compacted, expanded, flattened, framed, and framed by each frame that we host."""
+"""The forms of JSON-LD: compacted, expanded, flattened, framed, and framed by each of our frames."""
 
 THING_FORMATS = (JSONLD, HTML, *(f for f in GRAPH_FORMATS if f.name in ("ttl", "nt", "rdf")))
-"""Syntaxes of a thing under its own IRI: JSON-LD for whoever does not ask for another."""
+"""Syntaxes of a thing under its own IRI, best first."""
 
 
 @lru_cache(maxsize=1000)  # clients send few different headers, and reading one costs as much as a lookup
 def choose(
     offers: tuple[Format, ...], accept: str | None, name: str | None = None, labels: bool | None = None
 ) -> Format:
-    """Return the offer that the client likes best; `name` (suffix or `format=`) overrides the Accept header.
+    """Return the offer that the client prefers; `name` (suffix or `format=`) overrides the Accept header.
 
-    Wildcards, q-values and exclusions (`q=0`) count as in RFC 9110, section 12.5.1; of other parameters only
-    `labels`. `labels` given (`?labels=`) leaves only the offers with labels, or only those without, and
+    Wildcards, q-values and exclusions (`q=0`) follow RFC 9110, section 12.5.1; the only other parameter read is
+    `labels`. An argument `labels` (`?labels=`) leaves only the offers with labels, or only those without, and
     overrides the header's. Raises NotAcceptable, naming the offers, where none fits.
     """
     known = [offer for offer in offers if labels in (None, offer.labels)]
-    wish = {None: "", True: " with labels", False: " without labels"}[labels]
+    wanted = {None: "", True: " with labels", False: " without labels"}[labels]
     if not known:
         tables = ", ".join(f.media_type for f in TABLE_FORMATS if f.labels)
-        raise NotAcceptable(f"Only the table of a SELECT is available{wish}: {tables}.")
+        raise NotAcceptable(f"Only the table of a SELECT is available{wanted}: {tables}.")
     if name is not None:
         for offer in known:
-            # a plus sign that was not escaped has come as a blank
+            # a plus sign that was not escaped arrives as a space
             if name.lower().replace(" ", "+") in (offer.name, offer.media_type, offer.bare_type):
                 return offer
         listed = dict.fromkeys(offer.name for offer in known)
-        raise NotAcceptable(f'No format "{name}"{wish} here; known: {", ".join(listed)}.')
+        raise NotAcceptable(f'No format "{name}"{wanted}; available: {", ".join(listed)}.')
     ranges: list[tuple[str, float]] = []
     for value, quality in parse_accept_header(accept or "*/*", MIMEAccept):
         media_range, parameters = parse_options_header(value.lower())
-        asked = parameters.get("labels")
-        if asked is None or labels is not None:
+        flag = parameters.get("labels")
+        if flag is None or labels is not None:
             ranges.append(("*/*" if media_range == "*" else media_range, quality))
         else:
-            ranges += [(o.media_type, quality) for o in known if (o.bare_type, f"{o.labels:d}") == (media_range, asked)]
+            ranges += [(o.media_type, quality) for o in known if (o.bare_type, f"{o.labels:d}") == (media_range, flag)]
     if labels is None:
-        # A wildcard, or "text/csv", means the plain table: labels come to those who name them.
+        # A wildcard, or "text/csv", means the plain table: a client must name labels to get them.
         named = {media_range for media_range, _ in ranges}
         candidates = {o.media_type: o for o in known if o.media_type in named | {o.bare_type}}
     else:
@@ -139,28 +139,28 @@ def choose(
     best = MIMEAccept(ranges).best_match(candidates)
     if best is None:
         offered = ", ".join(offer.media_type for offer in known)
-        raise NotAcceptable(f'Nothing here fits "Accept: {accept}"{wish}; available: {offered}.')
+        raise NotAcceptable(f'No syntax{wanted} fits "Accept: {accept}"; available: {offered}.')
     return candidates[best]
 
 
 def in_profile(syntax: Format, accept: str, profile: str | None = None, frame: str | None = None) -> Format:
-    """Return JSON-LD in the form that a client asks for: by `?profile=` and `?frame=`, or by the profile in its Accept.
+    """Return JSON-LD in the requested form: by `?profile=` and `?frame=`, or by the profile in the Accept header.
 
-    An unknown profile in an Accept header counts for nothing (RFC 6906, section 3.1). Raises BadRequest for an unknown
-    name, and where a form is asked of another syntax.
+    An unknown profile in an Accept header is ignored (RFC 6906, section 3.1). Raises BadRequest for an unknown name, and
+    for a form of another syntax than JSON-LD.
     """
     if syntax != JSONLD:
         if profile or frame:
-            raise BadRequest(f"profile and frame are forms of JSON-LD; {syntax.media_type} has none.")
+            raise BadRequest(f"Only JSON-LD has a profile and a frame, and {syntax.media_type} was requested.")
         return syntax
     if profile is None and frame is None:
         best = 0.0
-        for value, quality in parse_accept_header(accept, MIMEAccept):  # what is more specific comes first
+        for value, quality in parse_accept_header(accept, MIMEAccept):  # the more specific comes first
             media_range, parameters = parse_options_header(value)
             if media_range.lower() == JSONLD.media_type and quality > best:
-                asked, best = parameters.get("profile", "").split(), quality
-                profile = next((p for p in PROFILES if names.JSONLD_PROFILE + p in asked), None)
-                frame = next((name for name in jsonld.frames() if names.frame(name) in asked), None)
+                requested, best = parameters.get("profile", "").split(), quality
+                profile = next((p for p in PROFILES if names.JSONLD_PROFILE + p in requested), None)
+                frame = next((name for name in jsonld.frames() if names.frame(name) in requested), None)
     profile = (profile or ("framed" if frame else PROFILES[0])).removeprefix(names.JSONLD_PROFILE)
     frame = frame.removeprefix(names.FRAMES).removesuffix(JSONLD.suffix) if frame else None
     if profile not in PROFILES:
@@ -168,21 +168,21 @@ def in_profile(syntax: Format, accept: str, profile: str | None = None, frame: s
     if frame is not None and frame not in jsonld.frames():
         raise BadRequest(f'No frame "{frame}"; known: {", ".join(jsonld.frames())}.')
     if frame is not None and profile != "framed":
-        raise BadRequest(f"A frame gives the framed form, not the {profile} one; leave out profile or frame.")
+        raise BadRequest(f"A frame gives the framed form, not the {profile} one; omit profile or frame.")
     return next(f for f in PROFILE_FORMATS if (f.profile or PROFILES[0], f.frame) == (profile, frame))
 
 
 def labels_wanted(value: str | None) -> bool | None:
-    """Return what `?labels=` asks for; None where it is not given. Raises BadRequest for all but 0 and 1."""
+    """Return the value of `?labels=`, None if it is absent. Raises BadRequest for values other than 0 and 1."""
     if value not in (None, "0", "1"):
         raise BadRequest(f'labels must be 1 (with labels) or 0 (without), not "{value}".')
     return None if value is None else value == "1"
 
 
 def split_suffix(path: str, offers: Sequence[Format]) -> tuple[str, str | None]:
-    """Split `path` from the suffix of one of the offers; the second part is None where it has none.
+    """Split `path` from the suffix of one of the offers, and return it with the offer's name, or None without a suffix.
 
-    A notation may hold a dot (`output/2.1`), so only the offers' own suffixes are cut.
+    A notation may contain a dot (`output/2.1`), so only the offers' own suffixes are cut.
     """
     for offer in offers:
         if path.endswith(offer.suffix):
@@ -191,5 +191,5 @@ def split_suffix(path: str, offers: Sequence[Format]) -> tuple[str, str | None]:
 
 
 def write_json(document: object) -> bytes:
-    """Write JSON for people and machines: UTF-8, two spaces of indent, a line feed at the end."""
+    """Write JSON that people can read too: UTF-8, indented by two spaces, with a line feed at the end."""
     return json.dumps(document, ensure_ascii=False, indent=2).encode() + b"\n"

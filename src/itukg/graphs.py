@@ -1,4 +1,4 @@
-"""How graphs and datasets are written: every syntax of RDF, with our prefixes, context and frames."""
+"""Writers of graphs and datasets in every RDF syntax, with our prefixes, context and frames."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from itukg.rdf.jsonld import Json
 
 
 def in_form(nodes: list[Json], syntax: Format, root: str | None = None) -> object:
-    """Return expanded nodes as JSON-LD in the form of `syntax`; compacted and expanded, all hangs on `root` if given."""
+    """Return expanded nodes as JSON-LD in the form of `syntax`; compacted and expanded, they are inside `root` if given."""
     if syntax.profile == "framed":
         return jsonld.frame(nodes, syntax.frame, root)
     if root is not None and syntax.profile != "flattened":
@@ -23,7 +23,7 @@ def in_form(nodes: list[Json], syntax: Format, root: str | None = None) -> objec
 
 
 def write_graph(triples: Iterable[ox.Triple], syntax: Format, root: str = "") -> bytes:
-    """Write triples in `syntax`: with our prefixes; JSON-LD compacted by our context, framed with `root` as its root object."""
+    """Write triples in `syntax`, with our prefixes, or with our JSON-LD context and `root` as the root object."""
     if syntax.engine == ox.RdfFormat.JSON_LD:
         return write_json(in_form(jsonld.expanded(triples), syntax, root or None))
     assert isinstance(syntax.engine, ox.RdfFormat)
@@ -32,13 +32,13 @@ def write_graph(triples: Iterable[ox.Triple], syntax: Format, root: str = "") ->
         if odd := next(
             (t.predicate for t in triples if not re.search(r"[/#:][^\W\d][\w.-]*$", t.predicate.value)), None
         ):
-            raise NotAcceptable(f"RDF/XML cannot write the property {odd}; ask for Turtle or N-Triples.")
+            raise NotAcceptable(f"RDF/XML cannot write the property {odd}; request Turtle or N-Triples.")
     written = ox.serialize(triples, format=syntax.engine, prefixes=names.PREFIXES) or b""
     return _tidy_turtle(written) if syntax.engine in (ox.RdfFormat.TURTLE, ox.RdfFormat.TRIG) else written
 
 
 def write_dataset(quads: Sequence[ox.Quad], syntax: Format) -> bytes:
-    """Write quads as N-Quads, TriG, or expanded JSON-LD with a line for each thing, in the order in which they come."""
+    """Write quads as N-Quads, TriG, or expanded JSON-LD with a line for each thing, in the given order."""
     if syntax == N_QUADS:
         return "".join(f"{quad} .\n" for quad in quads).encode()
     if syntax == TRIG:
@@ -54,7 +54,7 @@ def write_dataset(quads: Sequence[ox.Quad], syntax: Format) -> bytes:
 
 
 def _tidy_turtle(written: bytes) -> bytes:
-    """Return Turtle or TriG with its prefixes in order, and only those it uses: the engine writes all, in any order."""
+    """Return Turtle or TriG with only the prefixes it uses, sorted: the engine writes all, in any order."""
     lines = written.splitlines(keepends=True)
     prefixes = sorted(line for line in lines if line.startswith(b"@prefix "))
     body = b"".join(line for line in lines if not line.startswith(b"@prefix "))

@@ -1,4 +1,4 @@
-"""Saved queries: a file each, with a header that says what it asks and for whom."""
+"""Saved queries: one file each, with a header that says what the query finds and for whom."""
 
 import re
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from itukg.errors import DataError
 
 @dataclass(frozen=True)
 class SavedQuery:
-    """A question in `queries/`: its name, what it asks and for whom, and its SPARQL."""
+    """A query of `queries/`: its name, its header (what it finds, for whom) and its SPARQL text."""
 
     name: str
     summary: str
@@ -20,7 +20,7 @@ class SavedQuery:
     text: str
 
     def bound(self, **terms: str) -> str:
-        """Return the query with its one-line VALUES of these variables, in this order, bound to these IRIs."""
+        """Return the query with its one-line VALUES of these variables, in this order, set to these IRIs."""
         names_ = " ".join(f"?{name}" for name in terms)
         values = " ".join(str(ox.NamedNode(iri)) for iri in terms.values())
         line = re.compile(rf"VALUES \({re.escape(names_)}\) {{.*}}")

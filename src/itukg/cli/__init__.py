@@ -26,7 +26,7 @@ for command in COMMANDS:
 
 
 def main() -> None:
-    """Run the command line; an error of ours is a message and an exit code, never a traceback."""
+    """Run the command line; one of our errors gives a message and an exit code, never a traceback."""
     from itukg.errors import ItukgError
 
     try:

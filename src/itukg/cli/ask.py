@@ -13,30 +13,32 @@ from itukg.cli.command import Output, corpus_of, settings_of, with_store, write_
 
 
 def query(
-    question: Annotated[
-        str, typer.Argument(metavar="FILE_OR_TEXT", help="A SPARQL query, a file of one, or a saved query's name.")
+    source: Annotated[
+        str, typer.Argument(metavar="FILE_OR_TEXT", help="A SPARQL query, a .rq file, or the name of a saved query.")
     ],
     format: Annotated[
         str | None,
-        typer.Option(help="srj, srx, csv, tsv, json, xlsx; for graphs ttl, nt, jsonld, rdf, trig, nq. Tables: csv."),
+        typer.Option(
+            help="srj, srx, csv (default), tsv, json, xlsx; for graphs ttl (default), nt, jsonld, rdf, trig, nq."
+        ),
     ] = None,
-    timeout: Annotated[float | None, typer.Option(help="Seconds to wait [ITUKG_TIMEOUT].")] = None,
+    timeout: Annotated[float | None, typer.Option(help="Seconds that the query may take [ITUKG_TIMEOUT].")] = None,
     output: Output = "-",
 ) -> None:
     """Answer a SPARQL query on the release of the files.
 
     Examples: itukg query outputs-for-sdg-target; itukg query my.rq --format tsv;
-    itukg query 'SELECT * WHERE { ?s a itu:Output }'. Our prefixes need no declaration in a query given as text.
+    itukg query 'SELECT * WHERE { ?s a itu:Output }'. A query given as text need not declare our prefixes.
     """
     from itukg.engine.sparql import offers_for, read_query
     from itukg.formats import CSV, choose
 
     settings = settings_of(timeout=timeout)
     corpus = corpus_of(settings)
-    asked = read_query(_question(question, corpus), settings.services)
-    offers = offers_for(asked.form)
+    parsed = read_query(_text(source, corpus), settings.services)
+    offers = offers_for(parsed.form)
     syntax = choose(offers, None, format or (CSV.name if CSV in offers else None))
-    with_store(settings, corpus, lambda store: write_answer(store, asked, syntax, settings.timeout, output))
+    with_store(settings, corpus, lambda store: write_answer(store, parsed, syntax, settings.timeout, output))
 
 
 def diff(
@@ -45,9 +47,9 @@ def diff(
     format: Annotated[str, typer.Option(help="csv, tsv, xlsx, srj, srx or json.")] = "csv",
     output: Output = "-",
 ) -> None:
-    """Tell what a newer plan restates, revises, merges, splits, adds and drops of an older one.
+    """List what a newer plan restates, revises, merges, splits, adds and drops of an older one.
 
-    Judged by a reader, each with a reason: the saved query changes-between-plans.
+    A reader judged each change and gave a reason. The command runs the saved query changes-between-plans.
     """
     from itukg import names
     from itukg.engine.sparql import read_query
@@ -58,18 +60,18 @@ def diff(
     settings = settings_of()
     corpus = corpus_of(settings)
     syntax = choose(TABLE_FORMATS, None, format)
-    question = corpus.query("changes-between-plans").bound(olderPlan=names.expand(older), newerPlan=names.expand(newer))
+    text = corpus.query("changes-between-plans").bound(olderPlan=names.expand(older), newerPlan=names.expand(newer))
 
     async def compare(store: "Store") -> None:
-        if not await rows(store, question):
+        if not await rows(store, text):
             pairs = await rows(
                 store,
                 f"SELECT DISTINCT ?older ?newer WHERE {{ ?new <{names.ITU}succeeds> ?old . "
                 f"?new <{names.ITU}plan> ?newer . ?old <{names.ITU}plan> ?older }} ORDER BY ?older ?newer",
             )
             known = ", ".join(f"{names.shorten(p['older'].value)} {names.shorten(p['newer'].value)}" for p in pairs)
-            raise NotFound(f"Nothing is recorded between {older} and {newer}; known pairs: {known}")
-        await write_answer(store, read_query(question), syntax, settings.timeout, output)
+            raise NotFound(f"No change is recorded between {older} and {newer}; known pairs: {known}.")
+        await write_answer(store, read_query(text), syntax, settings.timeout, output)
 
     with_store(settings, corpus, compare)
 
@@ -95,15 +97,15 @@ def describe(
     with_store(settings, corpus_of(settings), write)
 
 
-def _question(question: str, corpus: "Corpus") -> str:
+def _text(source: str, corpus: "Corpus") -> str:
     from itukg.errors import NotFound
     from itukg.names import PROLOGUE
 
-    if question.endswith(".rq"):
-        if not Path(question).is_file():
+    if source.endswith(".rq"):
+        if not Path(source).is_file():
             saved = ", ".join(q.name for q in corpus.queries())
-            raise NotFound(f"No file {question}. Saved queries go by name: {saved}")
-        return Path(question).read_text()
-    if re.fullmatch(r"[\w-]+", question):
-        return corpus.query(question).text
-    return question if re.match(r"\s*(?:#.*\n\s*)*(?:PREFIX|BASE)\b", question, re.IGNORECASE) else PROLOGUE + question
+            raise NotFound(f"No file {source}. Give a saved query by its name: {saved}.")
+        return Path(source).read_text()
+    if re.fullmatch(r"[\w-]+", source):
+        return corpus.query(source).text
+    return source if re.match(r"\s*(?:#.*\n\s*)*(?:PREFIX|BASE)\b", source, re.IGNORECASE) else PROLOGUE + source

@@ -6,8 +6,8 @@ from itukg.cli.command import built, corpus_of, say, settings_of
 def build() -> None:
     """Build and publish the release of the files as they stand.
 
-    Reads data/, ontology/ and shapes/, derives what follows, checks the shapes and writes an immutable
-    release below ITUKG_HOME. A file that cannot be read, or a violation, publishes nothing.
+    Reads data/, ontology/ and shapes/, derives links, validates the data and writes an immutable release
+    below ITUKG_HOME. Publishes nothing if a file cannot be read or the data has a violation.
     """
     settings = settings_of()
     release = built(corpus_of(settings), settings.home)

@@ -20,47 +20,55 @@ def check(
     ] = "text",
     output: Output = "-",
     baseline: Annotated[
-        Path | None, typer.Option(help="An older report in JSON: what is new, persists or is fixed since.")
+        Path | None, typer.Option(help="An older report in JSON, to mark findings as new, persisting or fixed.")
     ] = None,
     waivers: Annotated[
-        Path | None, typer.Option(help="A TOML file of accepted findings [data/waivers.toml for our own data].")
+        Path | None, typer.Option(help="A TOML file of waivers (our own data has data/waivers.toml).")
     ] = None,
-    profile: Annotated[list[str] | None, typer.Option(help="Only this group of shapes, such as completeness.")] = None,
-    plan: Annotated[list[str] | None, typer.Option(help="Only this plan, such as buap-2018-2021.")] = None,
-    shape: Annotated[list[str] | None, typer.Option(help="Only this shape, such as itush:GapReported.")] = None,
-    focus: Annotated[list[str] | None, typer.Option(help="Only this thing: IRI, prefixed name or path.")] = None,
-    severity: Annotated[list[str] | None, typer.Option(help="List Violation, Warning or Info.")] = None,
-    actor: Annotated[list[str] | None, typer.Option(help="List what us, document or referenceData can mend.")] = None,
-    status: Annotated[list[str] | None, typer.Option(help="List new, persisting, fixed or waived.")] = None,
-    q: Annotated[list[str] | None, typer.Option("--q", "-q", help="List findings with these words.")] = None,
+    profile: Annotated[list[str] | None, typer.Option(help="Check only this profile, such as completeness.")] = None,
+    plan: Annotated[list[str] | None, typer.Option(help="Check only this plan, such as buap-2018-2021.")] = None,
+    shape: Annotated[list[str] | None, typer.Option(help="Check only this shape, such as itush:GapReported.")] = None,
+    focus: Annotated[
+        list[str] | None, typer.Option(help="Check only this thing: an IRI, prefixed name or path.")
+    ] = None,
+    severity: Annotated[
+        list[str] | None, typer.Option(help="List only this severity: Violation, Warning or Info.")
+    ] = None,
+    actor: Annotated[
+        list[str] | None, typer.Option(help="List only findings for this actor: us, document or referenceData.")
+    ] = None,
+    status: Annotated[
+        list[str] | None, typer.Option(help="List only this status: new, persisting, fixed or waived.")
+    ] = None,
+    q: Annotated[list[str] | None, typer.Option("--q", "-q", help="List only findings that contain this text.")] = None,
     with_release: Annotated[
         bool,
-        typer.Option("--with-release", help="Let the links of the file lead into all our data, not the schemes alone."),
+        typer.Option("--with-release", help="Check the file with all our data, not only with the schemes."),
     ] = False,
     reasoner: Annotated[bool, typer.Option("--reasoner", help="Check the ontology with HermiT instead.")] = False,
 ) -> None:
-    """Check data against the shapes, and say whether it conforms.
+    """Check data against the shapes, and report whether it conforms.
 
-    A file is checked beside the ontology and the schemes (SDGs, action lines, instruments, organisations), or with
-    --with-release beside all our data; findings are about what the file itself says.
+    A file is checked with the ontology and the schemes (SDGs, action lines, instruments, organisations), or with
+    --with-release with all our data; findings are only about what the file itself states.
 
-    Profile, plan, shape and focus say what is checked, and the verdict is of that; severity, actor, status and
-    q say what is listed. An option may be given again, for either. Exit code 0: conforms; 1: at least one
-    violation that is not waived; 2: could not run; 3: not supported here.
+    --profile, --plan, --shape and --focus limit what is checked, and the verdict; --severity, --actor, --status
+    and --q limit what is listed. Each may be repeated for alternatives. Exit code 0: conforms; 1: at least one
+    violation that is not waived; 2: could not run; 3: not supported.
     """
     from itukg.conformance import REPORT_FORMATS, Selection, now, read_baseline, read_waivers, waived, write, write_text
     from itukg.errors import BadRequest, DoesNotConform
     from itukg.formats import choose
 
     if with_release and file is None:
-        raise BadRequest("--with-release says what a FILE is checked beside: name one.")
+        raise BadRequest("--with-release needs a FILE to check.")
     corpus = corpus_of(settings_of())
     if reasoner:
         from itukg.reasoner import unsatisfiable
 
         if classes := unsatisfiable(corpus):
-            raise DoesNotConform(f"Unsatisfiable: {', '.join(classes)}. Look for two disjoint super-classes.")
-        say("The ontology is consistent and every class can have instances (HermiT).")
+            raise DoesNotConform(f"Unsatisfiable: {', '.join(classes)}. Look for two disjoint superclasses.")
+        say("The ontology is consistent, and every class can have instances (HermiT).")
         return
     syntax = None if format == "text" else choose(REPORT_FORMATS, None, format)
     chosen = {
@@ -82,14 +90,14 @@ def _checked(corpus: "Corpus", file: Path | None, *, with_release: bool) -> "Rep
     from rich.console import Console
 
     from itukg.conformance.check import check_corpus
-    from itukg.upload.context import Surroundings, check_file
+    from itukg.upload.context import ValidationContext, check_file
 
-    gc.disable()  # all that is read is kept until the end, and to look through it again and again takes its time
+    gc.disable()  # everything that is read stays in use until the end, so collections would only take time
     try:
-        with Console(stderr=True).status("Reading") as shown:  # it moves where a terminal is attached
+        with Console(stderr=True).status("Reading") as shown:  # an animation, where a terminal is attached
             if file is not None:
-                surroundings = Surroundings.of_corpus(corpus)
-                return check_file(surroundings, file, with_release=with_release, announce=shown.update)
+                context = ValidationContext.of_corpus(corpus)
+                return check_file(context, file, with_release=with_release, announce=shown.update)
             quads = list(corpus.quads())
             shown.update(f"Validating {len(quads):,} triples")
             return check_corpus(corpus, quads)
@@ -101,7 +109,7 @@ def history(
     format: Annotated[str, typer.Option(help="csv, json or html.")] = "csv",
     output: Output = "-",
 ) -> None:
-    """Tell the verdict and the counts of each release built here, and what changed since the one before."""
+    """List the verdict and counts of each release built here, and what changed since the one before."""
     from itukg.conformance import HISTORY_FORMATS, write_history
     from itukg.formats import choose
     from itukg.release.model import history as releases
@@ -111,17 +119,17 @@ def history(
 
 
 def evidence(
-    file: Annotated[Path | None, typer.Argument(help="A data file to check alone; nothing is recorded then.")] = None,
-    sources: Annotated[
-        Path | None, typer.Option(help="Folder with the text copies of the documents [ITUKG_SOURCES].")
+    file: Annotated[
+        Path | None, typer.Argument(help="A data file to check alone, without recording the result.")
     ] = None,
+    sources: Annotated[Path | None, typer.Option(help="Folder of the documents' text copies [ITUKG_SOURCES].")] = None,
     format: Annotated[str, typer.Option(help="text, csv (lines that produced nothing) or html.")] = "text",
     output: Output = "-",
 ) -> None:
     """Check every label and quote against its document and line, and record the result in data/evidence.json.
 
-    Lists the lines that produced nothing and have no reason in data/uncovered/. Exit code 1 when a text is
-    not found where the data says.
+    Lists the lines that produced nothing and have no reason in data/uncovered/. Exit code 1: a text is not on the
+    line that the data states.
     """
     from itukg.errors import NotAcceptable, NotSupported
     from itukg.evidence import check as check_texts
@@ -130,10 +138,10 @@ def evidence(
 
     writers = {"text": lambda found: write_text(found).encode(), "csv": write_table, "html": write_page}
     if format not in writers:
-        raise NotAcceptable(f'No format "{format}" here; known: {", ".join(writers)}.')
+        raise NotAcceptable(f'No format "{format}"; available: {", ".join(writers)}.')
     settings = settings_of(sources=sources)
     if settings.sources is None:
-        raise NotSupported("The documents are not part of itukg: name their folder with --sources or ITUKG_SOURCES.")
+        raise NotSupported("The documents are not part of itukg: give their folder by --sources or ITUKG_SOURCES.")
     corpus = corpus_of(settings)
     results = check_texts(corpus, settings.sources, file)
     write_out(writers[format](results), output)

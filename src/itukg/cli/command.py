@@ -1,4 +1,4 @@
-"""What every command works with: settings, files, a store, progress bars and output."""
+"""What all commands share: settings, files, a store, progress bars and output."""
 
 import sys
 from collections.abc import Awaitable, Callable, Iterator
@@ -20,7 +20,7 @@ Output = Annotated[str, typer.Option("--output", "-o", help='File to write to; "
 
 
 def settings_of(**given: object) -> "Settings":
-    """Return the settings of the environment, with those that options give. Raises BadRequest, naming the wrong one."""
+    """Return the settings of the environment, overridden by options. Raises BadRequest, naming the wrong setting."""
     from pydantic import ValidationError
 
     from itukg.errors import BadRequest
@@ -31,7 +31,7 @@ def settings_of(**given: object) -> "Settings":
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"]))
-        got = "" if name.startswith("store") else f" (got {first['input']!r})"  # which may be a secret
+        got = "" if name.startswith("store") else f" (got {first['input']!r})"  # settings of the store may be secret
         raise BadRequest(f"Setting {name}: {first['msg']}{got}.") from None
 
 
@@ -43,7 +43,7 @@ def corpus_of(settings: "Settings") -> "Corpus":
 
 
 def built(corpus: "Corpus", home: Path) -> "Release":
-    """Return the release of the files, built now where there is none."""
+    """Return the release of the files; build it if it does not exist."""
     from itukg.release.build import build as make
 
     with progress_of_build() as announce:
@@ -51,7 +51,7 @@ def built(corpus: "Corpus", home: Path) -> "Release":
 
 
 def with_store(settings: "Settings", corpus: "Corpus", work: "Callable[[Store], Awaitable[None]]") -> None:
-    """Do `work` with a store that holds the release of the files, and close it."""
+    """Call `work` with a store of the release of the files, then close the store."""
     import asyncio
 
     from itukg.engine.local import LocalStore
@@ -70,19 +70,19 @@ def with_store(settings: "Settings", corpus: "Corpus", work: "Callable[[Store], 
 
 
 async def write_answer(store: "Store", query: "Query", syntax: "Format", seconds: float, output: str) -> None:
-    """Write the answer to a query."""
+    """Answer a query within `seconds`, and write the answer to `output`."""
     from time import monotonic
 
-    from itukg.engine.describe import ask
+    from itukg.engine.describe import answer_query
     from itukg.engine.store import Dataset
 
-    answer = await ask(store, query, Dataset(), syntax, deadline=monotonic() + seconds)
+    answer = await answer_query(store, query, Dataset(), syntax, deadline=monotonic() + seconds)
     write_out(await answer.read(), output)
 
 
 @contextmanager
 def progress_of_build() -> Iterator[Callable[[str], None]]:
-    """Show a bar on standard error while a release is built, when a terminal is attached."""
+    """Show a bar on standard error while a release is built, if that is a terminal."""
     from itukg.release.build import STEPS
 
     with progress_bar() as announce:
@@ -91,7 +91,7 @@ def progress_of_build() -> Iterator[Callable[[str], None]]:
 
 @contextmanager
 def progress_bar() -> Iterator[Callable[[str, float], None]]:
-    """Show a bar on standard error, when a terminal is attached; it is told what is done and which part of all is."""
+    """Show a bar on standard error, if that is a terminal; call it with the current step and the completed share."""
     from rich.console import Console
     from rich.progress import Progress
 
@@ -111,5 +111,5 @@ def write_out(content: bytes, output: str) -> None:
 
 
 def say(text: str) -> None:
-    """Tell the user something, on standard error."""
+    """Print a message on standard error."""
     typer.echo(text, err=True)

@@ -13,8 +13,8 @@ def serve(
 ) -> None:
     """Serve SPARQL, JSON-LD and the conformance report over HTTP.
 
-    Builds the release of the files first when there is none. If that fails, the last release is served
-    and the reason is printed.
+    Builds the release of the files first if it does not exist. If that fails, prints the reason and serves the
+    last release.
     """
     from functools import partial
 
@@ -43,5 +43,5 @@ def serve(
             log_level="info",
             access_log=False,
         )
-    except SystemExit as ended:  # Uvicorn's own code for a start that failed, such as a port in use, is 3
+    except SystemExit as ended:  # Uvicorn's exit code for a failed start, such as a port in use, is 3
         raise typer.Exit(2 if ended.code else 0) from None

@@ -1,4 +1,4 @@
-"""SHACL: data against the shapes → a `Report` of findings with a verdict; baseline, waivers and renderings of it."""
+"""SHACL validation: a `Report` of findings with a verdict, compared with a baseline, with waivers, and written in every syntax."""
 
 from itukg.conformance.model import (
     SEVERITIES,
@@ -12,7 +12,7 @@ from itukg.conformance.model import (
     read_baseline,
 )
 from itukg.conformance.shacl import results_of, to_rdflib
-from itukg.conformance.validation import Own, everything, for_derived, header_of, report_of, told, validate
+from itukg.conformance.validation import Own, everything, for_derived, for_report, header_of, report_of, validate
 from itukg.conformance.waivers import Waiver, read_waivers, waived
 from itukg.conformance.writers import (
     HISTORY_FORMATS,
@@ -37,6 +37,7 @@ __all__ = [
     "Waiver",
     "everything",
     "for_derived",
+    "for_report",
     "header_of",
     "moment",
     "now",
@@ -47,7 +48,6 @@ __all__ = [
     "report_of",
     "results_of",
     "to_rdflib",
-    "told",
     "validate",
     "waived",
     "write",

@@ -1,4 +1,4 @@
-"""The check of all our data, and the one that every way of checking uses."""
+"""The validation of all our data, and the function that every validation uses."""
 
 import pyoxigraph as ox
 
@@ -8,11 +8,11 @@ from itukg.conformance import (
     Report,
     everything,
     for_derived,
+    for_report,
     header_of,
     report_of,
     results_of,
     to_rdflib,
-    told,
     validate,
 )
 from itukg.corpus import Corpus
@@ -20,9 +20,9 @@ from itukg.rdf.parse import canonical_hash
 
 
 def check_corpus(corpus: Corpus, quads: list[ox.Quad], derived: list[ox.Quad] | None = None) -> Report:
-    """Validate the `quads` of the corpus, which hold nothing entailed, against the shapes among them.
+    """Validate the `quads` of the corpus, without entailments, against the shapes among them.
 
-    What is derived is validated apart, for its evidence only: it must not complete what a document leaves open.
+    Derived links are validated apart, for their evidence only: they must not fill what a document leaves open.
     """
     name = corpus.fingerprint()
     files = {names.graph(graph): path.relative_to(corpus.root).as_posix() for path, graph in corpus.files().items()}
@@ -46,9 +46,9 @@ def check_quads(
     release: str | None = None,
     own: Own = everything,
 ) -> Report:
-    """Validate `data`, which holds the ontology too, against the shapes in `rules`; report of one's `own` things alone.
+    """Validate `data`, which includes the ontology, against the shapes in `rules`; report findings on `own` things only.
 
-    `files` has the path of the file behind a graph. Raises ShapesRefused for rules that cannot be applied.
+    `files` maps a graph to the path of its file. Raises ShapesRefused for rules that cannot be applied.
     """
     places = {
         str(subject.value): files[graph.value]
@@ -56,7 +56,7 @@ def check_quads(
         if isinstance(subject, ox.NamedNode | ox.BlankNode) and isinstance(graph, ox.NamedNode) and graph.value in files
     }
     shapes = to_rdflib(rules)
-    graph = told(data)
+    graph = for_report(data)
     hashes = {"data": canonical_hash(data), "shapes": canonical_hash(rules)}
     header = header_of(subject, release, **hashes, rules=shapes, graph=graph, own=own)
     return report_of(results_of(data, shapes), graph, shapes, header, files=places, own=own)

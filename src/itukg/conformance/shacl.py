@@ -1,4 +1,4 @@
-"""The engine that validates."""
+"""The SHACL engine."""
 
 import hashlib
 from collections.abc import Iterable
@@ -14,15 +14,15 @@ from rdflib.term import Node
 
 from itukg.errors import ShapesRefused
 
-WORDS = 400
-"""Characters of what the engine says against shapes that are passed on."""
+MAX_MESSAGE_LENGTH = 400
+"""Characters of the engine's message about shapes that a client sees."""
 _STRING = ox.NamedNode(str(XSD.string))
 
 
 def results_of(data: Iterable[ox.Quad], shapes: rdflib.Graph) -> rdflib.Graph:
     """Return the engine's report on `data` against `shapes`: blank nodes keep their names, literals their spelling.
 
-    Raises ShapesRefused, with the engine's words.
+    Raises ShapesRefused, with the engine's message.
     """
     triples = ox.serialize((quad.triple for quad in data), format=ox.RdfFormat.N_TRIPLES) or b""
     text = Input(triples.decode(), "nt", None, {})
@@ -35,14 +35,14 @@ def results_of(data: Iterable[ox.Quad], shapes: rdflib.Graph) -> rdflib.Graph:
     return results
 
 
-def _cut(words: str) -> str:
-    words = " ".join(words.split())
-    return words if len(words) <= WORDS else words[:WORDS] + "…"
+def _cut(message: str) -> str:
+    message = " ".join(message.split())
+    return message if len(message) <= MAX_MESSAGE_LENGTH else message[:MAX_MESSAGE_LENGTH] + "…"
 
 
 @cache
 def engine() -> dict[str, str]:
-    """Return what validates: name, version, SHA-256 of its installed modules, and the library that it stands on."""
+    """Return the engine's name, version, SHA-256 of its installed modules, and the version of rdflib, its library."""
     distribution = metadata.distribution("pyshacl-turbo")
     # A record's other lines name scripts and compiled files, which differ from machine to machine.
     modules = [line for line in (distribution.read_text("RECORD") or "").splitlines() if ".py,sha256=" in line]
@@ -51,8 +51,8 @@ def engine() -> dict[str, str]:
 
 
 def to_rdflib(triples: Iterable[ox.Triple | ox.Quad]) -> rdflib.Graph:
-    """Copy triples, or quads without their graph names, into an rdflib graph; literals stay as they are spelled."""
-    graph = rdflib.Graph(store="SimpleMemory")  # it keeps no graph names, which takes half the time
+    """Copy triples, or quads without their graph names, into an rdflib graph; literals keep their spelling."""
+    graph = rdflib.Graph(store="SimpleMemory")  # without graph names, it takes half the time
     made: dict[object, Node] = {}  # a term that many triples share is one object
 
     def node(term: ox.NamedNode | ox.BlankNode | ox.Literal | ox.Triple) -> Node:
@@ -66,7 +66,7 @@ def to_rdflib(triples: Iterable[ox.Triple | ox.Quad]) -> rdflib.Graph:
 
 
 def _node(term: ox.NamedNode | ox.BlankNode | ox.Literal | ox.Triple) -> Node:
-    """Return a term as rdflib has it; blank nodes keep their names, so that a finding on one is known again."""
+    """Return a term as rdflib's; blank nodes keep their names, so that a finding on one keeps its id."""
     match term:
         case ox.NamedNode(value=iri):
             return rdflib.URIRef(iri)

@@ -46,8 +46,7 @@ def write_text(report: Report) -> str:
         lines.append(
             f"Against {report.baseline['subject']}: {compared}" if report.baseline else f"Of these, {compared}"
         )
-    total = ", ".join(f"{count} {severity}" for severity, count in report.counts.items())
-    return "\n".join([*lines, f"{report.verdict}: {total}"]) + "\n"
+    return "\n".join([*lines, f"{report.verdict}: {report.totals}"]) + "\n"
 
 
 def _waived(row: Row) -> str:

@@ -2,7 +2,7 @@
 
 The standard leaves open what DESCRIBE yields (SPARQL 1.1 Query, 16.4). Here it is the symmetric concise bounded
 description: the triples that have the thing as subject or object, with the lists that they lead to, and each
-Linkage of the thing in full. It is asked in two plain queries, so every engine gives the same.
+Linkage of the thing in full. Two plain queries find it, so every engine gives the same.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ _GAP = r"(?:\s|#[^\n\r]*[\n\r])*"
 _IRI = rf"{IRI}|" r"[^\s?$<>{}()#*\"']*:(?:\\.|[^\s?$<>{}()#\"'\\])*"
 _NAMED = re.compile(rf"{_GAP}(?:(?P<all>\*)|(?P<variable>[?$]\w+)|(?P<iri>{_IRI}))")
 FROM_CLAUSE = re.compile(rf"{_GAP}FROM\b{_GAP}(?:NAMED\b{_GAP})?(?:{_IRI})", re.IGNORECASE)
-"""A FROM clause, from a place on."""
+"""A FROM clause, to match where one may begin."""
 _WHERE = re.compile(r"\s*(?:WHERE\b|\{)", re.IGNORECASE)
 NESTED = "|".join(
     f"<{iri}>"
@@ -40,10 +40,10 @@ NESTED = "|".join(
         ),
     )
 )
-"""A path over what leads from one blank node to the next: lists, class expressions, shapes."""
+"""A property path from one blank node to the next: lists, class expressions, shapes."""
 
 
-def ask(
+def answer_query(
     store: Store, query: Query, dataset: Dataset, syntax: Format, *, deadline: float = inf, client: str = ""
 ) -> Awaitable[Answer]:
     """Answer a query as `Store.answer` does, and DESCRIBE with a symmetric concise bounded description."""
@@ -64,7 +64,7 @@ async def _described(
     try:
         table = await answer(query._replace(text=select, form="SELECT"), dataset, TABLE_FORMATS[0])
     except SyntaxProblem:
-        return await answer(query, dataset, syntax)  # which names the place in its own text
+        return await answer(query, dataset, syntax)  # its error names the place in the client's own text
     things = await asyncio.to_thread(things_in, await table.read(BUFFER_BYTES))
     construct = f"{prologue}{_construct(things, dataset_clause)}"
     return await answer(Query(construct, "CONSTRUCT", query.volatile), dataset, syntax)

@@ -1,11 +1,11 @@
-"""The embedded engine: pyoxigraph in memory, in worker processes that can be killed, which have loaded the release."""
+"""The embedded engine: pyoxigraph in memory, in worker processes that have loaded the release and can be killed."""
 
 import asyncio
 from collections.abc import Mapping
 from math import inf
 from pathlib import Path
 
-from itukg.engine.evaluate import pack_question
+from itukg.engine.evaluate import pack_request
 from itukg.engine.pool import Pool
 from itukg.engine.sparql import Query
 from itukg.engine.store import Answer, Dataset
@@ -34,8 +34,8 @@ class EmbeddedStore:
         self, query: Query, dataset: Dataset, syntax: Format, *, deadline: float = inf, client: str = ""
     ) -> Answer:
         """Evaluate `query` in a worker, which also writes its result: see `Store.answer`."""
-        question = pack_question(query, dataset.default, dataset.named, syntax)
-        response = await self.pool.ask(question, deadline=deadline, client=client, network=query.federated)
+        request = pack_request(query, dataset.default, dataset.named, syntax)
+        response = await self.pool.submit(request, deadline=deadline, client=client, network=query.federated)
         return Answer(syntax.media_type, response, response.seconds)
 
     def size(self) -> Mapping[str, int]:
@@ -47,12 +47,12 @@ class EmbeddedStore:
         await self.pool.close()
 
     async def lost(self) -> None:
-        """Wait for ever."""
+        """Never return: the release is in this process's memory."""
         await asyncio.Future()
 
 
 def query_pool(module: str, data: str, settings: Settings) -> Pool:
-    """Return the workers for what queries need, as the settings have them."""
+    """Return a pool of workers for queries, with the limits that the settings state."""
     return Pool(
         module,
         data,

@@ -1,19 +1,20 @@
-"""Writes EXISTS and NOT EXISTS of several triples so that the engine evaluates them quickly.
+"""Rewrites EXISTS and NOT EXISTS of several triples so that the engine evaluates them quickly.
 
-Oxigraph matches each pattern of an EXISTS with the whole graph, once for each row. `quick_exists` writes it in one of two ways,
-by the variables that it shares with the group around it and nothing else. Where one of them is a subject, which mostly leads to
-few, the EXISTS begins at the row at hand, pattern by pattern, with LATERAL (SPARQL-dev SEP-0006, which the engine understands):
+Oxigraph matches each pattern of an EXISTS with the whole graph, once for each row. `quick_exists` rewrites it in one of two
+ways, chosen only by the variables that it shares with the group around it. Where one of them is a subject, which mostly leads
+to few matches, the EXISTS starts from the current row, pattern by pattern, with LATERAL (SPARQL-dev SEP-0006, which the engine
+understands):
 
     ?risk a itu:Risk FILTER NOT EXISTS { ?measure rdfs:label ?label . ?risk itu:mitigatedBy ?measure }
     ?risk a itu:Risk FILTER NOT EXISTS { ?risk itu:mitigatedBy ?measure LATERAL { ?measure rdfs:label ?label } }
 
-To an object very many may lead. Then all is matched once, as MINUS or as a sub-select:
+Very many triples may lead to an object. Then the EXISTS is matched once for all rows, as MINUS or as a sub-select:
 
     ?target a sdgo:Target FILTER NOT EXISTS { ?output a itu:Output ; itu:contributesToSDGTarget ?target }
     ?target a sdgo:Target FILTER(true) MINUS { ?output a itu:Output ; itu:contributesToSDGTarget ?target }
 
-The rows are the same, and as many. Patterns may be joined in any order (SPARQL 1.1 Query, 18.5), and MINUS removes the rows
-that NOT EXISTS does where both sides bind all that they share (8.3.3). Anything else, and what is not understood, stays as it is.
+The rows stay the same, and as many. Patterns may be joined in any order (SPARQL 1.1 Query, 18.5), and MINUS removes the rows
+that NOT EXISTS does where both sides bind all the variables that they share (8.3.3). Anything else stays as it is written.
 """
 
 import re
@@ -26,13 +27,13 @@ from typing import NamedTuple
 from itukg.engine.sparql import IRI, STRING
 
 MAX_LENGTH = 10_000
-"""Characters of a query that is read."""
+"""Characters of a query; a longer one is not rewritten."""
 MAX_DEPTH = 50
-"""How deep groups may be nested."""
+"""Levels of nested groups."""
 MAX_PATTERNS = 20
-"""Triple patterns of an EXISTS that is written otherwise."""
+"""Triple patterns of an EXISTS that is rewritten."""
 MAX_EXISTS = 20
-"""How many EXISTS a query may hold: what stands around is read again for each."""
+"""EXISTS in one query: the groups around are read again for each."""
 
 _TOKEN = re.compile(
     r"(?:[ \t\r\n]|\#[^\n\r]*+)++"
@@ -47,41 +48,41 @@ _TOKEN = re.compile(
     r"|(?P<mark>\^\^|.)",
     re.DOTALL,
 )
-"""What is not ASCII is part of a name wherever it stands: no sign and no space of the language is of it."""
+"""Any character outside ASCII is part of a name: the language has no such sign or space."""
 _TWO_COMPARISONS = re.compile(r"&&|[,)]")
-"""Stands in what looks like an IRI and may be none, as in ?a<?b&&?c>?d, which the engine takes for two comparisons."""
+"""Marks what looks like an IRI but may be two comparisons, as the engine reads ?a<?b&&?c>?d."""
 _SEVERAL = re.compile(r"\bEXISTS\s*\{(?:[^{}]*\{)?[^{}]*?(?:\s[.;,]|[.;,]\s)", re.IGNORECASE)
-"""An EXISTS of several triples, as most people write it: other queries need not be read."""
+"""An EXISTS of several triples, as most people write it; a query without one is not read."""
 _KEYWORDS = {"OPTIONAL", "MINUS", "GRAPH", "SERVICE", "LATERAL", "FILTER", "BIND", "VALUES", "SELECT", "UNION", "{"}
 _JOINED = {"", "{", "GRAPH", "VALUES", "FILTER"}
-"""Keywords of elements that are joined, and of those that see the whole group."""
+"""Keywords of elements that are joined, and of those that apply to the whole group."""
 _TERMS = {"variable", "iri", "name", "number", "text"}
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 
 
 class NotUnderstoodError(Exception):
-    """The query, or a part of it, is not what is known here."""
+    """The query, or a part of it, is outside the grammar that is read here."""
 
 
 class Token(NamedTuple):
-    """A term, keyword or sign, and where it stands."""
+    """A term, keyword or sign, with its place."""
 
     kind: str
     text: str
     begin: int
     end: int
     word: str = ""
-    """A keyword in capitals, a bracket or sign as it is; "" for what is a term."""
+    """A keyword in capitals, a bracket or sign as it is; "" for a term."""
 
 
 _END = Token("mark", "", -1, -1, "end of query")
 
 CHECK, FORWARD, BACKWARD, SCAN = range(4)
-"""What a pattern is: both ends are bound; it leads from its subject; from its object; neither end is bound."""
+"""Kinds of patterns: both ends are bound; only the subject is; only the object is; neither is."""
 
 
 class Pattern(NamedTuple):
-    """A triple pattern: its terms as they are written, and the tokens of its path."""
+    """A triple pattern: its terms as written, and the tokens of its path."""
 
     subject: str
     path: tuple[str, ...]
@@ -105,11 +106,11 @@ class Pattern(NamedTuple):
 
 @dataclass(eq=False)
 class Element:
-    """What stands in a group: "" is triple patterns, "{" groups in brackets, else the keyword tells."""
+    """An element of a group, by its keyword; "" is triple patterns, "{" is groups in brackets."""
 
     keyword: str
     first: int
-    """Its first token; `last` is the one behind it."""
+    """Its first token; `last` is the token after it."""
     last: int = 0
     groups: "list[Group]" = field(default_factory=list)
     binds: set[str] = field(default_factory=set)
@@ -131,9 +132,9 @@ class Group:
 
 
 def quick_exists(query: str) -> str:
-    """Return a query with the same rows, in which the engine evaluates EXISTS of several triples quickly.
+    """Return a query with the same rows, whose EXISTS of several triples the engine evaluates quickly.
 
-    What is no query is returned as it is.
+    A text that is not a query is returned unchanged.
     """
     if len(query) > MAX_LENGTH or query.upper().count("EXISTS") > MAX_EXISTS or not _SEVERAL.search(query):
         return query
@@ -155,7 +156,7 @@ def _tokens(query: str) -> Iterator[Token]:
         if (kind := found.lastgroup) is None:
             continue
         text = found[kind]
-        # behind a term or bracket, without a space, "<" compares or opens a triple term: 1<5 #>, <<?s?p?o>>
+        # "<" right after a term or bracket compares or opens a triple term: 1<5 #>, <<?s?p?o>>
         glued = (
             before.end == found.start() and (before.kind != "mark" or before.text in ")<") and before.text[-1:] != ":"
         )
@@ -166,14 +167,14 @@ def _tokens(query: str) -> Iterator[Token]:
 
 
 class _Reader:
-    """Reads the groups of a query (SPARQL 1.1 Query, 19.8, rules 53 to 68), as far as it tells which variables stand where."""
+    """Reads the groups of a query (SPARQL 1.1 Query, 19.8, rules 53 to 68), to find which variables are where."""
 
     def __init__(self, query: str) -> None:
         self.query = query
         self.exists: list[tuple[Group, Group, Element]] = []
-        """Each EXISTS in a FILTER, the group that it is a filter of, and the FILTER."""
+        """Each EXISTS in a FILTER, with the filtered group and the FILTER."""
         self.at_once: dict[Group, bool] = {}
-        """Groups that the engine evaluates once, whatever stands around; whether they stand in a GRAPH."""
+        """Groups that the engine evaluates once, whatever is around them; whether they are in a GRAPH."""
         self.tokens = [*_tokens(query), _END, _END]
         self._at = 0
 
@@ -185,7 +186,7 @@ class _Reader:
             self._at = at
             self._skip()
         groups = self._until(_END.word, 0)
-        if len(groups) == 1:  # else one stands in an expression
+        if len(groups) == 1:  # else one is in an expression
             self._evaluated_once(groups[0], in_graph=False)
 
     def _evaluated_once(self, group: Group, *, in_graph: bool) -> None:
@@ -212,7 +213,7 @@ class _Reader:
         return token
 
     def _skip(self) -> None:
-        """Go behind the bracket that closes the one that opens here."""
+        """Go past the bracket that closes the current one."""
         open_ = list[str]()
         while True:
             word = self._next().word
@@ -224,7 +225,7 @@ class _Reader:
                 return
 
     def _until(self, closing: str, depth: int) -> list[Group]:
-        """Return the groups before a bracket that stand in no other: of a query, of a sub-select, of an expression."""
+        """Return the outermost groups before a closing bracket: of a query, of a sub-select, of an expression."""
         groups = list[Group]()
         while (word := self._word()) != closing:
             if word == "{":
@@ -322,17 +323,17 @@ class _Reader:
             }:  # as in trueOPTIONAL, which the engine takes for two
                 raise NotUnderstoodError
             if word == "!":
-                # the engine counts once what it leads to by several properties, but only where both ends are bound before:
-                # then how often a row comes hangs on the order of joins, which changes with what stands beside
+                # the engine removes duplicates of such a path only where both ends are bound before, so how often a row
+                # occurs depends on the order of joins, which rewriting may change
                 raise NotUnderstoodError
         return self.variables(first, self._at)
 
     def variables(self, first: int, last: int) -> set[str]:
-        """Return the variables from one token to before another."""
+        """Return the variables from the token `first` to before the token `last`."""
         return {token.text[1:] for token in self.tokens[first:last] if token.kind == "variable"}
 
     def patterns(self, element: Element) -> Iterator[Pattern]:
-        """Yield the patterns of an element. Raises NotUnderstoodError, as for those that share a blank node."""
+        """Yield the patterns of an element. Raises NotUnderstoodError, for one with a blank node too."""
         self._at = element.first
         while self._at < element.last:
             subject = self._term()
@@ -372,13 +373,13 @@ class _Reader:
                 break
             self._next()
         path = tuple(token.text for token in self.tokens[first : self._at])
-        if self._word() in {"*", "?"} or {"*", "?"} & {*path}:  # it leads also from what the graph does not hold
+        if self._word() in {"*", "?"} or {"*", "?"} & {*path}:  # it also matches terms that the graph does not hold
             raise NotUnderstoodError
         return path
 
 
 class Block(NamedTuple):
-    """What an EXISTS holds that is nothing but patterns and filters, maybe in one GRAPH."""
+    """The content of an EXISTS that has only patterns and filters, maybe in one GRAPH."""
 
     patterns: list[Pattern]
     filters: list[str]
@@ -398,17 +399,17 @@ class _Rewriter(_Reader):
     def __init__(self, query: str) -> None:
         super().__init__(query)
         self.edits: list[tuple[int, int, str]] = []
-        """What to write instead of a part of the query: its begin, its end, the text."""
+        """Replacements: begin and end of a part of the query, and its new text."""
 
     def read(self) -> None:
-        """Read the query, and note what is to be written otherwise."""
+        """Read the query, and collect the edits."""
         super().read()
         for exists, group, filter_ in self.exists:
             with suppress(NotUnderstoodError):
                 self._rewrite(self._block(exists), exists, group, filter_)
 
     def _block(self, group: Group) -> Block:
-        """Return what an EXISTS holds. Raises NotUnderstoodError for more than patterns and filters."""
+        """Return the content of an EXISTS. Raises NotUnderstoodError for more than patterns and filters."""
         graph, names = "", set[str]()
         if [element.keyword for element in group.elements] == ["GRAPH"]:
             [element] = group.elements
@@ -436,7 +437,7 @@ class _Rewriter(_Reader):
             self._match_once(block, exists, group, filter_)
 
     def _match_once(self, block: Block, exists: Group, group: Group, filter_: Element) -> None:
-        """Write an EXISTS as MINUS or a sub-select, if it is all of its FILTER, and its group is evaluated once."""
+        """Rewrite an EXISTS as MINUS or a sub-select, if it is the whole FILTER and its group is evaluated once."""
         before = [token.word for token in self.tokens[filter_.first + 1 : exists.first] if token.word != "("]
         behind = {token.word for token in self.tokens[exists.last : filter_.last]}
         shared = block.names & group.binds
@@ -446,7 +447,7 @@ class _Rewriter(_Reader):
             return
         in_graph, new = self.at_once[group], [pattern for pattern in block.patterns if pattern.names - shared]
         if not in_graph and all(pattern.kind() == SCAN for pattern in new):
-            # where nothing is constant, lookups take longer than joins by hash, which the engine makes of sub-selects
+            # without constants, lookups take longer than hash joins, which the engine makes of sub-selects
             ends = sorted(block.patterns, key=lambda pattern: bool(pattern.names & shared))
             parts = [f"{{ SELECT * {{ {block.written(str(pattern))} }} }}" for pattern in ends]
             text = f"{{ {' '.join((*parts, *block.filters))} }}"
@@ -455,7 +456,7 @@ class _Rewriter(_Reader):
         match before:
             case ["NOT" | "!", "EXISTS"]:
                 text = f" MINUS {text}"
-            case ["EXISTS"] if not in_graph:  # the engine does not tell a sub-select which graph it is in
+            case ["EXISTS"] if not in_graph:  # the engine does not pass the graph on to a sub-select
                 text = f" {{ SELECT DISTINCT {' '.join(f'?{name}' for name in sorted(shared))} {text} }}"
             case _:
                 return
@@ -466,10 +467,10 @@ class _Rewriter(_Reader):
         self.edits.append((at, at, text))
 
     def _around(self, exists: Group) -> set[str]:
-        """Return the variables that stand outside of an EXISTS, but in others beside it, which it never sees.
+        """Return the variables outside an EXISTS, except those in other EXISTS, which it never sees.
 
-        The engine evaluates row by row what is joined with a group, and takes for fit for that an EXISTS that is a chain,
-        as one of a single pattern; then it may see variables that it must not.
+        The engine may evaluate a join with a chain, as with a single pattern, row by row; then the EXISTS sees variables
+        that it must not.
         """
         beside = [other for other, _, _ in self.exists if not other.first <= exists.first < other.last]
         hidden = {at for group in (exists, *beside) for at in range(group.first, group.last)}
@@ -483,14 +484,14 @@ class _Rewriter(_Reader):
 
 
 def _matches_all(pattern: Pattern) -> bool:
-    """Return whether a pattern may match so much that to match it once takes longer, and more memory, than row by row."""
+    """Return whether a pattern may match so much that one match of all takes longer, and more memory, than row by row."""
     return pattern.path[0][0] in "?$" or "+" in pattern.path
 
 
 def _chain(patterns: list[Pattern], known: set[str], ignored: Collection[str] = ()) -> list[Pattern]:
-    """Return patterns so that each has a variable that is known or stands in one before; none where that cannot be.
+    """Order patterns so that each has a variable that is known or in a pattern before; empty where that is impossible.
 
-    Each is the one whose ends are bound best then. Variables that are `ignored` connect none.
+    The next is always the one with most ends bound. Variables that are `ignored` do not connect patterns.
     """
     chain, left = list[Pattern](), list(patterns)
     while near := [pattern for pattern in left if pattern.names & known]:

@@ -1,4 +1,4 @@
-"""The engine in this process, for commands that read: ready at once, and a query that takes too long ends with the command."""
+"""The engine in this process, for commands that read: ready at once; a query that takes too long ends with the command."""
 
 import asyncio
 import threading
@@ -9,16 +9,16 @@ from math import inf
 from pathlib import Path
 from time import monotonic
 
-from itukg.engine.evaluate import load, pack_question
+from itukg.engine.evaluate import load, pack_request
 from itukg.engine.sparql import Query
 from itukg.engine.store import Answer, Dataset
-from itukg.engine.worker import STACK, Work
+from itukg.engine.worker import STACK_BYTES, Work
 from itukg.errors import TimeLimit
 from itukg.formats import Format
 
 
 class LocalStore:
-    """One release in memory, with no limit but that of time: a command may use its user's machine."""
+    """One release in memory, with a time limit and no other: a command may use its user's whole machine."""
 
     def __init__(self, release: Path) -> None:
         """Load the release. Raises DataError for a file that cannot be loaded."""
@@ -31,31 +31,31 @@ class LocalStore:
         syntax: Format,
         *,
         deadline: float = inf,
-        client: str = "",  # noqa: ARG002  (there is one)
+        client: str = "",  # noqa: ARG002  (there is only one client)
     ) -> Answer:
         """Evaluate `query` in a thread, which also writes its result: see `Store.answer`."""
-        started, question = monotonic(), pack_question(query, dataset.default, dataset.named, syntax)
+        started, request = monotonic(), pack_request(query, dataset.default, dataset.named, syntax)
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        threading.stack_size(STACK)  # parsers recurse into every bracket
+        threading.stack_size(STACK_BYTES)  # parsers recurse into every bracket
         # A daemon: nothing stops it, and a command that has printed its error does not wait for it.
-        threading.Thread(target=_evaluate, args=(self._work, question, answer), daemon=True).start()
+        threading.Thread(target=_evaluate, args=(self._work, request, answer), daemon=True).start()
         try:
             async with asyncio.timeout(None if deadline == inf else max(0.0, deadline - monotonic())):
                 content = await answer
         except TimeoutError:
             seconds = max(0.0, deadline - started)
-            raise TimeLimit(f"No answer within {seconds:.2g} s. Ask for less, or give it more --timeout.") from None
+            raise TimeLimit(f"No answer within {seconds:.2g} s. Ask for less, or raise --timeout.") from None
         return Answer(syntax.media_type, _whole(content), monotonic() - started)
 
     def size(self) -> Mapping[str, int]:
-        """Return nothing: there are no workers."""
+        """Return an empty mapping: there are no workers."""
         return {}
 
     async def close(self) -> None:
         """Do nothing."""
 
     async def lost(self) -> None:
-        """Wait for ever."""
+        """Never return: the release is in this process's memory."""
         await asyncio.Future()
 
 
@@ -63,11 +63,11 @@ async def _whole(content: bytes) -> AsyncGenerator[bytes, None]:
     yield content
 
 
-def _evaluate(work: Work, question: bytes, answer: "asyncio.Future[bytes]") -> None:
-    """Give `answer`, which belongs to the event loop of another thread, what the work writes or raises."""
+def _evaluate(work: Work, request: bytes, answer: "asyncio.Future[bytes]") -> None:
+    """Set `answer`, which belongs to the event loop of another thread, to what the work writes or raises."""
     written, error = BytesIO(), None
     try:
-        work(question, written)
+        work(request, written)
     except Exception as raised:  # noqa: BLE001  (raised again where the answer is awaited)
         error = raised
 

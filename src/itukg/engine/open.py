@@ -1,4 +1,4 @@
-"""Which engine holds a release: this process's workers, or a SPARQL server elsewhere."""
+"""Which engine serves a release: workers on this machine, or a remote SPARQL server."""
 
 from pathlib import Path
 
@@ -9,8 +9,8 @@ from itukg.settings import Settings
 async def open_store(release: Path, settings: Settings) -> Store:
     """Return a store that holds the release in the N-Quads file `release`, ready to answer.
 
-    With `settings.store` that is a server elsewhere, which holds the release by the name of the file's folder.
-    Raises StoreUnavailable where it does not.
+    With `settings.store` it is a remote server, which must hold the release under the name of the file's folder:
+    StoreUnavailable otherwise.
     """
     if settings.store is not None:
         from itukg.engine.remote import RemoteStore

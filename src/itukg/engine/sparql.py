@@ -1,4 +1,4 @@
-"""SPARQL as it arrives: what a query yields and what is refused, told from its text, before it is evaluated."""
+"""Queries as they arrive: their form, and what is refused, read from their text before they are evaluated."""
 
 import re
 from collections.abc import Collection
@@ -11,16 +11,16 @@ Form = Literal["SELECT", "ASK", "CONSTRUCT", "DESCRIBE"]
 
 
 class Query(NamedTuple):
-    """A query that may be run: its text, what it yields, and what must be known of it beforehand."""
+    """A query that may be run: its text, its form, and what must be known before it runs."""
 
     text: str
     form: Form
     volatile: bool = False
-    """Whether two answers may differ: it calls NOW, RAND, UUID, STRUUID or BNODE, or asks another service."""
+    """Whether two answers may differ: it calls NOW, RAND, UUID, STRUUID or BNODE, or queries another service."""
     federated: bool = False
-    """Whether it asks another service, one that the operator allows."""
+    """Whether it queries another service, one that the operator allows."""
     root: str = ""
-    """The IRI of the thing that is the root of framed JSON-LD; empty where the frame's own types tell."""
+    """The IRI of the root object of framed JSON-LD; empty where the frame's own types select it."""
 
 
 STRING = (
@@ -31,8 +31,8 @@ STRING = (
 156 to 159)."""
 IRI = r"<(?:[^<>\x22{}|^`\\\x00-\x20]|\\[uU])*+>"
 """An IRI in full, which may hold escapes (rule 139, and 19.2)."""
-# One linear pass (nothing in it backtracks); whatever it matches holds no keyword or bracket of the query's own. Each
-# alternative begins with a character, so that a search skips all others.
+# One linear pass (nothing in it backtracks); its matches hold no keyword or bracket of the query's own. Each alternative
+# begins with a fixed character, so that a search skips all others.
 _OPAQUE = re.compile(
     rf"{STRING}|{IRI}|#[^\n\r]*+"
     r"|\\.",  # an escape in a local name: e:a\#b opens no comment
@@ -44,15 +44,15 @@ _UPDATES = ("INSERT", "DELETE", "LOAD", "CLEAR", "DROP", "CREATE", "ADD", "MOVE"
 _CHANGING = ("NOW", "RAND", "UUID", "BNODE")
 _VOLATILE = re.compile(r"\b(?:NOW|RAND|UUID|STRUUID|BNODE)\s*\(", re.IGNORECASE)
 _SERVICE = re.compile(r"(?<![?$:\w-])SERVICE(?=\s*(?:SILENT\b\s*)?[^\s{}]*\s*\{)", re.IGNORECASE)
-"""The word where a pattern follows it; what it names may be blanked out."""
-NESTING = 200
-"""How deep a query may nest its brackets: the parser recurses, and a few thousand levels overflow its stack."""
-OPERATORS = 20_000
-"""How many operators a query may hold: the parser recurses into each of them too."""
+"""The keyword before a pattern; the service that it names may be blanked out."""
+MAX_NESTING = 200
+"""Levels of nested brackets: the parser recurses, and a few thousand levels overflow its stack."""
+MAX_OPERATORS = 20_000
+"""Operators in one query: the parser recurses into each of them too."""
 
 
 def blank_out(query: str, *, iris: bool = True) -> str:
-    """Return `query` with its strings, comments and, if so wanted, IRIs as blanks: every other character stays in its place."""
+    """Return `query` with blanks in place of strings, comments and, with `iris`, IRIs; all other characters keep their place."""
     return _OPAQUE.sub(_blank if iris else _blank_but_iris, query)
 
 
@@ -68,16 +68,16 @@ def _blank_but_iris(found: re.Match[str]) -> str:
 
 
 def after_prologue(bare: str) -> int:
-    """Return where the query form stands in a query that was blanked out."""
+    """Return the place of the query form in a query that was blanked out."""
     prologue = _PROLOGUE.match(bare)
     return prologue.end() if prologue else 0
 
 
 def read_query(text: str, services: Collection[str] = ()) -> Query:
-    """Tell what the query `text` yields, without evaluating it; `services` are the IRIs that SERVICE may name.
+    """Return the query in `text`, with its form, without evaluating it; `services` are the IRIs that SERVICE may name.
 
-    Raises QueryRefused for updates, other services, and more nesting or operators than NESTING and OPERATORS;
-    SyntaxProblem where no query form stands first. The refusal is for the user's sake: what evaluates has no network.
+    Raises QueryRefused for updates, other services, and more nesting or operators than MAX_NESTING and MAX_OPERATORS;
+    SyntaxProblem where no query form comes first. The refusals are for a clear message: a worker has no network anyway.
     """
     bare = blank_out(text)
     at = after_prologue(bare)
@@ -85,24 +85,24 @@ def read_query(text: str, services: Collection[str] = ()) -> Query:
     first = word[0].upper() if word else ""
     if first in _UPDATES:
         raise QueryRefused(
-            f"This service is read-only: {first} is an update. Ask with SELECT, ASK, CONSTRUCT or DESCRIBE."
+            f"This service is read-only, and {first} is an update. Use SELECT, ASK, CONSTRUCT or DESCRIBE."
         )
-    words = text.upper()  # a look for a word in it costs a tenth of a regular expression
+    words = text.upper()  # to search it for a word takes a tenth of the time of a regular expression
     federated = False
     for found in _SERVICE.finditer(bare) if "SERVICE" in words else ():
         federated = True
         if _service_named(text, bare, found.end()) not in services:
-            others = f"services but {', '.join(services)}" if services else "other services"
+            others = f"services except {', '.join(services)}" if services else "other services"
             raise QueryRefused(
-                f"SERVICE is not run here: this server asks no {others}. Query the other endpoint yourself."
+                f"SERVICE is refused: this server queries no {others}. Query the other endpoint yourself."
             )
     if _is_deep(bare):
-        raise QueryRefused(f"The query nests more than {NESTING} brackets; write it flatter.")
-    if len(bare) > OPERATORS and len(re.findall(r"[-+*/!|&=<>^]", bare)) > OPERATORS:
-        raise QueryRefused(f"The query holds more than {OPERATORS} operators; use VALUES or IN, or ask in parts.")
+        raise QueryRefused(f"The query nests brackets more than {MAX_NESTING} deep; write it flatter.")
+    if len(bare) > MAX_OPERATORS and len(re.findall(r"[-+*/!|&=<>^]", bare)) > MAX_OPERATORS:
+        raise QueryRefused(f"The query has more than {MAX_OPERATORS} operators; use VALUES or IN, or several queries.")
     if first in ("SELECT", "ASK", "CONSTRUCT", "DESCRIBE"):
         changing = "(" in words and any(word in words for word in _CHANGING)
-        # two comparisons may look like an IRI, as in 1<2&&RAND()>0.5
+        # IRIs stay, as two comparisons may look like one: 1<2&&RAND()>0.5
         volatile = federated or (changing and _VOLATILE.search(blank_out(text, iris=False)) is not None)
         return Query(text, first, volatile, federated)  # type: ignore[arg-type]  # narrowed by the membership test
     line, column = bare.count("\n", 0, at) + 1, at - bare.rfind("\n", 0, at)
@@ -113,13 +113,13 @@ def read_query(text: str, services: Collection[str] = ()) -> Query:
 
 
 def _is_deep(bare: str) -> bool:
-    """Tell whether brackets are nested deeper than NESTING."""
-    if sum(map(bare.count, "{([")) <= NESTING:
+    """Return whether brackets are nested deeper than MAX_NESTING."""
+    if sum(map(bare.count, "{([")) <= MAX_NESTING:
         return False
     depth = 0
     for bracket in re.finditer(r"[{}()\[\]]", bare):
         depth += 1 if bracket[0] in "{([" else -1
-        if depth > NESTING:
+        if depth > MAX_NESTING:
             return True
     return False
 

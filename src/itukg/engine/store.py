@@ -1,6 +1,6 @@
-"""The seam to the engine: a query goes in with the syntax of its answer, bytes come out.
+"""The interface to every engine: a query goes in with the syntax of its answer, bytes come out.
 
-Whoever evaluates also writes, so the syntax is chosen before.
+The process that evaluates also writes, so the syntax is chosen beforehand.
 """
 
 from collections.abc import AsyncIterator, Mapping
@@ -28,31 +28,31 @@ class Dataset(NamedTuple):
 
 
 class Body(Protocol):
-    """The bytes of an answer, in pieces; closed, so that what still writes it stops."""
+    """The bytes of an answer, in pieces; closing it stops the process that still writes."""
 
     def __aiter__(self) -> AsyncIterator[bytes]: ...
     async def __anext__(self) -> bytes: ...
     async def aclose(self) -> None:
-        """Stop what still writes."""
+        """Stop the process that still writes."""
         ...
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a query gave: its media type, its bytes in pieces, and the seconds that the engine took for the first of them."""
+    """An answer: its media type, its bytes in pieces, and the seconds that the engine took for the first piece."""
 
     media_type: str
     body: Body
     seconds: float = 0.0
 
-    async def read(self, most: float = inf) -> bytes:
-        """Return all bytes, and let go of what writes them. Raises MemoryLimit for more than `most`."""
+    async def read(self, max_bytes: float = inf) -> bytes:
+        """Return all bytes, and close the body. Raises MemoryLimit for more than `max_bytes`."""
         content = bytearray()
         try:
             async for piece in self.body:
                 content += piece
-                if len(content) > most:
-                    raise MemoryLimit(f"The answer has more than {most / 1_000_000:.0f} MB. Ask for less.")
+                if len(content) > max_bytes:
+                    raise MemoryLimit(f"The answer is larger than {max_bytes / 1_000_000:.0f} MB. Ask for less.")
         finally:
             await self.body.aclose()
         return bytes(content)
@@ -66,22 +66,22 @@ class Store(Protocol):
     ) -> Answer:
         """Evaluate `query` and write its result in `syntax`, before `deadline` of the monotonic clock.
 
-        `client` is who asks: clients take turns. Raises SyntaxProblem for what is not SPARQL, QueryRefused for what
-        the engine does not run, TimeLimit and MemoryLimit for what it does not manage, and Overloaded where too
-        many wait. A body that cannot be finished raises while it is read, so that nobody takes a part for the whole.
+        Clients take turns, each known by its `client`. Raises SyntaxProblem for what is not SPARQL, QueryRefused for what
+        the engine does not run, TimeLimit and MemoryLimit for a query over a limit, and Overloaded where too many
+        queries wait. A body that cannot be finished raises while it is read, so that no reader takes a part for the whole.
         """
         ...
 
     def size(self) -> Mapping[str, int]:
-        """Return, for the operator, how many workers there are and how many queries wait, by name; none where unknown."""
+        """Return how many workers there are and how many queries wait, by name, for the operator; empty where unknown."""
         ...
 
     async def lost(self) -> None:
-        """Wait until the store holds the release no more; for ever where nobody else can take it away."""
+        """Return when the store no longer holds the release; never where nothing else can remove it."""
         ...
 
     async def close(self) -> None:
-        """Let go of processes and connections."""
+        """End the processes, and close the connections."""
         ...
 
 
@@ -95,7 +95,7 @@ async def rows(store: Store, query: str) -> list[Row]:
 
 
 def things_in(table: bytes) -> list[str]:
-    """Return the IRIs of a table of SPARQL JSON, sorted, as SPARQL writes them; it is read and dropped in one thread."""
+    """Return the IRIs in a SPARQL JSON table, sorted, in SPARQL's syntax; results belong to the thread that made them."""
     solutions = ox.parse_query_results(table, format=ox.QueryResultsFormat.JSON)
     if isinstance(solutions, ox.QueryBoolean):
         return []

@@ -1,4 +1,4 @@
-"""Pages: one Jinja environment over `templates/`, escaping everything, fetching nothing from elsewhere."""
+"""Pages: one Jinja environment for `templates/`, which escapes everything; pages load nothing from elsewhere."""
 
 from functools import cache
 from urllib.parse import quote

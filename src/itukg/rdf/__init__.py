@@ -1,1 +1,1 @@
-"""RDF: read, hashed, and written as JSON-LD."""
+"""RDF: parsing, canonical hashes, JSON-LD and its schemas."""

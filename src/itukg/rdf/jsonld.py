@@ -1,7 +1,7 @@
-"""JSON-LD 1.1 as clients without RDF can use it: one context, one shape, the same keys in the same order every time.
+"""JSON-LD 1.1 that clients without RDF can use: one context, one structure, the same keys in the same order every time.
 
-Compaction is written here for our own context, which needs a tenth of what PyLD needs; a test compares the two on the
-whole graph. PyLD does the framing. Nothing is ever fetched: the one document that may be "loaded" is our context.
+This module compacts by our own context in a tenth of PyLD's time; a test compares the two on the whole graph. PyLD does
+the framing. Nothing is ever fetched: the one document that may be "loaded" is our context.
 """
 
 import json
@@ -40,10 +40,10 @@ def frames() -> dict[str, Json]:
 
 
 def expanded(triples: Iterable[ox.Triple]) -> list[Json]:
-    """Return triples as expanded, flat JSON-LD: one node object per subject, integers and booleans as JSON has them.
+    """Return triples as expanded, flat JSON-LD: one node object per subject, integers and booleans as native JSON.
 
-    Written here, since the engine writes `rdf:type` and numbers the long way, and PyLD's reader of N-Quads
-    unescapes text twice. Raises NotAcceptable for triples about triples, which JSON-LD 1.1 cannot say.
+    The engine writes `rdf:type` and numbers the long way, and PyLD's N-Quads parser unescapes text twice, so neither
+    is used. Raises NotAcceptable for triples about triples, which JSON-LD 1.1 cannot express.
     """
     nodes: dict[str, Json] = {}
     for triple in triples:
@@ -59,8 +59,8 @@ def expanded(triples: Iterable[ox.Triple]) -> list[Json]:
 def tree(root: str, nodes: list[Json]) -> Json:
     """Return the node object of `root`, expanded, with all other `nodes` in it.
 
-    Linkages hang on their subject whole, by the reverse property, as do those that have the root as an object; what
-    else points to the root does so by its IRI; and what is said of other nodes is included beside (`@included`).
+    Linkages with the root as subject or object are embedded whole, by the reverse property; other links to the root are
+    IRIs; and descriptions of other nodes are included (`@included`).
     """
     subject, value = names.ITU + "subject", names.ITU + "object"
     other = {node["@id"]: node for node in nodes}
@@ -68,7 +68,7 @@ def tree(root: str, nodes: list[Json]) -> Json:
     reverse: dict[str, list[Json]] = {}
     for name, node in list(other.items()):
         linked = [key for key in node if key[0] != "@" and {"@id": root} in node[key]]
-        # A Linkage hangs on one of its ends, whole; whatever else it says of the root it says itself.
+        # A Linkage is embedded by one of its ends; its other links to the root stay inside it.
         whole = subject in node and next((key for key in (subject, value) if key in linked), None)
         for predicate in [whole] if whole else linked:
             reverse.setdefault(predicate, []).append(node if whole else {"@id": name})
@@ -81,12 +81,12 @@ def tree(root: str, nodes: list[Json]) -> Json:
 
 
 def identifier(term: object) -> str:
-    """Return what JSON-LD calls a node. Raises NotAcceptable for a triple, of which it knows none."""
+    """Return a node's `@id`. Raises NotAcceptable for a triple, which cannot be a node in JSON-LD 1.1."""
     if isinstance(term, ox.NamedNode):
         return term.value
     if isinstance(term, ox.BlankNode):
         return f"_:{term.value}"
-    raise NotAcceptable("JSON-LD 1.1 cannot write triples about triples; ask for Turtle or N-Triples.")
+    raise NotAcceptable("JSON-LD 1.1 cannot write triples about triples; request Turtle or N-Triples.")
 
 
 def _value(term: object) -> Json:
@@ -110,7 +110,7 @@ def _value(term: object) -> Json:
 
 @dataclass(frozen=True)
 class Term:
-    """A key of the context: what its values are coerced to, whether by language, and whether they are always an array."""
+    """A key of the context: the type its values are coerced to, whether they are by language, and always in an array."""
 
     name: str
     type: str | None = None
@@ -118,7 +118,7 @@ class Term:
     is_set: bool = False
 
     def takes(self, value: Json) -> bool:
-        """Tell whether this term can say `value`, which is expanded; else its IRI is written out."""
+        """Return whether this term can express the expanded `value`; else its IRI is written out."""
         if self.type in ("@id", "@vocab"):
             return "@value" not in value
         if self.by_language:
@@ -127,8 +127,8 @@ class Term:
 
 
 @dataclass(frozen=True)
-class _Words:
-    """The context as compaction needs it: properties by IRI, words for IRIs, prefixes, and the place of each key."""
+class _Vocabulary:
+    """The context in the form that compaction needs: properties and terms by IRI, prefixes, and the rank of each key."""
 
     terms: dict[str, Term]
     reverse: dict[str, Term]
@@ -137,12 +137,12 @@ class _Words:
     keywords: dict[str, str]
     rank: dict[str, int]
     iris: dict[str, str]
-    """What each term stands for; prefixes and words for keywords are none."""
+    """The IRI of each term, except prefixes and aliases of keywords."""
 
 
 @cache
-def vocabulary() -> _Words:
-    """Return the context, read."""
+def vocabulary() -> _Vocabulary:
+    """Return the parsed context."""
     entries = {key: value for key, value in context()["@context"].items() if key != "@version"}
     plain = {key: value for key, value in entries.items() if isinstance(value, str)}
     prefixes = {key: iri for key, iri in plain.items() if iri.endswith(("#", "/"))}
@@ -159,17 +159,17 @@ def vocabulary() -> _Words:
         entry = {"@id": given} if isinstance(given, str) else given
         containers = entry.get("@container", [])
         containers = [containers] if isinstance(containers, str) else containers
-        if "@list" in containers:  # no list comes out of triples
+        if "@list" in containers:  # `expanded` makes no lists
             continue
         kind = entry.get("@type")
         term = Term(key, kind and expand(kind), "@language" in containers, "@set" in containers)
         (reverse if "@reverse" in entry else terms)[
             expand(entry["@reverse"] if "@reverse" in entry else entry["@id"])
         ] = term
-    return _Words(
+    return _Vocabulary(
         terms,
         reverse,
-        # As the standard has it, a term for texts or numbers is no word for its IRI (JSON-LD 1.1 API, 6.2).
+        # A term for texts or numbers does not stand for its IRI as a value (JSON-LD 1.1 API, 6.2).
         {iri: t.name for iri, t in terms.items() if not t.by_language and t.type in (None, "@id", "@vocab")},
         sorted(prefixes.items(), key=lambda item: (-len(item[1]), item[0])),
         {iri: key for key, iri in plain.items() if iri.startswith("@")},
@@ -183,9 +183,9 @@ def vocabulary() -> _Words:
 
 
 def compact(nodes: Sequence[Json]) -> Json:
-    """Compact expanded node objects by our context: keys in the context's own order, sets by number and letter.
+    """Compact expanded node objects by our context: keys in the context's order, sets in natural order.
 
-    One node is the root object; several stand under `@graph`.
+    One node is the root object; several are under `@graph`.
     """
     found = [_compact_node(node) for node in nodes]
     body = found[0] if len(found) == 1 else {"@graph": sorted(found, key=natural)} if found else {}
@@ -230,18 +230,18 @@ def _in_rank(node: Json) -> Json:
 
 def _compact_values(predicate: str, values: list[Json], out: Json) -> None:
     term = vocabulary().terms.get(predicate)
-    said = [value for value in values if term and term.takes(value)]
-    if term and said:
+    taken = [value for value in values if term and term.takes(value)]
+    if term and taken:
         if term.by_language:
             texts: dict[str, list[str]] = {}
-            for value in said:
+            for value in taken:
                 texts.setdefault(value["@language"].lower(), []).append(value["@value"])
             out[term.name] = {
                 language: _single(sorted(set(found)), always_list=term.is_set)
                 for language, found in sorted(texts.items())
             }
         else:
-            found = sorted((_compact_value(value, term.type) for value in said), key=natural)
+            found = sorted((_compact_value(value, term.type) for value in taken), key=natural)
             out[term.name] = _single(found, always_list=term.is_set)
     if rest := [value for value in values if not (term and term.takes(value))]:
         out[short(predicate)] = _single(sorted((_compact_value(value, None) for value in rest), key=natural))
@@ -263,27 +263,25 @@ def _compact_value(value: Json, coerced: str | None) -> Any:
 
 
 def word(iri: str) -> str:
-    """Return an IRI as a word of the vocabulary, or shortened."""
+    """Return the term for an IRI, or the shortened IRI."""
     return vocabulary().words.get(iri) or short(iri)
 
 
 def short(iri: str) -> str:
     """Return an IRI with a prefix of the context, where it has one.
 
-    Raises NotAcceptable for one that begins like such a name, and would be read as another (JSON-LD 1.1 API, 5.2.2).
+    Raises NotAcceptable for one that looks like a prefixed name, and would be read as another IRI (JSON-LD 1.1 API, 5.2.2).
     """
     for prefix, namespace in vocabulary().prefixes:
         if iri.startswith(namespace) and iri != namespace:
             return f"{prefix}:{iri.removeprefix(namespace)}"
     if iri.partition(":")[0] in {prefix for prefix, _ in vocabulary().prefixes}:
-        raise NotAcceptable(
-            f"<{iri}> begins like a name of the JSON-LD context; ask for the expanded form, or for Turtle."
-        )
+        raise NotAcceptable(f"<{iri}> begins like a name of the JSON-LD context; request the expanded form, or Turtle.")
     return iri
 
 
 def natural(item: Any) -> list[tuple[int, str]]:
-    """Return a key that puts 9.1 before 9.a and 16.10 after 16.6; an object counts as its id."""
+    """Return a sort key that puts 9.1 before 9.a and 16.10 after 16.6; an object is sorted by its id."""
     text = str(item.get("id", item.get("@value", "")) if isinstance(item, dict) else item)
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", text)]
 
@@ -292,15 +290,15 @@ def natural(item: Any) -> list[tuple[int, str]]:
 
 
 def frame(nodes: Sequence[Json], name: str | None = None, root: str | None = None) -> Json:
-    """Return expanded `nodes` as the frame `name` lays them out; without a name, each link with what it points to.
+    """Return expanded `nodes` framed by the frame `name`; without a name, each link holds the node that it leads to.
 
-    With `root` that node is the root object. Without it, the nodes of the frame's types are, or where it names no type,
-    those that have its reverse property.
+    `root` is the root object. Without it, the root objects are the nodes of the frame's types, or of its reverse property
+    if it names no type.
     """
     layout: Json = dict(frames()[name]) if name else {"@context": names.CONTEXT}
     if root is not None:
         layout = {key: value for key, value in layout.items() if key != "type"} | {"id": root}
-        if name is None:  # in what is said of one thing, nothing leads far
+        if name is None:  # the description of one thing is small, so everything is embedded
             layout |= {"@embed": "@always"} | {term.name: {} for term in vocabulary().reverse.values()}
     elif hanging := [iri for iri, term in vocabulary().reverse.items() if term.name in layout and "type" not in layout]:
         layout["id"] = sorted({value["@id"] for node in nodes for value in node.get(hanging[0], ()) if "@id" in value})
@@ -315,14 +313,14 @@ def frame(nodes: Sequence[Json], name: str | None = None, root: str | None = Non
 
 
 def _context_for(nodes: Sequence[Json], layout: Json) -> Json:
-    """Return our context without the terms that neither nodes nor layout use: PyLD compares each IRI with each of them."""
+    """Return our context without the terms that neither nodes nor layout use: PyLD compares each IRI with every term."""
     used = {iri for node in nodes for key in node for iri in (key, *_iris(node[key]))}
-    kept = {*layout, *layout.get("type", ())} | {key for key, iri in vocabulary().iris.items() if iri in used}
-    return {key: entry for key, entry in context()["@context"].items() if key in kept or key not in vocabulary().iris}
+    terms = {*layout, *layout.get("type", ())} | {key for key, iri in vocabulary().iris.items() if iri in used}
+    return {key: entry for key, entry in context()["@context"].items() if key in terms or key not in vocabulary().iris}
 
 
 def _iris(values: str | list[Any]) -> Iterator[str]:
-    """Yield the IRIs among the values of an expanded property, and the types."""
+    """Yield the IRIs among the values of an expanded property or of `@type`."""
     for value in values if isinstance(values, list) else ():
         if isinstance(value, str):
             yield value
@@ -339,7 +337,7 @@ def _in_order(value: Any) -> Any:
 
 
 def _load_document(url: str, _options: Json) -> Json:
-    # The only document that JSON-LD processing may "load" is the context we ship: nothing is ever fetched.
+    # Nothing is ever fetched: the only document that JSON-LD processing may "load" is the context we ship.
     if url != names.CONTEXT:
         raise NotSupported(f"No JSON-LD context is fetched; known: {names.CONTEXT}. Not loaded: {url}")
     return {"contextUrl": None, "documentUrl": url, "document": context()}

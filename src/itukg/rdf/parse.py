@@ -1,4 +1,4 @@
-"""RDF as it is read: from our files and from others' uploads, with errors that name the place."""
+"""RDF parsing, of our files and of uploads, with errors that name line and column."""
 
 import hashlib
 import json
@@ -17,13 +17,13 @@ from itukg.rdf.jsonld import context
 
 
 def read_rdf(path: Path, graph: str) -> Iterator[ox.Quad]:
-    """Read an RDF file, in the syntax its suffix names, into the named graph `graph`.
+    """Read an RDF file, whose suffix names its syntax, into the named graph `graph`.
 
     Raises DataError with file, line and reason for a file that cannot be read.
     """
     syntax = ox.RdfFormat.from_extension(path.suffix.removeprefix("."))
     if syntax is None:
-        raise DataError(f"{path}: no RDF syntax goes by this suffix; try .ttl, .nt, .nq, .trig, .rdf or .jsonld.")
+        raise DataError(f"{path}: no RDF syntax has this suffix; use .ttl, .nt, .nq, .trig, .rdf or .jsonld.")
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -37,9 +37,9 @@ def read_rdf(path: Path, graph: str) -> Iterator[ox.Quad]:
 
 
 def parse_rdf(content: bytes, syntax: ox.RdfFormat, graph: str) -> Iterator[ox.Quad]:
-    """Parse RDF into the named graph `graph`. Nothing is fetched: of JSON-LD contexts by address, ours is known.
+    """Parse RDF into the named graph `graph`. Nothing is fetched: the only JSON-LD context known by its address is ours.
 
-    Raises SyntaxProblem with line and column, and BadRequest for what is RDF but not read here.
+    Raises SyntaxProblem with line and column, and BadRequest for RDF that is not supported.
     """
     content = content.removeprefix(BOM_UTF8)
     if syntax == ox.RdfFormat.RDF_XML:
@@ -49,41 +49,41 @@ def parse_rdf(content: bytes, syntax: ox.RdfFormat, graph: str) -> Iterator[ox.Q
     try:
         for quad in ox.parse(content, format=syntax, rename_blank_nodes=True):
             if isinstance(quad.object, ox.Triple) or (isinstance(quad.object, ox.Literal) and quad.object.direction):
-                raise BadRequest(f"Triples about triples, and directions of text, are not read: {str(quad)[:300]}")
+                raise BadRequest(f"Triples about triples and base directions are not supported: {str(quad)[:300]}")
             yield ox.Quad(quad.subject, quad.predicate, quad.object, ox.NamedNode(graph))
     except SyntaxError as error:
         if "LoadDocumentCallback" in error.msg:
             raise BadRequest(
-                "A JSON-LD context is named by its address, and none is fetched: write the context into the "
-                f"document. Known is {names.CONTEXT}."
+                "The document names a JSON-LD context by its address, and none is fetched: write the context into the "
+                f"document, or use {names.CONTEXT}."
             ) from None
         raise _syntax_problem(error.lineno, error.offset, error.msg) from None
 
 
-def _syntax_problem(line: int | None, column: int | None, words: str) -> SyntaxProblem:
+def _syntax_problem(line: int | None, column: int | None, message: str) -> SyntaxProblem:
     if line is None:
-        return SyntaxProblem(words)
-    words = re.sub(r"^Parser error at .*?: | \(line \d+\)$", "", words)
-    return SyntaxProblem(f"line {line}, column {column or 1}: {words}", line, column or 1)
+        return SyntaxProblem(message)
+    message = re.sub(r"^Parser error at .*?: | \(line \d+\)$", "", message)
+    return SyntaxProblem(f"line {line}, column {column or 1}: {message}", line, column or 1)
 
 
 def _check_xml(content: bytes) -> None:
-    """Raise BadRequest for a DOCTYPE, and SyntaxProblem for XML that ends too early, which the engine reads as whole."""
+    """Raise BadRequest for a DOCTYPE, and SyntaxProblem for truncated XML, which the engine accepts."""
 
     def refuse(*_: object) -> None:
-        raise BadRequest("RDF/XML with a DOCTYPE is not read; take it out.")
+        raise BadRequest("RDF/XML with a DOCTYPE is refused; remove the DOCTYPE.")
 
     parser = expat.ParserCreate()
     parser.StartDoctypeDeclHandler = refuse
     try:
         parser.Parse(content, True)
     except expat.ExpatError as error:
-        words = expat.ErrorString(error.code) or str(error)
-        raise _syntax_problem(error.lineno, error.offset + 1, words) from None
+        message = expat.ErrorString(error.code) or str(error)
+        raise _syntax_problem(error.lineno, error.offset + 1, message) from None
 
 
 def _with_our_context(content: bytes) -> bytes:
-    """Return a JSON-LD document with our context written out where a node of its first level names it."""
+    """Return a JSON-LD document with our context written out where a top-level node names it."""
 
     def written(named: Any) -> Any:
         if isinstance(named, list):
@@ -103,10 +103,10 @@ def _with_our_context(content: bytes) -> bytes:
 
 
 def canonical(quads: Iterable[ox.Quad]) -> list[ox.Quad]:
-    """Return `quads` with blank nodes named as RDFC-1.0 names them: the same for the same graphs."""
+    """Return `quads` with blank nodes named by RDFC-1.0: the same for isomorphic graphs."""
     plain: dict[ox.Quad, None] = {}
     blank = ox.Dataset()
-    for quad in quads:  # the names hang on the quads with blank nodes alone, which are few
+    for quad in quads:  # the names depend only on the quads with blank nodes, which are few
         if "_:" in str(quad):
             blank.add(quad)
         else:
@@ -116,6 +116,6 @@ def canonical(quads: Iterable[ox.Quad]) -> list[ox.Quad]:
 
 
 def canonical_hash(quads: list[ox.Quad]) -> str:
-    """Return the SHA-256 of the canonical N-Quads (RDFC-1.0) of `quads`: the same for the same graphs."""
+    """Return the SHA-256 of the canonical N-Quads (RDFC-1.0) of `quads`: the same for isomorphic graphs."""
     lines = sorted(f"{quad} .\n" for quad in canonical(quads))
     return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""JSON Schemas (2020-12) of the JSON that is served, made of the JSON-LD context and of the ontology's ranges."""
+"""JSON Schemas (2020-12) of the served JSON, made from the JSON-LD context and the ontology's ranges."""
 
 from collections.abc import Callable
 from functools import cache, partial
@@ -17,7 +17,7 @@ _NATIVE = {names.PREFIXES["xsd"] + kind: kind for kind in ("integer", "boolean",
 
 @cache
 def _ranges() -> dict[str, str]:
-    """Return the JSON type of each property of ours whose range is a datatype that JSON has."""
+    """Return the JSON type of each of our properties whose range is a datatype that JSON has."""
     quads = ox.parse(path=shipped() / "ontology" / "itukg.ttl", format=ox.RdfFormat.TURTLE)
     ranges = {q.subject.value: q.object.value for q in quads if q.predicate.value == names.PREFIXES["rdfs"] + "range"}
     return {iri: _NATIVE[kind] for iri, kind in ranges.items() if kind in _NATIVE}
@@ -40,7 +40,7 @@ def _value(iri: str, term: Term, link: Json) -> Json:
 
 
 def _node(link: Json, reverse: Json) -> Json:
-    """Return the schema of a node: of its keys those that are no word of the context are IRIs, shortened or not."""
+    """Return the schema of a node: keys that are not terms of the context are IRIs, shortened or not."""
     known = jsonld.vocabulary()
     properties = {term.name: _value(iri, term, link) for iri, term in known.terms.items() if iri in _properties()}
     return {
@@ -58,7 +58,7 @@ def _properties() -> set[str]:
 
 
 def _thing() -> Json:
-    """Return the schema of a thing under its own IRI: links are IRIs, and what these are called is `included`."""
+    """Return the schema of a thing under its own IRI: links are IRIs, and their labels are in `included`."""
     one = {"$ref": "#/$defs/node"}
     many: Json = {"type": "array", "minItems": 1, "items": one}
     links: Json = {"type": "array", "minItems": 1, "items": {"anyOf": [_IRI, {"type": "object", "required": ["id"]}]}}
@@ -69,7 +69,7 @@ def _thing() -> Json:
 
 
 def _framed(*required: str) -> Json:
-    """Return the schema of a thing as a frame lays it out: a link is an IRI, or what it leads to in place."""
+    """Return the schema of a framed thing: a link is an IRI, or the embedded thing."""
     link: Json = {"anyOf": [_IRI, {"$ref": "#/$defs/node"}]}
     node = _node(link, dict.fromkeys(("things", "linkages", "linkedBy"), _set_of(link)))
     root = node | {"properties": node["properties"] | {"@context": {"const": names.CONTEXT}}}
@@ -77,7 +77,7 @@ def _framed(*required: str) -> Json:
 
 
 def _list() -> Json:
-    """Return the schema of a page of a list, or of what a search found."""
+    """Return the schema of a page of a list or of search results."""
     item = _node(_IRI, {"highlight": {"type": "string", "minLength": 1}})
     keys = ("@context", "id", "type", "title", "totalItems", "first", "prev", "next", "last", "items")
     properties = {
@@ -101,7 +101,7 @@ SCHEMAS: dict[str, Callable[[], Json]] = {
     "outcome-with-indicators": partial(_framed, "label"),
     "budget": partial(_framed, "label"),
 }
-"""What makes each schema, by name: a thing as it is served, and as each frame lays it out."""
+"""The function that makes each schema, by name: a thing, a list, and a thing in each frame."""
 
 
 @cache

@@ -20,7 +20,7 @@ import httpx2
 import pyoxigraph as ox
 
 from itukg import names
-from itukg.engine.remote import CONNECTING, MERGED, WORDS, Credentials
+from itukg.engine.remote import CONNECT_SECONDS, MAX_MESSAGE_LENGTH, MERGED_SUFFIX, Credentials
 from itukg.errors import DataError, NotFound, StoreUnavailable
 from itukg.formats import N_TRIPLES, TURTLE
 from itukg.release.model import Release
@@ -103,7 +103,7 @@ def _split(release: Release, folder: Path) -> dict[str, Path]:
     try:
         for quad in ox.parse(path=release.dataset, format=ox.RdfFormat.N_QUADS):
             named = isinstance(quad.graph_name, ox.NamedNode)
-            graph = quad.graph_name.value.replace(names.GRAPHS, ours + "/") if named else ours + MERGED
+            graph = quad.graph_name.value.replace(names.GRAPHS, ours + "/") if named else ours + MERGED_SUFFIX
             if graph not in files:
                 files[graph] = (folder / f"{len(files)}.nt").open("w", encoding="utf-8", newline="\n")
             files[graph].write(f"{quad.triple} .\n")
@@ -183,7 +183,7 @@ class GraphStore:
                     response.status_code == HTTPStatus.NOT_FOUND and method in ("GET", "DELETE")
                 ):
                     return response
-                words = f"{response.status_code} {' '.join(response.text.split())[:WORDS]}"
+                words = f"{response.status_code} {' '.join(response.text.split())[:MAX_MESSAGE_LENGTH]}"
                 again = response.status_code in _BUSY
             except httpx2.RequestError as error:
                 words, again = str(error) or type(error).__name__, isinstance(error, httpx2.TransportError)
@@ -199,6 +199,6 @@ class GraphStore:
 
 @contextmanager
 def _server(url: str, settings: Settings) -> Iterator[GraphStore]:
-    timeout = httpx2.Timeout(PATIENCE, connect=CONNECTING)
+    timeout = httpx2.Timeout(PATIENCE, connect=CONNECT_SECONDS)
     with httpx2.Client(auth=Credentials(settings), timeout=timeout) as client:
         yield GraphStore(client, address(url))

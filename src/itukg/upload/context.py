@@ -1,4 +1,4 @@
-"""What data that somebody brings is checked beside, so that its links lead somewhere, and the one check that all ways use."""
+"""The context of a validation: data that an upload's links lead to, and the one check that command line and server use."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,66 +16,66 @@ from itukg.corpus import Corpus
 from itukg.rdf.parse import canonical, read_rdf
 from itukg.release.model import Release
 
-BROUGHT = names.graph("checked")
-"""The named graph that holds what is brought."""
+UPLOAD_GRAPH = names.graph("checked")
+"""The named graph of the upload."""
 _SHAPES, _ONTOLOGY = (ox.NamedNode(names.graph(name)) for name in ("shapes", "ontology"))
 _TYPE, _PLAN = ox.NamedNode(names.RDF_TYPE), ox.NamedNode(names.ITU + "Plan")
 
 
 @dataclass(frozen=True)
-class Surroundings:
-    """The files as they stand, or those that a release was made of: ontology, shapes and data, by named graph."""
+class ValidationContext:
+    """Ontology, shapes and data, by named graph: of the files as they stand, or of those that a release was built from."""
 
     quads: list[ox.Quad]
     schemes: frozenset[str]
-    """The graphs of `data/schemes/`, which stand beside whatever is brought."""
+    """The graphs of `data/schemes/`, which every upload is validated with."""
 
     @classmethod
     def of_corpus(cls, corpus: Corpus) -> Self:
-        """Return what the files hold. Raises DataError for one that cannot be read."""
+        """Read the files. Raises DataError for one that cannot be read."""
         paths = [path.relative_to(corpus.root) for path in corpus.files()]
         return cls(list(corpus.quads()), _schemes(paths))
 
     @classmethod
     def of_release(cls, release: Release) -> Self:
-        """Return what the files held that a release was made of."""
+        """Read the files that a release was built from, out of its dataset."""
         paths = [Path(path) for path in release.manifest["files"]]
-        kept = {names.graph(path.stem) for path in paths} | {_SHAPES.value, _ONTOLOGY.value}
+        graphs = {names.graph(path.stem) for path in paths} | {_SHAPES.value, _ONTOLOGY.value}
         quads = ox.parse(path=release.dataset, format=ox.RdfFormat.N_QUADS)
-        told = [q for q in quads if isinstance(q.graph_name, ox.NamedNode) and q.graph_name.value in kept]
-        return cls(told, _schemes(paths))
+        stated = [q for q in quads if isinstance(q.graph_name, ox.NamedNode) and q.graph_name.value in graphs]
+        return cls(stated, _schemes(paths))
 
     def check(
         self,
-        brought: list[ox.Quad],
+        upload: list[ox.Quad],
         subject: str,
         *,
         shapes: list[ox.Quad] | None = None,
         with_release: bool = False,
         place: str = "",
     ) -> Report:
-        """Validate what is `brought` beside ontology and schemes, or beside all our data, against our shapes or others.
+        """Validate an upload with ontology and schemes, or with all our data, against our shapes or others.
 
-        A thing to which it gives a type is described by it alone: our description is left out, and where the thing is
-        a plan, the plan's whole graph. Findings are about what it says something of, or mentions and nobody describes.
-        `subject` names it in the report and `place` is its file.
+        The upload alone describes a thing to which it gives a type: our description of the thing is left out, and of a
+        plan its whole graph. Findings are about things that the upload describes, or mentions without any description.
+        `subject` names the upload in the report and `place` is its file.
         Raises ShapesRefused for shapes that cannot be applied.
         """
-        brought = canonical(brought)  # The parser names blank nodes anew each time; a finding must be known again.
-        beside = self._beside(brought, with_release=with_release)
-        others = set(map(_name, {quad.subject for quad in beside} - {quad.subject for quad in brought}))
-        mentioned = set(map(_name, {term for quad in brought for term in quad.triple}))
+        upload = canonical(upload)  # The parser renames blank nodes each time; a finding must keep its id.
+        beside = self._beside(upload, with_release=with_release)
+        others = set(map(_name, {quad.subject for quad in beside} - {quad.subject for quad in upload}))
+        mentioned = set(map(_name, {term for quad in upload for term in quad.triple}))
 
         def own(thing: Node) -> bool:
             return isinstance(thing, Literal) or (str(thing) in mentioned and str(thing) not in others)
 
         rules = _renamed(canonical(shapes)) if shapes is not None else self._graph(_SHAPES)
-        files = {BROUGHT: place} if place else {}
-        return check_quads([*beside, *brought], rules, files, subject, own=own)
+        files = {UPLOAD_GRAPH: place} if place else {}
+        return check_quads([*beside, *upload], rules, files, subject, own=own)
 
-    def _beside(self, brought: list[ox.Quad], *, with_release: bool) -> list[ox.Quad]:
-        anew = {quad.subject for quad in brought if quad.predicate == _TYPE}
-        ours = [quad for quad in self.quads if quad.predicate == _TYPE and quad.subject in anew]
+    def _beside(self, upload: list[ox.Quad], *, with_release: bool) -> list[ox.Quad]:
+        described = {quad.subject for quad in upload if quad.predicate == _TYPE}
+        ours = [quad for quad in self.quads if quad.predicate == _TYPE and quad.subject in described]
         homes = {(quad.graph_name, quad.subject) for quad in ours}
         plans = {quad.graph_name for quad in ours if quad.object == _PLAN}
         always = self.schemes | {_ONTOLOGY.value}
@@ -93,19 +93,19 @@ class Surroundings:
 
 
 def check_file(
-    surroundings: Surroundings,
+    context: ValidationContext,
     file: Path,
     *,
     with_release: bool = False,
     announce: Callable[[str], None] = lambda _: None,
 ) -> Report:
-    """Validate an RDF file, whose suffix names its syntax, as `Surroundings.check` does; `announce` is told when it begins.
+    """Validate an RDF file, whose suffix names its syntax; calls `announce` before it validates.
 
     Raises DataError with file, line and reason for a file that cannot be read.
     """
-    brought = list(read_rdf(file, BROUGHT))
-    announce(f"Validating {len(brought):,} triples")
-    return surroundings.check(brought, file.name, with_release=with_release, place=file.as_posix())
+    upload = list(read_rdf(file, UPLOAD_GRAPH))
+    announce(f"Validating {len(upload):,} triples")
+    return context.check(upload, file.name, with_release=with_release, place=file.as_posix())
 
 
 def _schemes(paths: list[Path]) -> frozenset[str]:
@@ -117,7 +117,7 @@ def _name(term: object) -> str:
 
 
 def _renamed(rules: list[ox.Quad]) -> list[ox.Quad]:
-    """Return shapes whose blank nodes share no name with those of the data."""
+    """Return shapes with blank nodes renamed, so that none shares its name with one of the data."""
 
     def other(
         term: ox.NamedNode | ox.BlankNode | ox.Literal | ox.Triple,

@@ -1,6 +1,6 @@
 """How an upload is read: RDF as the body, a form with files, or the JSON of the Interoperability Test Bed's RDF validator.
 
-All of it happens in the worker: what comes from anywhere is taken apart where it can do no harm.
+All of it happens in the worker: untrusted input is parsed where it can do no harm.
 """
 
 import base64
@@ -20,16 +20,15 @@ from werkzeug.http import parse_options_header
 from itukg.errors import BadRequest, SyntaxProblem, TooLarge, UnsupportedMediaType
 from itukg.formats import GRAPH_FORMATS, JSON
 from itukg.rdf.parse import parse_rdf
-from itukg.upload.context import BROUGHT
+from itukg.upload.context import UPLOAD_GRAPH
 
 FORM = "multipart/form-data"
 RDF_TYPES = {syntax.media_type: syntax.engine for syntax in GRAPH_FORMATS}
 BODY_TYPES = (*RDF_TYPES, FORM, JSON.media_type)
-"""Media types of what may be sent to be validated."""
+"""Media types of the body of an upload."""
 METHODS = ("STRING", "BASE64", "URL")
-"""How the JSON body may embed content; of these, URL is refused."""
-PARTS = 100
-"""Parts of a form, at most."""
+"""How the JSON body may embed content; URL is refused, as nothing is fetched."""
+MAX_FORM_PARTS = 100
 
 Fields = dict[str, list[str]]
 Row = dict[str, Any]
@@ -42,7 +41,7 @@ _RULE_FIELDS = ("ruleSet", "ruleSyntax", "embeddingMethod")
 
 @dataclass(frozen=True)
 class Document:
-    """RDF as it came: its bytes, the media type that was named for it, if any, and the name of its file."""
+    """RDF as it was sent: its bytes, and the media type and file name that the client gave, if any."""
 
     content: bytes
     media_type: str = ""
@@ -50,18 +49,18 @@ class Document:
 
     @property
     def syntax(self) -> ox.RdfFormat:
-        """The syntax, by media type, else by suffix. Raises UnsupportedMediaType where neither is that of RDF."""
+        """The syntax, by media type, else by suffix. Raises UnsupportedMediaType where neither names an RDF syntax."""
         suffix = PurePosixPath(self.name).suffix.removeprefix(".")
         engine = RDF_TYPES.get(self.media_type) or ox.RdfFormat.from_extension(suffix)
         if not isinstance(engine, ox.RdfFormat):
             called = f'"{self.media_type or "nothing"}"' + (f', in "{self.name}"' if self.name else "")
-            raise UnsupportedMediaType(f"Name the syntax of the RDF: {', '.join(RDF_TYPES)}. It came as {called}.")
+            raise UnsupportedMediaType(f"Name the syntax of the RDF: {', '.join(RDF_TYPES)}. It was sent as {called}.")
         return engine
 
     def quads(self) -> list[ox.Quad]:
-        """Return what it says. Raises SyntaxProblem and BadRequest, which name the file."""
+        """Parse the document. Raises SyntaxProblem and BadRequest, which name the file."""
         try:
-            return list(parse_rdf(self.content, self.syntax, BROUGHT))
+            return list(parse_rdf(self.content, self.syntax, UPLOAD_GRAPH))
         except SyntaxProblem as error:
             raise SyntaxProblem(self._named(error), error.line, error.column) from None
         except BadRequest as error:
@@ -73,7 +72,7 @@ class Document:
 
 @dataclass(frozen=True)
 class Upload:
-    """What was sent: the data, the shapes to use instead of ours, if any, and what else was asked."""
+    """A parsed request: the data, the shapes to use instead of ours, if any, and the other parameters."""
 
     data: Document
     shapes: tuple[Document, ...] = ()
@@ -81,12 +80,12 @@ class Upload:
 
     @property
     def name(self) -> str:
-        """What the report calls it."""
+        """The subject of the report."""
         return self.data.name or "upload"
 
 
 def read(body: bytes, content_type: str, fields: Fields) -> Upload:
-    """Return what was sent with these parameters in the address. Raises BadRequest and its kin, in words."""
+    """Return the upload in a body and in the parameters of the address. Raises BadRequest and other errors of status 4xx."""
     media_type, options = parse_options_header(content_type)
     if media_type == FORM:
         return _read_form(body, options, fields)
@@ -97,15 +96,15 @@ def read(body: bytes, content_type: str, fields: Fields) -> Upload:
 
 def _read_form(body: bytes, options: dict[str, str], fields: Fields) -> Upload:
     parser = FormDataParser(
-        stream_factory=lambda *_, **__: BytesIO(),  # no file of its own: a worker may open none
+        stream_factory=lambda *_, **__: BytesIO(),  # not a temporary file: a worker can open none
         max_form_memory_size=len(body),
-        max_form_parts=PARTS,
+        max_form_parts=MAX_FORM_PARTS,
         silent=False,
     )
     try:
         _, texts, files = parser.parse(BytesIO(body), FORM, len(body), options)
     except RequestEntityTooLarge:
-        raise TooLarge(f"The form has more than {PARTS} parts.") from None
+        raise TooLarge(f"The form has more than {MAX_FORM_PARTS} parts.") from None
     except ValueError as error:
         raise BadRequest(f"The form cannot be read as {FORM}: {error}.") from None
     found: dict[str, list[Document]] = {"data": [], "shapes": []}
@@ -119,14 +118,14 @@ def _read_form(body: bytes, options: dict[str, str], fields: Fields) -> Upload:
         documents += [Document(text.encode(), named) for text in texts.getlist(name) if text.strip()]
     if len(found["data"]) != 1:
         raise BadRequest(
-            f'The form has {len(found["data"])} documents in its field "data"; send one, as a file or as text.'
+            f'The form has {len(found["data"])} documents in its field "data"; send exactly one, as a file or as text.'
         )
     others = {name: values for name, values in texts.lists() if name not in (*found, "contentSyntax")}
     return Upload(found["data"][0], tuple(found["shapes"]), _joined(fields, others))
 
 
 def _plain(name: str) -> str:
-    """Return the last part of a file's name, without what no name needs."""
+    """Return the last part of a file name, without unprintable characters."""
     last = name.replace("\\", "/").rpartition("/")[2]
     return "".join(letter for letter in last if letter.isprintable())[-100:]
 
@@ -135,15 +134,15 @@ def _read_json(body: bytes, fields: Fields) -> Upload:
     try:
         sent = json.loads(body)
     except json.JSONDecodeError as error:
-        words = f"line {error.lineno}, column {error.colno}: {error.msg}"
-        raise SyntaxProblem(f"The body is no JSON: {words}", error.lineno, error.colno) from None
+        message = f"The body is not JSON: line {error.lineno}, column {error.colno}: {error.msg}"
+        raise SyntaxProblem(message, error.lineno, error.colno) from None
     except (UnicodeDecodeError, RecursionError) as error:
-        raise BadRequest(f"The body is no JSON that can be read: {error}.") from None
-    row = _known(sent, _JSON_FIELDS, "the body")
+        raise BadRequest(f"The JSON of the body cannot be read: {error}.") from None
+    row = _known(sent, _JSON_FIELDS, "The body")
     rules = row.get("externalRules") or []
     if not isinstance(rules, list):
         raise BadRequest("externalRules must be a list.")
-    known = [_known(rule, _RULE_FIELDS, "externalRules") for rule in rules]
+    known = [_known(rule, _RULE_FIELDS, "An item of externalRules") for rule in rules]
     chosen = {"profile": row.get("validationType"), "format": row.get("reportSyntax")}
     return Upload(
         _embedded(row, "contentToValidate", "contentSyntax"),
@@ -154,21 +153,21 @@ def _read_json(body: bytes, fields: Fields) -> Upload:
 
 def _known(sent: Any, known: Iterable[str], where: str) -> Row:
     if not isinstance(sent, dict):
-        raise BadRequest(f"In {where} an object is expected, with {', '.join(known)}.")
+        raise BadRequest(f"{where} must be an object with {', '.join(known)}.")
     if unknown := [name for name, value in sent.items() if value and name not in known]:
-        raise BadRequest(f'No "{unknown[0][:100]}" in {where} here; known: {", ".join(known)}.')
+        raise BadRequest(f'{where} has no field "{unknown[0][:100]}"; known: {", ".join(known)}.')
     for name, value in sent.items():
         if value and name != "externalRules" and not isinstance(value, str):
-            raise BadRequest(f"{name} must be a text.")
+            raise BadRequest(f"{name} must be a string.")
     return sent
 
 
 def _embedded(row: Row, content: str, syntax: str) -> Document:
     text, method, media_type = row.get(content), row.get("embeddingMethod") or METHODS[0], row.get(syntax) or ""
     if not text:
-        raise BadRequest(f"{content} is missing: it holds the RDF itself.")
+        raise BadRequest(f"{content} is missing: send the RDF in it.")
     if method == "URL":
-        raise BadRequest(f"Nothing is fetched here: send the RDF itself in {content}, as STRING or BASE64.")
+        raise BadRequest(f"This service fetches nothing: send the RDF itself in {content}, as STRING or BASE64.")
     if method not in METHODS:
         raise BadRequest(f'No embeddingMethod "{method[:100]}"; known: STRING, BASE64.')
     if method == "STRING":
@@ -176,7 +175,7 @@ def _embedded(row: Row, content: str, syntax: str) -> Document:
     try:
         return Document(base64.b64decode(text, validate=True), media_type)
     except (binascii.Error, ValueError) as error:
-        raise BadRequest(f"{content} is no BASE64: {error}.") from None
+        raise BadRequest(f"{content} is not BASE64: {error}.") from None
 
 
 def _joined(first: Fields, second: Fields) -> Fields:

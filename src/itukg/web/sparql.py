@@ -20,7 +20,7 @@ from pydantic import BaseModel, BeforeValidator, Field
 from starlette.types import Receive, Scope, Send
 from werkzeug.http import parse_options_header
 
-from itukg.engine.describe import ask
+from itukg.engine.describe import answer_query
 from itukg.engine.pool import BUFFER_BYTES
 from itukg.engine.sparql import Form, Query, offers_for, read_query
 from itukg.engine.store import Answer, Body, Dataset
@@ -214,7 +214,7 @@ def _check_version(request: Request) -> None:
 async def _evaluate(requested: QueryRequest, service: Service, client: str, arrived: float) -> Response:
     """Return the answer of the store: whole, or in pieces where it is too large to be buffered."""
     service.quotas.check(client)
-    answer = await ask(
+    answer = await answer_query(
         service.store,
         requested.query,
         requested.dataset,
