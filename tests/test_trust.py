@@ -16,7 +16,7 @@ from itukg import names
 from itukg.conformance.check import check_corpus
 from itukg.corpus import Corpus
 from itukg.rdf.parse import read_rdf
-from itukg.upload.context import Surroundings, check_file
+from itukg.upload.context import ValidationContext, check_file
 
 FAULTS = f"""@prefix itu: <{names.ITU}> . @prefix sdg: <{names.SDG}> . @prefix skos: <{names.PREFIXES["skos"]}> .
 @base <{names.THINGS}> .
@@ -88,12 +88,12 @@ COMPLETED = {
 
 @pytest.mark.exhaustive
 def test_what_a_shape_finds_it_finds_in_what_is_sent(corpus: Corpus) -> None:
-    surroundings = Surroundings.of_corpus(corpus)
-    passed = {case.folder.name for case in CASES if str(case.shape) not in sent(surroundings, case)}
+    context = ValidationContext.of_corpus(corpus)
+    passed = {case.folder.name for case in CASES if str(case.shape) not in sent(context, case)}
     assert len(CASES) > 130
     assert passed == COMPLETED.keys()
 
 
-def sent(surroundings: Surroundings, case: Case) -> set[str]:
+def sent(context: ValidationContext, case: Case) -> set[str]:
     """The shapes that find something in the failing example of one of them."""
-    return {finding.shape for finding in check_file(surroundings, case.folder / "fail.ttl").findings}
+    return {finding.shape for finding in check_file(context, case.folder / "fail.ttl").findings}
