@@ -4,8 +4,6 @@ A list asks the store which things fit; what a filter knows comes from the graph
 action line needs no line here.
 """
 
-import csv
-import io
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -22,7 +20,7 @@ from itukg.errors import BadRequest, NotFound
 from itukg.formats import CSV, HTML, JSON, JSONLD, XLSX, Format, write_json
 from itukg.pages import render
 from itukg.rdf.jsonld import Json, natural, short, word
-from itukg.tables import write_workbook
+from itukg.tables import Table
 from itukg.views.thing import is_iri
 
 LIST_FORMATS = (JSONLD, HTML, CSV, XLSX, JSON)
@@ -316,16 +314,21 @@ def write_list(page: Page, syntax: Format, about: Known, **more: Any) -> bytes:
     if syntax in (JSONLD, JSON):
         return write_json(_document(page))
     columns = ["id", "type", "notation", "label", "plan", "planLabel", *(["highlight"] if more else [])]
-    table = [
-        [i.iri, word(i.type), i.notation, i.label, i.plan, plans.get(i.plan, ""), *([_plain(i)] if more else [])]
+    cells = (
+        {
+            "id": i.iri,
+            "type": word(i.type),
+            "notation": i.notation,
+            "label": i.label,
+            "plan": i.plan,
+            "planLabel": plans.get(i.plan),
+            "highlight": _plain(i),
+        }
         for i in page.items
-    ]
-    if syntax == XLSX:
-        cells = [{c: {"type": "literal", "value": v} for c, v in zip(columns, row, strict=True) if v} for row in table]
-        return write_workbook({"list": (columns, cells)})
-    out = io.StringIO(newline="")
-    csv.writer(out).writerows([columns, *table])
-    return out.getvalue().encode()
+    )
+    # A sheet has no cell for an empty text.
+    filled = ({column: text or None for column, text in row.items()} for row in cells)
+    return Table.of_values(columns, filled).write(syntax, "list")
 
 
 def _plain(item: Item) -> str:
