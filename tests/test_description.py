@@ -7,7 +7,9 @@ from typing import Any
 import httpx2
 import pyoxigraph as ox
 import pytest
+from conftest import ROOT
 from fastapi.testclient import TestClient
+from jinja2 import UndefinedError
 from rdflib import RDF, RDFS, SDO, SH, VOID, Graph, Literal, Namespace, URIRef
 from rdflib.term import Node
 from test_sparql import ask, graph_of, number, problem_of, triples_of, values
@@ -18,13 +20,15 @@ from itukg.errors import DataError
 from itukg.formats import GRAPH_FORMATS, TURTLE, Format
 from itukg.queries import SavedQuery
 from itukg.release.model import Release
-from itukg.release.void import MERGED, RELEASE, SERVICE, describe
+from itukg.release.turtle import triples_of as described_by
+from itukg.release.void import MERGED, RELEASE, SERVICE, describe, service_description
 from itukg.release.void import examples as examples_of
 
 SD = Namespace(names.SD)
 DCTERMS = Namespace(names.PREFIXES["dcterms"])
 EXAMPLES = ("/.well-known/sparql-examples", "/sparql/.well-known/sparql-examples")
 WHOLE = URIRef(MERGED)
+TEXTS = ROOT / "src/itukg/release/descriptions/texts.ttl"
 NUMBERS = ("triples", "distinctSubjects", "distinctObjects", "classes", "properties")
 
 
@@ -154,6 +158,57 @@ def test_the_description_is_the_same_byte_for_byte_and_quickly_made(release: Rel
     assert "".join(sorted(f"{t} .\n" for t in triples)).encode() == release.void.read_bytes()
     assert len(set(triples)) == len(triples)
     assert b"_:" not in release.void.read_bytes()
+
+
+def test_terms_without_a_namespace_and_things_of_others_are_described_too() -> None:
+    store = ox.Store()
+    store.add(ox.Quad(ox.NamedNode("urn:s"), ox.NamedNode("urn:p"), ox.Literal("o"), ox.NamedNode(names.graph("a/b"))))
+    [part] = {t.subject.value for t in describe(store, "x") if t.predicate.value == names.VOID + "entities"}  # type: ignore[union-attr]
+    said = {t.predicate.value: t.object for t in describe(store, "x") if t.subject == ox.NamedNode(part)}
+    assert part == names.DESCRIPTION + "#graph/a%2Fb"
+    assert said[names.VOID + "entities"] == ox.Literal(0) and said[names.VOID + "triples"] == ox.Literal(1)
+    assert not {names.VOID + term for term in ("vocabulary", "exampleResource", "uriSpace", "uriRegexPattern")} & {
+        *said
+    }
+
+
+def test_what_we_say_of_graphs_stands_in_the_description(void: Graph) -> None:
+    said = Graph().parse(source=TEXTS, format="turtle")
+    graphs = {subject for subject in said.subjects() if str(subject).startswith(names.GRAPHS)}
+    assert len(graphs) == 6
+    for graph in graphs:
+        for term in (DCTERMS.title, DCTERMS.description):
+            assert void.value(void.value(graph, SD.graph), term, any=False) == said.value(graph, term, any=False)
+
+
+HOSTILE = 'a "b" \'c\' """ \\ \n\r\t <d> {{ names }} {% raise %} # é😀\u2028'
+
+
+def test_a_template_escapes_every_text() -> None:
+    query = SavedQuery("q", HOSTILE, f"{HOSTILE}.", (HOSTILE, "b"), f"SELECT * {{}}  # {HOSTILE.splitlines()[0]}")
+    said = {(quad.predicate.value, quad.object) for quad in examples_of([query])}
+    for term, text in (("label", query.summary), ("comment", query.summary)):
+        assert (str(RDFS[term]), ox.Literal(text, language="en")) in said
+    assert (str(DCTERMS.description), ox.Literal(query.description, language="en")) in said
+    assert (str(SH.select), ox.Literal(query.text)) in said
+    assert {value for term, value in said if term == str(SDO.keywords)} == {ox.Literal(HOSTILE), ox.Literal("b")}
+
+
+@pytest.mark.parametrize(
+    "address", ["http://h/> . <urn:s> <urn:p> <urn:o", "http://h/\\u003e", "http://h/ x", "no/iri", ""]
+)
+def test_a_template_takes_nothing_for_an_iri_that_is_none(address: str) -> None:
+    with pytest.raises(ValueError, match=r"IRI|scheme"):
+        service_description([], address)
+    assert len(service_description([], "http://h/é")) > 5
+
+
+def test_a_template_lacks_nothing_and_writes_no_other_values() -> None:
+    with pytest.raises(UndefinedError, match="endpoint"):
+        described_by("service")
+    for value in (None, 1.5, b"x", {"a"}):
+        with pytest.raises(TypeError, match=type(value).__name__):
+            described_by("service", endpoint=value, formats=[], datasets=[])
 
 
 # --- the service ---

@@ -53,6 +53,13 @@ def test_a_file_of_web_imports_what_all_share_and_no_other_audience() -> None:
         assert {(name, other) for other in named - {*beneath}} <= BETWEEN_AUDIENCES, name
 
 
+def test_one_module_writes_tables() -> None:
+    for module, path in MODULES.items():
+        text = path.read_text()
+        assert ("xlsxwriter" in text) == (module == "tables"), path
+        assert not re.search(r"csv\.(writer|DictWriter)", text), path
+
+
 def test_no_plan_class_code_or_iri_stands_in_the_code() -> None:
     plans = [path.stem for path in (ROOT / "data" / "plans").glob("*.ttl")]
     assert plans

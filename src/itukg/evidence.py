@@ -2,13 +2,12 @@
 
 import csv
 import hashlib
-import io
 import re
 import unicodedata
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,10 @@ import pyoxigraph as ox
 from itukg import names
 from itukg.corpus import Corpus, file_hash
 from itukg.errors import DataError, NotFound
+from itukg.formats import CSV
 from itukg.pages import render
 from itukg.rdf.parse import read_rdf
+from itukg.tables import Table
 
 VERBATIM = (
     "rdfs:label",
@@ -200,13 +201,10 @@ def write_text(results: Iterable[Checked]) -> str:
 
 def write_table(results: Iterable[Checked]) -> bytes:
     """Write the uncovered lines as CSV: document, line, reason, note, words."""
-    table = io.StringIO()
-    writer = csv.writer(table)
-    writer.writerow(("document", "line", "reason", "note", "words"))
-    for result in results:
-        for line in result.uncovered:
-            writer.writerow((names.shorten(result.document), line.line, line.reason, line.note, line.words))
-    return table.getvalue().encode()
+    lines = (
+        {"document": names.shorten(result.document), **asdict(line)} for result in results for line in result.uncovered
+    )
+    return Table.of_values(("document", "line", "reason", "note", "words"), lines).write(CSV)
 
 
 def write_page(results: Iterable[Checked]) -> bytes:

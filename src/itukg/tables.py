@@ -1,12 +1,14 @@
-"""How tables are written: SELECT's solutions with or without labels, and spreadsheets."""
+"""The one writer of tables: answers of SELECT with or without labels, reports and lists, as CSV, TSV and spreadsheets."""
 
 import json
 import re
 from codecs import lookup
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from io import BytesIO
+from typing import Self
 
 import pyoxigraph as ox
 from xlsxwriter import Workbook
@@ -25,28 +27,76 @@ XLSX_ROWS, XLSX_COLUMNS, XLSX_TEXT = 1_048_575, 16_384, 32_767
 """What a sheet holds: rows under the header, columns, and UTF-16 units of text in a cell."""
 
 _NUMBERS = {names.PREFIXES["xsd"] + kind for kind in ("integer", "decimal", "double", "float")}
+_DATATYPES = {int: names.PREFIXES["xsd"] + "integer", float: names.PREFIXES["xsd"] + "decimal"}
+"""The datatypes of plain values; all others are text."""
 _MADE = datetime(2000, 1, 1, tzinfo=UTC)
 lookup("utf-16-le")  # Spreadsheets need this codec; a worker that may open no files cannot import it later.
 
 
-def write_table(solutions: ox.QuerySolutions, syntax: Format, labels: Labels) -> bytes:
-    """Write solutions in `syntax`; where it has labels, a column `<name>Label` follows each column that holds IRIs.
+@dataclass
+class Table:
+    """Columns, and rows of cells by column. A cell is a term as the JSON of SPARQL has it; an unbound one is absent."""
 
-    It is empty where a thing has no label. A query that selects `<name>Label` itself keeps its own column and
-    gets no second. Raises NotAcceptable for what a spreadsheet cannot hold.
+    columns: list[str]
+    rows: list[Json]
+
+    @classmethod
+    def of_values(cls, columns: Iterable[str], rows: Iterable[Mapping[str, object]]) -> Self:
+        """Return a table of plain values: None is an unbound cell, and what no column names is left out."""
+        columns = list(columns)
+        return cls(columns, [{c: _literal(row[c]) for c in columns if row.get(c) is not None} for row in rows])
+
+    def add_labels(self, labels: Labels) -> None:
+        """Add a column `<name>Label` after each column that holds IRIs, unless there is one.
+
+        It is empty where a thing has no label.
+        """
+        things = {
+            column: {row[column]["value"] for row in self.rows if row.get(column, {}).get("type") == "uri"}
+            for column in self.columns
+        }
+        added = [column for column in self.columns if things[column] and f"{column}Label" not in self.columns]
+        known = labels(set().union(*(things[column] for column in added)))
+        for column in added:
+            self.columns.insert(self.columns.index(column) + 1, f"{column}Label")
+            for row in self.rows:
+                cell = row.get(column, {})
+                if cell.get("type") == "uri" and cell["value"] in known:
+                    row[f"{column}Label"] = _literal(known[cell["value"]])
+
+    def write(self, syntax: Format, sheet: str = "answer") -> bytes:
+        """Write the table in one of TABLE_FORMATS; `sheet` is its name in a workbook. Raises NotAcceptable as `write_workbook` does."""
+        if syntax == XLSX:
+            return write_workbook({sheet: self})
+        # The engine writes the syntaxes of the standard, whether a table is a query's answer or ours.
+        table = {"head": {"vars": self.columns}, "results": {"bindings": self.rows}}
+        solutions = ox.parse_query_results(json.dumps(table).encode(), format=ox.QueryResultsFormat.JSON)
+        return _serialize(solutions, syntax)
+
+
+def write_table(solutions: ox.QuerySolutions, syntax: Format, labels: Labels) -> bytes:
+    """Write solutions in `syntax`; where it has labels, with the columns that `Table.add_labels` adds.
+
+    A query that selects `<name>Label` itself keeps its own column. Raises NotAcceptable for what a spreadsheet
+    cannot hold.
     """
     if not syntax.labels:
-        assert isinstance(syntax.engine, ox.QueryResultsFormat)
-        return solutions.serialize(format=syntax.engine) or b""
-    # Labels are added in the JSON of the standard, so that the engine writes CSV and TSV as it always does.
-    table: Json = json.loads(solutions.serialize(format=ox.QueryResultsFormat.JSON) or b"")
-    _add_labels(table, labels)
-    if syntax == XLSX:
-        return write_workbook({"answer": (table["head"]["vars"], table["results"]["bindings"])})
+        return _serialize(solutions, syntax)
+    found = json.loads(solutions.serialize(format=ox.QueryResultsFormat.JSON) or b"")
+    table = Table(found["head"]["vars"], found["results"]["bindings"])
+    table.add_labels(labels)
+    return table.write(syntax)
+
+
+def _serialize(results: ox.QuerySolutions | ox.QueryBoolean, syntax: Format) -> bytes:
+    assert isinstance(results, ox.QuerySolutions)
     assert isinstance(syntax.engine, ox.QueryResultsFormat)
-    labelled = ox.parse_query_results(json.dumps(table).encode(), format=ox.QueryResultsFormat.JSON)
-    assert isinstance(labelled, ox.QuerySolutions)
-    return labelled.serialize(format=syntax.engine) or b""
+    return results.serialize(format=syntax.engine) or b""
+
+
+def _literal(value: object) -> Json:
+    kind = _DATATYPES.get(type(value))
+    return {"type": "literal", "value": str(value)} | ({"datatype": kind} if kind else {})
 
 
 def best_labels(stated: Iterable[tuple[str, ox.Literal]]) -> dict[str, str]:
@@ -63,65 +113,47 @@ def best_labels(stated: Iterable[tuple[str, ox.Literal]]) -> dict[str, str]:
     return {iri: min(labels, key=rank).value for iri, labels in found.items()}
 
 
-def _add_labels(table: Json, labels: Labels) -> None:
-    columns, rows = table["head"]["vars"], table["results"]["bindings"]
-    things = {
-        column: {row[column]["value"] for row in rows if row.get(column, {}).get("type") == "uri"} for column in columns
-    }
-    added = [column for column in columns if things[column] and f"{column}Label" not in columns]
-    known = labels(set().union(*(things[column] for column in added)))
-    for column in added:
-        columns.insert(columns.index(column) + 1, f"{column}Label")
-        for row in rows:
-            cell = row.get(column, {})
-            if cell.get("type") == "uri" and cell["value"] in known:
-                row[f"{column}Label"] = {"type": "literal", "value": known[cell["value"]]}
-
-
-Sheet = tuple[list[str], list[Json]]
-"""Columns, and rows of cells by column as SPARQL's JSON has them."""
-
-
-def write_workbook(sheets: Mapping[str, Sheet]) -> bytes:
-    """Write sheets by name, each with a header that stays in view; the same tables give the same bytes.
+def write_workbook(sheets: Mapping[str, Table]) -> bytes:
+    """Write tables as sheets by name, each with a header that stays in view; the same tables give the same bytes.
 
     Numbers are numbers where a spreadsheet keeps every digit; all else is text, as CSV has it. IRIs are no
-    hyperlinks, of which a sheet holds 65,530.
+    hyperlinks, of which a sheet holds 65,530. Raises NotAcceptable for what a sheet cannot hold.
     """
-    for columns, rows in sheets.values():
-        _check_sheet(columns, rows)
+    for table in sheets.values():
+        _check_sheet(table)
     written = BytesIO()
     with Workbook(written, {"in_memory": True}) as book:  # no file of its own: a worker may open none
         book.set_properties({"created": _MADE})
         bold, quoted = book.add_format({"bold": True}), book.add_format({"quote_prefix": True})
-        for name, (columns, rows) in sheets.items():
-            _write_sheet(book.add_worksheet(name), columns, rows, bold, quoted)
+        for name, table in sheets.items():
+            _write_sheet(book.add_worksheet(name), table, bold, quoted)
     return written.getvalue()
 
 
-def _check_sheet(columns: list[str], rows: list[Json]) -> None:
-    if len(rows) > XLSX_ROWS or len(columns) > XLSX_COLUMNS:
+def _check_sheet(table: Table) -> None:
+    if len(table.rows) > XLSX_ROWS or len(table.columns) > XLSX_COLUMNS:
         raise NotAcceptable(
-            f"A sheet holds {XLSX_ROWS} rows and {XLSX_COLUMNS} columns, and this answer has {len(rows)} and "
-            f"{len(columns)}; ask for text/csv, or for less."
+            f"A sheet holds {XLSX_ROWS} rows and {XLSX_COLUMNS} columns, and this answer has {len(table.rows)} and "
+            f"{len(table.columns)}; ask for text/csv, or for less."
         )
-    for number, row in enumerate([{name: {"type": "name", "value": name} for name in columns}, *rows], 1):
+    header = {name: _literal(name) for name in table.columns}
+    for number, row in enumerate([header, *table.rows], 1):
         for name, cell in row.items():
             _check_text(_text(cell), f"row {number}, column {name[:40]}")
 
 
-def _write_sheet(sheet: Worksheet, columns: list[str], rows: list[Json], bold: CellFormat, quoted: CellFormat) -> None:
-    for column, name in enumerate(columns):
+def _write_sheet(sheet: Worksheet, table: Table, bold: CellFormat, quoted: CellFormat) -> None:
+    for column, name in enumerate(table.columns):
         sheet.write_string(0, column, name, bold)
         width = len(name) + 3  # the filter's button stands beside the name
-        for number, row in enumerate(rows, 1):
+        for number, row in enumerate(table.rows, 1):
             if name in row:
                 width = max(width, len(_text(row[name])))
                 _write_cell(sheet, number, column, row[name], quoted)
         sheet.set_column(column, column, min(max(width, 8), 60))
     sheet.freeze_panes(1, 0)
-    if columns:
-        sheet.autofilter(0, 0, len(rows), len(columns) - 1)
+    if table.columns:
+        sheet.autofilter(0, 0, len(table.rows), len(table.columns) - 1)
 
 
 def _write_cell(sheet: Worksheet, row: int, column: int, cell: Json, quoted: CellFormat) -> None:

@@ -9,7 +9,7 @@ import typer
 if TYPE_CHECKING:
     from itukg.corpus import Corpus
     from itukg.engine.store import Store
-from itukg.cli.command import Output, corpus_of, settings_of, with_store, write_answer, write_out
+from itukg.cli.command import Output, built, corpus_of, settings_of, with_store, write_answer, write_out
 
 
 def query(
@@ -89,12 +89,13 @@ def describe(
     from itukg.views.thing import describe as described
 
     settings = settings_of()
-    syntax = choose(THING_FORMATS, None, format)
+    syntax, corpus = choose(THING_FORMATS, None, format), corpus_of(settings)
+    terms = built(corpus, settings.home).overview.terms
 
     async def write(store: "Store") -> None:
-        write_out(await described(store, names.expand(iri), syntax), output)
+        write_out(await described(store, terms, names.expand(iri), syntax), output)
 
-    with_store(settings, corpus_of(settings), write)
+    with_store(settings, corpus, write)
 
 
 def _text(source: str, corpus: "Corpus") -> str:

@@ -1,14 +1,11 @@
 """One report, many readers: each syntax is a row with its writer, and all hold the same findings."""
 
-import csv
-import io
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from functools import cache, partial
 from importlib import resources
-from typing import Any
 from urllib.parse import urlencode
 
 import pyoxigraph as ox
@@ -20,11 +17,9 @@ from itukg.formats import CSV, GRAPH_FORMATS, HTML, JSON, PDF, SARIF, XLSX, Form
 from itukg.graphs import write_graph
 from itukg.pages import render
 from itukg.rdf.jsonld import Json
-from itukg.tables import Sheet, write_workbook
+from itukg.tables import Table, write_workbook
 
 _KEYS = [f.name for f in fields(Finding)]
-_INTEGER = names.PREFIXES["xsd"] + "integer"
-_DECIMAL = names.PREFIXES["xsd"] + "decimal"
 
 
 def write(report: Report, syntax: Format) -> bytes:
@@ -101,8 +96,12 @@ def _write_rdf(report: Report, syntax: Format) -> bytes:
     return write_graph([conforms, *(t for t in triples if kept(t.subject) and kept(t.object))], syntax)
 
 
+def _findings(report: Report) -> Table:
+    return Table.of_values(_KEYS, (asdict(finding) for finding in report.listed))
+
+
 def _write_csv(report: Report) -> bytes:
-    return _table(_KEYS, (asdict(finding) for finding in report.listed))
+    return _findings(report).write(CSV)
 
 
 def _write_spreadsheet(report: Report) -> bytes:
@@ -132,21 +131,20 @@ def _write_spreadsheet(report: Report) -> bytes:
         for row in (each.as_row() for each in report.coverage)
         for share in (*row["plans"], {k: row[k] for k in ("covered", "total", "percent")} | {"plan": "all plans"})
     ]
-    sheets: dict[str, tuple[list[str], list[Row]]] = {
-        "Summary": (["what", "is"], [{"what": what, "is": fact} for what, fact in facts.items()]),
-        "Counts": (["by", "group", *SEVERITIES], groups),
-        "Coverage": (["shape", "label", "plan", "covered", "total", "percent"], coverage),
-        "Findings": (_KEYS, [asdict(finding) for finding in report.listed]),
-        "Rules": (
-            ["shape", "label", "description", "profile", "severity", "actor"],
-            [asdict(rule) for rule in report.rules],
-        ),
-        "Waivers": (
-            ["finding", "shape", "focus", "reason", "owner", "expires", "waives", "problem"],
-            list(report.waivers),
-        ),
-    }
-    return write_workbook({name: _sheet(columns, rows) for name, (columns, rows) in sheets.items()})
+    return write_workbook(
+        {
+            "Summary": Table.of_values(("what", "is"), ({"what": what, "is": fact} for what, fact in facts.items())),
+            "Counts": Table.of_values(("by", "group", *SEVERITIES), groups),
+            "Coverage": Table.of_values(("shape", "label", "plan", "covered", "total", "percent"), coverage),
+            "Findings": _findings(report),
+            "Rules": Table.of_values(
+                ("shape", "label", "description", "profile", "severity", "actor"), map(asdict, report.rules)
+            ),
+            "Waivers": Table.of_values(
+                ("finding", "shape", "focus", "reason", "owner", "expires", "waives", "problem"), report.waivers
+            ),
+        }
+    )
 
 
 def _write_pdf(report: Report) -> bytes:
@@ -288,7 +286,7 @@ def _write_history_page(releases: Sequence[HistoryRow]) -> bytes:
 
 
 def _write_history_csv(releases: Sequence[HistoryRow]) -> bytes:
-    return _table([f.name for f in fields(HistoryRow)], map(asdict, releases))
+    return Table.of_values((f.name for f in fields(HistoryRow)), map(asdict, releases)).write(CSV)
 
 
 def _write_history_rows(releases: Sequence[HistoryRow]) -> bytes:
@@ -302,19 +300,3 @@ _HISTORY_WRITERS: dict[Format, Callable[[Sequence[HistoryRow]], bytes]] = {
 }
 HISTORY_FORMATS = tuple(_HISTORY_WRITERS)
 """Syntaxes of the history, best first."""
-
-
-def _table(columns: list[str], rows: Iterable[Row]) -> bytes:
-    table = io.StringIO()
-    writer = csv.DictWriter(table, columns)
-    writer.writeheader()
-    writer.writerows(rows)
-    return table.getvalue().encode()
-
-
-def _sheet(columns: list[str], rows: Iterable[Row]) -> Sheet:
-    def cell(value: Any) -> Json:
-        kind = {int: {"datatype": _INTEGER}, float: {"datatype": _DECIMAL}}.get(type(value), {})
-        return {"type": "literal", "value": str(value), **kind}
-
-    return columns, [{key: cell(row[key]) for key in columns if row.get(key) is not None} for row in rows]

@@ -9,19 +9,14 @@ import pyoxigraph as ox
 from itukg import names
 from itukg.formats import CSV, GZIP
 from itukg.pages import local_link
-from itukg.rdf.facts import Facts, Value, literal, triples_of
 from itukg.release.dumps import DUMPS, STEM, File
 from itukg.release.model import Release
-from itukg.release.void import PERIOD, PUBLISHER, RIGHTS, TITLE, checksum, sum_iri
+from itukg.release.turtle import texts_of, triples_of
+from itukg.release.void import PUBLISHER, RIGHTS, TITLE
 
-DESCRIPTION = (
-    "Goals, outcomes, outputs and indicators of the plans of the International Telecommunication Union, and how they "
-    "serve the WSIS action lines, the Sustainable Development Goals and resolutions; each link with its evidence."
-)
-KEYWORDS = ("ITU", "WSIS", "SDG", "results framework", "strategic plan", "action plan", "linked data")
-_PUBLISHER = names.CATALOG + "#publisher"
-_SPARQL = names.CATALOG + "#sparql"
-_API = names.CATALOG + "#api"
+[DESCRIPTION] = texts_of(names.DATASET, "dcterms:description")
+KEYWORDS = texts_of(names.DATASET, "dcat:keyword")
+_TEXTS = {"title": TITLE, "description": DESCRIPTION, "keywords": KEYWORDS, "publisher": PUBLISHER, "rights": RIGHTS}
 
 
 def distributions(release: Release) -> list[File]:
@@ -31,118 +26,19 @@ def distributions(release: Release) -> list[File]:
 
 
 def catalog(releases: Sequence[Release], served: Release, provenance: Iterable[ox.Triple], at: str) -> list[ox.Triple]:
-    """Return the catalog of `releases`, in the order in which they were built; `at` is where the service is reached.
-
-    The dataset is one, its releases are its versions. Things are named by our IRIs; only addresses are those of
-    the service that was asked.
-    """
-    about: dict[str, Value | Sequence[Value]] = {
-        "dcterms:description": literal(DESCRIPTION, "en"),
-        "dcterms:publisher": _PUBLISHER,
-        "dcterms:license": names.LICENSE,
-        "dcterms:rights": literal(RIGHTS, "en"),
-        "dcterms:language": names.ENGLISH,
-    }
-    versions = [names.DATA + release.name for release in releases]
-    current = names.DATA + served.name
-    triples = [
-        *triples_of(
-            names.CATALOG,
-            {
-                "a": "dcat:Catalog",
-                "dcterms:title": literal(f"{TITLE}: catalog", "en"),
-                **about,
-                "foaf:homepage": f"{at}/",
-                "dcterms:modified": _time(served.built),
-                "dcat:dataset": names.DATASET,
-                "dcat:service": [_SPARQL, _API],
-            },
-        ),
-        *triples_of(_PUBLISHER, {"a": "foaf:Agent", "foaf:name": literal(PUBLISHER)}),
-        *triples_of(
-            names.DATASET,
-            {
-                "a": "dcat:Dataset",
-                "dcterms:title": literal(TITLE, "en"),
-                **about,
-                "dcat:keyword": [literal(word, "en") for word in KEYWORDS],
-                "dcterms:temporal": PERIOD,
-                "dcat:landingPage": f"{at}/data",
-                "rdfs:seeAlso": names.DESCRIPTION,
-                "dcat:hasVersion": versions,
-                "dcat:hasCurrentVersion": current,
-            },
-        ),
-        *triples_of(
-            _SPARQL,
-            {
-                "a": "dcat:DataService",
-                "dcterms:title": literal("SPARQL endpoint", "en"),
-                "dcat:endpointURL": f"{at}/sparql",
-                "dcat:endpointDescription": f"{at}/.well-known/void",
-                "dcterms:conformsTo": names.PROTOCOL,
-                "dcat:servesDataset": current,
-            },
-        ),
-        *triples_of(
-            _API,
-            {
-                "a": "dcat:DataService",
-                "dcterms:title": literal("Things, lists and reports over HTTP", "en"),
-                "dcat:endpointURL": f"{at}/",
-                "dcat:endpointDescription": f"{at}/openapi.json",
-                "dcterms:conformsTo": names.OPENAPI,
-                "dcat:servesDataset": current,
-            },
-        ),
-    ]
-    for release, before in zip(releases, [None, *releases], strict=False):
-        triples += version(release, before, at)
-    made = {quad.subject.value for quad in provenance if isinstance(quad.subject, ox.NamedNode)}
+    """Return the catalog of `releases`, in the order in which they were built; `at` is where the service is reached."""
+    provenance = list(provenance)
+    versions = [(each, before, distributions(each)) for each, before in zip(releases, [None, *releases], strict=False)]
+    made = {triple.subject.value for triple in provenance if isinstance(triple.subject, ox.NamedNode)}
     graphs = sorted(iri for iri in made if iri.startswith(names.GRAPHS))
-    triples += triples_of(current, {"dcterms:hasPart": graphs})
-    for graph in graphs:
-        triples += triples_of(graph, {"prov:wasGeneratedBy": f"{current}#build"})
+    triples = triples_of("catalog", served=served, versions=versions, graphs=graphs, at=at, gzip=GZIP, **_TEXTS)
     return list(dict.fromkeys([*triples, *provenance]))
 
 
-def version(release: Release, before: Release | None, at: str) -> Iterable[ox.Triple]:
+def version(release: Release, before: Release | None, at: str) -> list[ox.Triple]:
     """Return what is said of a release, and of `before`, the one built before it, as its previous version."""
-    iri, files = names.DATA + release.name, distributions(release)
-    earlier = names.DATA + before.name if before else ()
-    yield from triples_of(
-        iri,
-        {
-            "a": ("dcat:Dataset", "prov:Entity"),
-            "dcterms:title": literal(f"{TITLE}, release {release.name}", "en"),
-            "dcterms:identifier": literal(release.name),
-            "dcat:version": literal(release.name),
-            "dcat:isVersionOf": names.DATASET,
-            "dcat:previousVersion": earlier,
-            "prov:wasRevisionOf": earlier,
-            "dcterms:issued": _time(release.built),
-            "dcterms:license": names.LICENSE,
-            "dcterms:publisher": _PUBLISHER,
-            "dcat:landingPage": f"{at}/data/{release.name}",
-            "prov:wasGeneratedBy": f"{iri}#build",
-            "dcat:distribution": [f"{iri}/{file.name}" for file in files],
-        },
-    )
-    yield from triples_of(f"{iri}#build", {"a": "prov:Activity", "prov:endedAtTime": _time(release.built)})
-    for file in files:
-        facts: Facts = {
-            "a": "dcat:Distribution",
-            "dcterms:title": literal(file.name),
-            "dcat:accessURL": f"{at}/data/{release.name}",
-            "dcat:downloadURL": f"{at}/data/{release.name}/{file.name}",
-            "dcat:mediaType": names.MEDIA_TYPES + file.content.media_type,
-            "dcat:compressFormat": names.MEDIA_TYPES + GZIP.media_type if file.syntax == GZIP else (),
-            "dcat:byteSize": literal(str(file.size), datatype="xsd:nonNegativeInteger"),
-            "spdx:checksum": sum_iri(file.sha256),
-            "dcterms:license": names.LICENSE,
-        }
-        yield from triples_of(f"{iri}/{file.name}", facts)
-        yield from checksum(file.sha256)
+    files = distributions(release)
+    return triples_of("version", release=release, before=before, files=files, at=at, gzip=GZIP, **_TEXTS)
 
 
 def for_search_engines(release: Release, at: str) -> dict[str, Any]:
@@ -158,7 +54,7 @@ def for_search_engines(release: Release, at: str) -> dict[str, Any]:
         "creator": {"@type": "Organization", "name": PUBLISHER},
         "version": release.name,
         "dateModified": release.built,
-        "keywords": list(KEYWORDS),
+        "keywords": KEYWORDS,
         "inLanguage": "en",
         "isAccessibleForFree": True,
         "distribution": [
@@ -197,7 +93,3 @@ def made_from(provenance: Iterable[ox.Triple]) -> dict[str, list[dict[str, str |
         behind = [document for file in files for document in said[file][derived] if file.startswith(names.CATALOG)]
         found[graph.removeprefix(names.GRAPHS)] = [source(iri) for iri in dict.fromkeys([*files, *behind])]
     return found
-
-
-def _time(moment: str) -> ox.Literal:
-    return literal(moment, datatype="xsd:dateTime")

@@ -25,7 +25,14 @@ FILE_FORMATS = (N_QUADS, TRIG, JSONLD, N_TRIPLES, CSV, JSON, TOML, PATCH, GZIP, 
 """Syntaxes of files for download; the last one is of those without a suffix that tells more."""
 READ_BY_PAGES = ("ontology", "shapes")
 """Graphs that stand in files of their own too, for pages that read them."""
-_OURS = ("dataset.nq", "search.db", "built", "examples.json", *(f"{name}.nq" for name in READ_BY_PAGES))
+_OURS = (
+    "dataset.nq",
+    "search.db",
+    "built",
+    "examples.json",
+    "overview.json",
+    *(f"{name}.nq" for name in READ_BY_PAGES),
+)
 """Files of a release that are not for download: what store, search and pages read, and when it was built."""
 
 

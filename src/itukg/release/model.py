@@ -16,6 +16,7 @@ from itukg.conformance import (
 )
 from itukg.release.dumps import File, dumped, files
 from itukg.release.examples import examples as examples_of_terms
+from itukg.release.overview import Overview
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,12 @@ class Release:
         """An instance of each class, and a thing with each property; computed where it is older than that file."""
         noted = self.path / "examples.json"
         return json.loads(noted.read_bytes()) if noted.is_file() else examples_of_terms(dumped(self.path))
+
+    @cached_property
+    def overview(self) -> Overview:
+        """What lists and pages know of the graph; computed where the release is older than that file. Raises DataError."""
+        noted = self.path / "overview.json"
+        return Overview.read(noted.read_bytes()) if noted.is_file() else Overview.of_dataset(self.dataset)
 
     @cached_property
     def files(self) -> dict[str, File]:

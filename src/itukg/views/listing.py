@@ -1,14 +1,12 @@
 """Lists of things: chosen by filters, in natural order, page by page, as JSON-LD, CSV, a spreadsheet or a page.
 
-A list asks the store which things fit; what a filter knows comes from the graph, so that a new plan, class or
-action line needs no line here.
+A list asks the store which things fit; what a filter knows comes from the release's overview of the graph, so that a
+new plan, class or action line needs no line here.
 """
 
-import csv
-import io
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from html import unescape
 from typing import Any
 from urllib.parse import urlencode
@@ -22,7 +20,8 @@ from itukg.errors import BadRequest, NotFound
 from itukg.formats import CSV, HTML, JSON, JSONLD, XLSX, Format, write_json
 from itukg.pages import render
 from itukg.rdf.jsonld import Json, natural, short, word
-from itukg.tables import write_workbook
+from itukg.release.overview import FILTERS, Overview, Value
+from itukg.tables import Table
 from itukg.views.thing import is_iri
 
 LIST_FORMATS = (JSONLD, HTML, CSV, XLSX, JSON)
@@ -34,61 +33,6 @@ NAMED = 100
 SORTS = ("notation", "label")
 
 _DERIVED = f"<{names.graph('derived')}>"
-
-
-@dataclass(frozen=True)
-class Filter:
-    """One way to choose: by what a thing has in one of the properties.
-
-    `values` is the SPARQL pattern of each ?value that there is to choose from; without one, what the properties lead to.
-    """
-
-    name: str
-    label: str
-    properties: tuple[str, ...]
-    values: str = ""
-    evidenced: bool = False
-    """Whether its links have a basis, so that `basis` chooses among them."""
-
-
-def _in_range(*properties: str) -> str:
-    """Return the pattern of what properties lead to by the ontology, named or not."""
-    return f"{' UNION '.join(f'{{ {p} rdfs:range ?class }}' for p in properties)} ?value a ?class ."
-
-
-_SDG = ("itu:contributesToSDG", "itu:contributesToSDGTarget", "itu:linkedToSDGIndicator")
-_ACTION_LINE = ("itu:contributesToActionLine", "itu:supportedBy", "itu:facilitates", "itu:soleFacilitatorOf")
-_CLASSES = "{ SELECT DISTINCT ?value WHERE { ?thing a ?value ; skos:notation ?code FILTER(isIRI(?value)) } }"
-_BASES = f"{{ SELECT DISTINCT ?value WHERE {{ {{ ?l itu:basis ?value }} UNION {{ GRAPH {_DERIVED} {{ ?l itu:basis ?value }} }} }} }}"
-
-FILTERS = (
-    Filter("plan", "Plan", ("itu:plan",)),
-    Filter("class", "Class", ("rdf:type",), _CLASSES),
-    Filter("sdg", "SDG", _SDG, _in_range(*_SDG), evidenced=True),
-    Filter("actionLine", "Action line", _ACTION_LINE, _in_range("itu:contributesToActionLine"), evidenced=True),
-    Filter("instrument", "Instrument", ("itu:supportedBy", "itu:cites"), _in_range("itu:cites"), evidenced=True),
-    Filter("basis", "Basis", ("itu:basis",), _BASES),
-)
-"""The filters that take their values from the graph. Beside them, `to` and `by` choose by any link."""
-
-
-@dataclass(frozen=True)
-class Value:
-    """Something that a filter can have: its IRI, its notation, and what it is called."""
-
-    iri: str
-    notation: str
-    label: str
-
-    @property
-    def short(self) -> str:
-        """What names it in an address."""
-        return word(self.iri) if "#" in self.iri else names.shorten(self.iri).removeprefix("sdg:")
-
-    def is_named(self, text: str) -> bool:
-        """Tell whether `text` names it: the IRI, a prefixed name, a path below /id/, its last part, or the notation."""
-        shortened = names.shorten(self.iri)
-        return text in (self.iri, shortened, self.short, re.split(r"[/#:]", shortened)[-1], self.notation)
 
 
 @dataclass(frozen=True)
@@ -147,52 +91,6 @@ def _backed(basis: str, place: int, value: str | None = None, properties: tuple[
     return f"{{ {{ {pattern} }} UNION {{ GRAPH {_DERIVED} {{ {pattern} }} }} }}"
 
 
-@dataclass
-class Known:
-    """What is known of one store: the values of each filter, the paths under which things stand, and lists made before."""
-
-    values: dict[str, list[Value]]
-    folders: set[str]
-    made: LRUCache[Selection, list[Item]] = field(default_factory=lambda: LRUCache(16))
-
-
-_known: WeakKeyDictionary[Store, Known] = WeakKeyDictionary()
-
-
-async def known(store: Store) -> Known:
-    """Return what is known of a store, asked once."""
-    if store not in _known:
-        values = {each.name: await _values(store, each) for each in FILTERS}
-        text = f'REPLACE(STR(?thing), "^{re.escape(names.THINGS)}(.*)/[^/]*$", "$1")'.replace("\\", "\\\\")
-        found = await rows(
-            store,
-            f'SELECT DISTINCT ({text} AS ?folder) WHERE {{ ?thing ?p ?o FILTER(STRSTARTS(STR(?thing), "{names.THINGS}")) }}',
-        )
-        paths = {row["folder"].value for row in found if not row["folder"].value.startswith(names.THINGS)}
-        above = {"/".join(path.split("/")[:end]) for path in paths for end in range(1, path.count("/") + 2)}
-        _known[store] = Known(values, above)
-    return _known[store]
-
-
-async def _values(store: Store, chosen: Filter) -> list[Value]:
-    led_to = f"{{ SELECT DISTINCT ?value WHERE {{ ?thing {'|'.join(chosen.properties)} ?value }} }}"
-    where = chosen.values or led_to
-    found = await rows(
-        store,
-        f"""{names.PROLOGUE}SELECT DISTINCT ?value ?notation ?label WHERE {{ {where}
-  OPTIONAL {{ ?value skos:notation ?notation }} OPTIONAL {{ ?value rdfs:label ?label }} }}""",
-    )
-    values = {
-        row["value"].value: Value(
-            row["value"].value,
-            row["notation"].value if "notation" in row else "",
-            row["label"].value if "label" in row else names.shorten(row["value"].value),
-        )
-        for row in found
-    }
-    return sorted(values.values(), key=lambda value: (natural(value.notation), natural(value.short)))
-
-
 def chosen_value(name: str, text: str, values: Sequence[Value]) -> str:
     """Return the IRI of the value of a filter that `text` names. Raises BadRequest, naming those there are."""
     exact = [value for value in values if text == value.iri]
@@ -209,11 +107,10 @@ def chosen_value(name: str, text: str, values: Sequence[Value]) -> str:
             )
 
 
-async def selection(store: Store, given: dict[str, str], below: str = "") -> Selection:
+def selection(overview: Overview, given: dict[str, str], below: str = "") -> Selection:
     """Return what the parameters of a request choose. Raises BadRequest for an unknown name or value."""
-    about = await known(store)
     values = tuple(
-        (f.name, chosen_value(f.name, given[f.name], about.values[f.name])) for f in FILTERS if f.name in given
+        (f.name, chosen_value(f.name, given[f.name], overview.values[f.name])) for f in FILTERS if f.name in given
     )
     links = {}
     for name in ("to", "by"):
@@ -226,9 +123,12 @@ async def selection(store: Store, given: dict[str, str], below: str = "") -> Sel
     return Selection(values, **links, below=below, sort=sort)
 
 
+_made: WeakKeyDictionary[Store, LRUCache[Selection, list[Item]]] = WeakKeyDictionary()
+
+
 async def select(store: Store, chosen: Selection) -> list[Item]:
     """Return all that a selection is of, in its order: by notation, 9.1 before 9.a and 16.10 after 16.6, or by label."""
-    made = (await known(store)).made
+    made = _made.setdefault(store, LRUCache(16))
     if chosen not in made:
         made[chosen] = await _select(store, chosen)
     return made[chosen]
@@ -306,26 +206,31 @@ def _number(given: dict[str, str], name: str, default: int, most: int | None) ->
     return int(text)
 
 
-def write_list(page: Page, syntax: Format, about: Known, **more: Any) -> bytes:
+def write_list(page: Page, syntax: Format, overview: Overview, **more: Any) -> bytes:
     """Write a page of a list; `more` is what the template of the HTML gets besides."""
-    plans = {value.iri: value.label for value in about.values["plan"]}
+    plans = {value.iri: value.label for value in overview.values["plan"]}
     if syntax == HTML:
-        words = {value.iri: value.label for value in about.values["class"]}
-        form = [(each, about.values[each.name]) for each in FILTERS]
+        words = {value.iri: value.label for value in overview.values["class"]}
+        form = [(each, overview.values[each.name]) for each in FILTERS]
         return render("list.html", page=page, form=form, plans=plans, words=words, sorts=SORTS, **more)
     if syntax in (JSONLD, JSON):
         return write_json(_document(page))
     columns = ["id", "type", "notation", "label", "plan", "planLabel", *(["highlight"] if more else [])]
-    table = [
-        [i.iri, word(i.type), i.notation, i.label, i.plan, plans.get(i.plan, ""), *([_plain(i)] if more else [])]
+    cells = (
+        {
+            "id": i.iri,
+            "type": word(i.type),
+            "notation": i.notation,
+            "label": i.label,
+            "plan": i.plan,
+            "planLabel": plans.get(i.plan),
+            "highlight": _plain(i),
+        }
         for i in page.items
-    ]
-    if syntax == XLSX:
-        cells = [{c: {"type": "literal", "value": v} for c, v in zip(columns, row, strict=True) if v} for row in table]
-        return write_workbook({"list": (columns, cells)})
-    out = io.StringIO(newline="")
-    csv.writer(out).writerows([columns, *table])
-    return out.getvalue().encode()
+    )
+    # A sheet has no cell for an empty text.
+    filled = ({column: text or None for column, text in row.items()} for row in cells)
+    return Table.of_values(columns, filled).write(syntax, "list")
 
 
 def _plain(item: Item) -> str:

@@ -6,11 +6,11 @@ are not told one by one: `rdfs:seeAlso` leads to the list of them.
 """
 
 import re
+from collections.abc import Mapping
 from functools import cache, partial
 from itertools import pairwise
 from typing import Any
 from urllib.parse import unquote
-from weakref import WeakKeyDictionary
 
 import pyoxigraph as ox
 
@@ -37,8 +37,8 @@ _STATED = f"FILTER(?p != rdf:type || NOT EXISTS {{ GRAPH {_ENTAILED} {{ ?s a ?o 
 _CALLED = f"?s ?p ?o FILTER(?p IN (rdf:type, rdfs:label, skos:notation)) {_STATED}"
 
 
-async def describe(store: Store, iri: str, syntax: Format) -> bytes:
-    """Return the description of `iri` in `syntax`.
+async def describe(store: Store, terms: Mapping[str, str], iri: str, syntax: Format) -> bytes:
+    """Return the description of `iri` in `syntax`; `terms` is what a page calls terms of the ontology.
 
     Entailed links are in it, entailed types are not: a thing shows its most specific class. What the merged graph does
     not speak of is looked for in the graphs beside it. Raises NotFound where nothing is said, Gone for what is
@@ -48,7 +48,7 @@ async def describe(store: Store, iri: str, syntax: Format) -> bytes:
         return await _framed(store, iri, syntax)
     found = await description(store, iri)
     if syntax is HTML:
-        return await _page(store, iri, jsonld.tree(iri, jsonld.expanded(found)))
+        return _page(terms, iri, jsonld.tree(iri, jsonld.expanded(found)))
     if syntax.engine == ox.RdfFormat.JSON_LD:
         return write_json(in_form(jsonld.expanded(found), syntax, iri))
     return write_graph(found, syntax)
@@ -157,19 +157,8 @@ async def _framed(store: Store, iri: str, syntax: Format) -> bytes:
 # --- for people ---
 
 
-_words: WeakKeyDictionary[Store, dict[str, str]] = WeakKeyDictionary()
-
-
-async def terms(store: Store) -> dict[str, str]:
-    """Return what the terms of the ontology are called, asked of a store once."""
-    if store not in _words:
-        query = f"SELECT ?term ?label WHERE {{ GRAPH <{names.graph('ontology')}> {{ ?term <{_RDFS}label> ?label }} }}"
-        _words[store] = {row["term"].value: row["label"].value for row in await rows(store, query)}
-    return _words[store]
-
-
-async def _page(store: Store, iri: str, tree: Json) -> bytes:
-    page = _Page(iri, tree, await terms(store))
+def _page(terms: Mapping[str, str], iri: str, tree: Json) -> bytes:
+    page = _Page(iri, tree, terms)
     lists = [value["@id"] for value in tree.get(_RDFS + "seeAlso", ()) if page.is_list(value.get("@id", ""))]
     return render(
         "thing.html",
@@ -187,8 +176,8 @@ async def _page(store: Store, iri: str, tree: Json) -> bytes:
 class _Page:
     """A description as a page shows it: properties with their values, and under each link its evidence."""
 
-    def __init__(self, iri: str, tree: Json, words: dict[str, str]) -> None:
-        self._iri, self._tree, self._words = iri, tree, words
+    def __init__(self, iri: str, tree: Json, terms: Mapping[str, str]) -> None:
+        self._iri, self._tree, self._terms = iri, tree, terms
         self._called = {node["@id"]: node for node in tree.get("@included", ())}
         reverse = tree.get("@reverse", {})
         self._evidence: dict[tuple[str, str, str], list[Json]] = {}
@@ -204,7 +193,7 @@ class _Page:
     def word(self, iri: str) -> str:
         """Return what a term is called: by the ontology, else by the context."""
         known = jsonld.vocabulary()
-        return self._words.get(iri) or (known.terms[iri].name if iri in known.terms else names.shorten(iri))
+        return self._terms.get(iri) or (known.terms[iri].name if iri in known.terms else names.shorten(iri))
 
     def text(self, node: Json, predicate: str) -> str | None:
         """Return the first value of a property as text."""

@@ -5,7 +5,8 @@ from pydantic import Field
 
 from itukg.errors import BadRequest
 from itukg.formats import Format
-from itukg.views.listing import LARGEST, SORTS, Item, Known, page_of, write_list
+from itukg.release.overview import Overview
+from itukg.views.listing import LARGEST, SORTS, Item, page_of, write_list
 from itukg.web.deps import Labelled, Text
 
 _VALUE = "an IRI, a prefixed name, a path below /id/, or a code."
@@ -45,7 +46,7 @@ def given_in(request: Request) -> dict[str, str]:
 def answer(
     items: list[Item],
     syntax: Format,
-    about: Known,
+    overview: Overview,
     *,
     title: str,
     address: str,
@@ -55,4 +56,4 @@ def answer(
     """Return the requested page of a list; `address` is that of the list."""
     page = page_of(items, title, address, given)
     links = ", ".join(f'<{link}>; rel="{relation}"' for relation, link in page.links().items())
-    return Response(write_list(page, syntax, about, **more), headers={"Link": links}, media_type=syntax.media_type)
+    return Response(write_list(page, syntax, overview, **more), headers={"Link": links}, media_type=syntax.media_type)

@@ -13,7 +13,7 @@ from itukg.formats import JSONLD, THING_FORMATS, Format, write_json
 from itukg.pages import address as address_for
 from itukg.rdf.jsonld import context, frames
 from itukg.rdf.schemas import SCHEMAS, schema
-from itukg.views.listing import LIST_FORMATS, known, select, selection
+from itukg.views.listing import LIST_FORMATS, select, selection
 from itukg.views.thing import describe, is_told
 from itukg.web import lists
 from itukg.web.deps import Address, Answers, Formed, Parameters, Served, Text, refuse_others
@@ -66,8 +66,8 @@ async def thing(
 
     A thing comes as JSON-LD, HTML, Turtle, N-Triples or RDF/XML, a list as JSON-LD, HTML, CSV or XLSX.
     """
-    folders = (await known(service.store)).folders
-    if path in folders and not await is_told(service.store, names.THINGS + path):
+    store, folders = service.store, service.release.overview.folders
+    if path in folders and not await is_told(store, names.THINGS + path):
         refuse_others(request, ListParameters)
         return await _list(request, service, at, path, await _LIST.chosen(request))
     refuse_others(request, Formed)
@@ -127,20 +127,20 @@ async def json_schema(name: str, _: Annotated[Parameters, Query()]) -> Response:
 
 
 async def _list(request: Request, service: Service, at: str, folder: str, syntax: Format) -> Response:
-    store = service.store
+    store, overview = service.store, service.release.overview
     given = lists.given_in(request)
-    chosen = await selection(store, given, folder)
+    chosen = selection(overview, given, folder)
     title = f"Things below /id/{folder}" if folder else "Things"
     if not chosen and not folder:
-        chosen, title = await selection(store, {**given, "class": names.ITU + "Plan"}), "Plans"
+        chosen, title = selection(overview, {**given, "class": names.ITU + "Plan"}), "Plans"
     address = f"{at}/id/{folder}" if folder else f"{at}/id"
-    items, about = await select(store, chosen), await known(store)
-    return lists.answer(items, syntax, about, title=title, address=address, given=given)
+    items = await select(store, chosen)
+    return lists.answer(items, syntax, overview, title=title, address=address, given=given)
 
 
 async def _described(request: Request, service: Service, iri: str, syntax: Format) -> Response:
     try:
-        content = await describe(service.store, iri, syntax)
+        content = await describe(service.store, service.release.overview.terms, iri, syntax)
     except Gone as gone:
         match gone.successors:
             case [successor]:

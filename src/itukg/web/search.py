@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import Field
 
 from itukg.formats import Format
-from itukg.views.listing import LIST_FORMATS, in_order, known, select, selection
+from itukg.views.listing import LIST_FORMATS, in_order, select, selection
 from itukg.views.search import narrowed, search
 from itukg.web import lists
 from itukg.web.deps import Address, Answers, Served, Text
@@ -33,12 +33,12 @@ async def full_text(
 ) -> Response:
     """Return the things in which the words of `?q=` stand, or words that begin with them; the best first."""
     given = lists.given_in(request)
-    chosen = await selection(service.store, given)
+    chosen = selection(service.release.overview, given)
     items = await asyncio.to_thread(search, service.release.index, given["q"]) if "q" in given else []
     if chosen:
         items = narrowed(items, await select(service.store, chosen))
     if "sort" in given:
         items = in_order(items, chosen.sort)
-    about, query = await known(service.store), given.get("q", "")
+    overview, query = service.release.overview, given.get("q", "")
     title = f"Search for “{query}”" if query else "Search"
-    return lists.answer(items, syntax, about, title=title, address=f"{at}/search", given=given, query=query)
+    return lists.answer(items, syntax, overview, title=title, address=f"{at}/search", given=given, query=query)

@@ -17,8 +17,6 @@ from itukg.pages import compile_templates
 from itukg.release.model import Release, known
 from itukg.settings import Settings
 from itukg.upload.validator import Validator
-from itukg.views.listing import known as listed
-from itukg.views.thing import terms
 from itukg.web.metrics import Metrics
 from itukg.web.middleware import Cache
 from itukg.web.quotas import Quotas
@@ -98,6 +96,7 @@ class Service:
         """Load the release into a store, beside the event loop; wait for a server elsewhere until it holds it."""
         while self._store is None:
             try:
+                await run_in_threadpool(lambda: self.release.overview)  # which may have to be computed
                 with CancelScope(shield=True):  # what is half open could not be closed
                     self._store = await open_store(self.release.dataset, self.settings)
             except StoreUnavailable as error:
@@ -116,7 +115,7 @@ class Service:
             await self.load()
             if self._store is None:
                 return
-            await self._prepare(self._store)
+            await self._prepare()
             await self._store.lost()
             self._missing = "The server of the release holds it no more, or was loaded again."
             log.warning("%s", self._missing)
@@ -124,12 +123,11 @@ class Service:
             await lost.close()
             self.cache.clear()
 
-    async def _prepare(self, store: Store) -> None:
+    async def _prepare(self) -> None:
         """Read and compile what the first pages would: they are as quick as the next ones then."""
         try:
             await run_in_threadpool(compile_templates)
             await run_in_threadpool(lambda: self.release.report)
-            await asyncio.gather(listed(store), terms(store))
         except Exception:  # the page that needs it answers with the error; the others go on
             log.exception("What the first pages read could not be prepared.")
 
