@@ -1,16 +1,7 @@
 """SHACL validation: a `Report` of findings with a verdict, compared with a baseline, with waivers, and written in every syntax."""
 
-from itukg.conformance.model import (
-    SEVERITIES,
-    Finding,
-    Header,
-    HistoryRow,
-    Report,
-    Selection,
-    moment,
-    now,
-    read_baseline,
-)
+from itukg.conformance.findings import SEVERITIES, Finding, Selection
+from itukg.conformance.model import Header, HistoryRow, Report, moment, now, read_baseline
 from itukg.conformance.shacl import results_of, to_rdflib
 from itukg.conformance.validation import Own, everything, for_derived, for_report, header_of, report_of, validate
 from itukg.conformance.waivers import Waiver, read_waivers, waived

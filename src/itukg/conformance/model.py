@@ -2,79 +2,15 @@
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
-from itukg import names
-from itukg.errors import BadRequest, DataError, NotFound
-
-Row = dict[str, Any]
-
-SEVERITIES = {
-    "Violation": "A fault of the graph or of the data checked. It decides the verdict, and ours is not published with one.",
-    "Warning": "The document leaves a gap or holds a defect, or the text copy that was read lacks something. It is published, so that it can be seen and mended.",
-    "Info": "Wording and form, for the next edition.",
-}
-"""The severities of SHACL, worst first, and what each means in this project."""
-
-ACTORS = {"us": "us", "document": "the document", "referenceData": "the reference data"}
-"""Who can act on a finding: those who enter the data, edit the document, or maintain the code lists."""
-
-STATUSES = {
-    "new": "Not in the baseline.",
-    "persisting": "In the baseline too.",
-    "fixed": "In the baseline only: it is listed but not counted.",
-    "waived": "Accepted for a reason, until a day: it is listed but not counted.",
-}
-"""How a finding compares with a baseline, and whether it is waived."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One result, with what an auditor needs to act on it. Fields are named as in the JSON rows; None where unknown.
-
-    `id` is a hash of shape, focus, path and value, so that it survives rewording. `status` is one of STATUSES, or None
-    without a comparison.
-    """
-
-    id: str
-    severity: str
-    profile: str | None
-    shape: str
-    shapeLabel: str | None  # noqa: N815  (the row's key)
-    focus: str
-    focusLabel: str | None  # noqa: N815
-    notation: str | None
-    plan: str | None
-    path: str | None
-    value: str | None
-    message: str
-    cure: str | None
-    quote: str | None
-    document: str | None
-    section: str | None
-    line: int | None
-    status: str | None = None
-    actor: str = "us"
-    file: str | None = None
-    """The data file that describes the focus."""
-    waiver: str | None = None
-    """The reason of its waiver."""
-
-    @property
-    def stands(self) -> bool:
-        """Whether it counts: whether it is neither fixed nor waived."""
-        return self.status not in ("fixed", "waived")
-
-    @property
-    def order(self) -> tuple[int, str, str, str, int, str, str, str]:
-        """The sort key of findings: worst first, then by rule, then by place."""
-        place = self.shape, self.document or "", self.line or 0, self.focus, self.value or "", self.id
-        return list(SEVERITIES).index(self.severity), self.profile or "", *place
+from itukg.conformance.findings import ACTORS, SEVERITIES, STATUSES, Finding, Row, Selection, check_known, finding_of
+from itukg.errors import DataError, NotFound
 
 
 @dataclass(frozen=True)
@@ -166,57 +102,6 @@ class Header:
     date: str | None = None
 
 
-@dataclass(frozen=True)
-class Selection:
-    """The requested part of a report. Several values of a field are alternatives; a field without values selects all.
-
-    Profile, plan, shape and focus limit what is checked: verdict, counts and coverage are of that part. Severity, actor,
-    status and q limit which findings are listed, and leave the verdict as it is.
-    """
-
-    profile: tuple[str, ...] = ()
-    plan: tuple[str, ...] = ()
-    shape: tuple[str, ...] = ()
-    focus: tuple[str, ...] = ()
-    severity: tuple[str, ...] = ()
-    actor: tuple[str, ...] = ()
-    status: tuple[str, ...] = ()
-    q: tuple[str, ...] = ()
-
-    SCOPE = ("profile", "plan", "shape", "focus")
-    IRIS = ("shape", "focus")
-
-    def __post_init__(self) -> None:
-        """Expand abbreviated IRIs. Raises BadRequest for values that no report can have."""
-        for name in self.IRIS:
-            prefix = names.PREFIXES["itush"] if name == "shape" else ""
-            given = (text if ":" in text else prefix + text for text in getattr(self, name))
-            object.__setattr__(self, name, tuple(names.expand(text) for text in given))
-        for name, known in (("severity", SEVERITIES), ("actor", ACTORS), ("status", STATUSES)):
-            _check_known(name, getattr(self, name), known)
-
-    @classmethod
-    def of(cls, given: Mapping[str, Iterable[str]]) -> Self:
-        """Read a selection from query parameters or options; empty values count as absent."""
-        return cls(**{f.name: tuple(text for text in given.get(f.name, ()) if text) for f in fields(cls)})
-
-    def as_row(self) -> dict[str, list[str]]:
-        """Return the selected values, by field."""
-        return {f.name: list(chosen) for f in fields(self) if (chosen := getattr(self, f.name))}
-
-    def covers(self, finding: Finding) -> bool:
-        """Whether a finding belongs to the checked part."""
-        return all(getattr(finding, name) in chosen for name in self.SCOPE if (chosen := getattr(self, name)))
-
-    def lists(self, finding: Finding) -> bool:
-        """Whether a finding is to be listed."""
-        for name in ("severity", "actor", "status"):
-            if (chosen := getattr(self, name)) and getattr(finding, name) not in chosen:
-                return False
-        texts = " ".join(str(value) for value in asdict(finding).values() if value is not None).casefold()
-        return not self.q or any(text.casefold() in texts for text in self.q)
-
-
 @dataclass(frozen=True, eq=False)
 class Report:
     """The outcome of one validation. The verdict counts violations; the SHACL graph follows the standard."""
@@ -304,7 +189,7 @@ class Report:
             for finding in self.findings
         ]
         found += [
-            _finding_of(row | {"status": "fixed", "waiver": None}) for key, row in before.items() if key not in now
+            finding_of(row | {"status": "fixed", "waiver": None}) for key, row in before.items() if key not in now
         ]
         header = older.get("header") or {"subject": older["release"] or "data", "date": None}
         against = {"subject": header["subject"], "date": header["date"]}
@@ -313,9 +198,9 @@ class Report:
     def selected(self, selection: Selection) -> "Report":
         """Return the selected part of this report. Raises NotFound for a profile or plan that it does not have."""
         profiles = [p["name"] for p in self.header.profiles]
-        _check_known("profile", selection.profile, profiles, NotFound)
+        check_known("profile", selection.profile, profiles, NotFound)
         plans = {*self.header.plans, *(f.plan for f in self.findings if f.plan)}
-        _check_known("plan", selection.plan, sorted(plans), NotFound)
+        check_known("plan", selection.plan, sorted(plans), NotFound)
         coverage = []
         for each in self.coverage:
             shares = tuple(s for s in each.plans if not selection.plan or s.plan in selection.plan)
@@ -356,7 +241,7 @@ class Report:
         known |= {name: tuple(known.get(name, ())) for name in ("profiles", "plans")}
         return cls(
             Header(**known),
-            tuple(map(_finding_of, rows["findings"])),
+            tuple(map(finding_of, rows["findings"])),
             tuple(map(Coverage.of, rows["coverage"])),
             tuple(Rule(**row) for row in rows.get("rules", ())),
             graph,
@@ -392,7 +277,7 @@ def read_baseline(file: Path) -> Row:
     how = "write one with: itukg check --format json -o FILE"
     try:
         rows: Row = json.loads(file.read_bytes())
-        findings = sorted(map(_finding_of, rows["findings"]), key=lambda finding: finding.order)
+        findings = sorted(map(finding_of, rows["findings"]), key=lambda finding: finding.order)
         rows |= {"findings": list(map(asdict, findings)), "release": rows["release"]}
     except OSError as error:
         raise DataError(f"{file}: {error.strerror}") from None
@@ -403,23 +288,3 @@ def read_baseline(file: Path) -> Row:
             f"{file} is part of a report ({rows['selection']}), and the findings that it leaves out would count as new; {how}"
         )
     return rows
-
-
-def _finding_of(row: Row) -> Finding:
-    """Read the row of a finding; rows of older versions have fewer keys."""
-    needed = {key: str(row[key]) for key in ("id", "severity", "shape", "focus", "message")}
-    known = {f.name: row.get(f.name) for f in fields(Finding)} | needed
-    known["actor"] = known["actor"] or actor_by(needed["severity"])
-    return Finding(**known)  # type: ignore[arg-type]
-
-
-def actor_by(severity: str) -> str:
-    """Return who can act on a finding whose rule does not say so."""
-    return "us" if severity == "Violation" else "document"
-
-
-def _check_known(
-    name: str, given: Collection[str], known: Collection[str], error: type[BadRequest | NotFound] = BadRequest
-) -> None:
-    if unknown := [text for text in given if text not in known]:
-        raise error(f'No {name} "{unknown[0]}"; known: {", ".join(known)}.')

@@ -12,7 +12,8 @@ from rdflib.namespace import DCTERMS, RDF, RDFS, SH, SKOS
 from rdflib.term import Node
 
 from itukg import __version__, names
-from itukg.conformance.model import SEVERITIES, Coverage, Finding, Header, Report, Rule, Share, actor_by
+from itukg.conformance.findings import SEVERITIES, Finding, actor_by
+from itukg.conformance.model import Coverage, Header, Report, Rule, Share
 from itukg.conformance.shacl import engine, results_of, to_rdflib
 
 ITU = rdflib.Namespace(names.ITU)

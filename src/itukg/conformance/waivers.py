@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from itukg import names
-from itukg.conformance.model import Finding, Report
+from itukg.conformance.findings import Finding
+from itukg.conformance.model import Report
 from itukg.errors import DataError
 
 _TEXT_KEYS = ("finding", "shape", "focus", "reason", "owner")

@@ -11,7 +11,8 @@ from urllib.parse import urlencode
 import pyoxigraph as ox
 
 from itukg import __version__, names
-from itukg.conformance.model import ACTORS, SEVERITIES, STATUSES, Finding, HistoryRow, Report, Row, Selection
+from itukg.conformance.findings import ACTORS, SEVERITIES, STATUSES, Finding, Row, Selection
+from itukg.conformance.model import HistoryRow, Report
 from itukg.conformance.validation import REPORT, finding_iri
 from itukg.formats import CSV, GRAPH_FORMATS, HTML, JSON, PDF, SARIF, XLSX, Format, write_json
 from itukg.graphs import write_graph
