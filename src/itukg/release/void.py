@@ -52,27 +52,20 @@ def describe(store: ox.Store, release: str) -> list[ox.Triple]:
     datasets = []
     for total in rows_of(store, "totals"):
         graph = total["graph"]
-        spaces = [row["space"] for row in entities[graph]]
+        fragment = quote(graph.removeprefix(names.GRAPHS), safe="")
+        terms = [row["term"] for row in (*classes[graph], *properties[graph])]
         things = (first.get((graph, row["term"])) for row in classes[graph])
-        datasets.append(
-            {
-                **total,
-                **_said(store, graph),
-                "iri": MERGED
-                if graph == MERGED
-                else f"{names.DESCRIPTION}#graph/{quote(graph.removeprefix(names.GRAPHS), safe='')}",
-                "properties": properties[graph],
-                "classes": classes[graph],
-                "uses": uses[graph],
-                "entities": sum(row["entities"] for row in entities[graph]),
-                "vocabularies": sorted(
-                    {_namespace(row["term"]) for row in (*classes[graph], *properties[graph])} - {""}
-                ),
-                "examples": list(dict.fromkeys(filter(None, things)))[:SHOWN],
-                "spaces": spaces,
-                "pattern": f"^({'|'.join(map(re.escape, spaces))})",
-            }
-        )
+        counts = {
+            "iri": MERGED if graph == MERGED else f"{names.DESCRIPTION}#graph/{fragment}",
+            "properties": properties[graph],
+            "classes": classes[graph],
+            "uses": uses[graph],
+            "entities": entities[graph],
+            "spaces": "|".join(re.escape(row["space"]) for row in entities[graph]),
+            "vocabularies": sorted({_namespace(term) for term in terms} - {""}),
+            "examples": list(dict.fromkeys(filter(None, things)))[:SHOWN],
+        }
+        datasets.append(total | counts | _said(store, graph))
     return triples_of("void", release=release, datasets=datasets, title=TITLE, rights=RIGHTS, local=_local)
 
 
