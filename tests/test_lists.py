@@ -27,7 +27,7 @@ from itukg.rdf.jsonld import natural
 from itukg.release.model import Release
 from itukg.release.overview import FILTERS, Overview, Value
 from itukg.settings import Settings
-from itukg.views.listing import LARGEST, LIST_FORMATS
+from itukg.views.listing import LIST_FORMATS, MAX_PAGE_SIZE
 from itukg.views.search import search
 from itukg.web.app import create_app
 
@@ -65,7 +65,7 @@ def items_of(client: httpx2.Client, path: str) -> list[dict[str, Any]]:
 # --- lists ---
 
 
-@pytest.mark.parametrize("size", [1, 7, 19, LARGEST])
+@pytest.mark.parametrize("size", [1, 7, 19, MAX_PAGE_SIZE])
 def test_the_pages_of_a_list_hold_every_thing_once(client: TestClient, size: int) -> None:
     things = values(
         ask(client, f"SELECT DISTINCT ?s WHERE {{ ?s ?p ?o FILTER(STRSTARTS(STR(?s), '{PLAN}/output/')) }}")
@@ -82,7 +82,9 @@ def test_every_thing_is_in_the_lists_that_the_paths_make(client: TestClient) -> 
     listed: set[str] = set()
     lists = 0
     for folder in sorted(folders - told):
-        listed |= {item["id"] for item in items_of(client, f"/id/{folder.removeprefix(names.THINGS)}?size={LARGEST}")}
+        listed |= {
+            item["id"] for item in items_of(client, f"/id/{folder.removeprefix(names.THINGS)}?size={MAX_PAGE_SIZE}")
+        }
         lists += 1
     assert lists > 50
     below = {iri for iri in told if iri.rpartition("/")[0] in folders - told}
@@ -137,7 +139,7 @@ FILTERED = [
 def test_a_filter_keeps_what_the_graph_says(client: TestClient, query: str, pattern: str, least: int) -> None:
     assert {part.partition("=")[0] for q, _, _ in FILTERED for part in q.split("&")} >= {f.name for f in FILTERS}
     wanted = {iri for (iri,) in values(ask(client, f"{names.PROLOGUE} SELECT DISTINCT ?s WHERE {{ {pattern} }}"))}
-    listed = [item["id"] for item in items_of(client, f"/id?{query}&size={LARGEST}")]
+    listed = [item["id"] for item in items_of(client, f"/id?{query}&size={MAX_PAGE_SIZE}")]
     assert len(listed) == len(set(listed)) >= least
     assert set(listed) == wanted
 

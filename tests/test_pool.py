@@ -258,7 +258,7 @@ def test_an_error_of_the_work_is_raised_and_the_worker_goes_on(capfd: pytest.Cap
             pid = await answer(pool, b"pid")
             with pytest.raises(BadRequest, match="no such thing"):
                 await answer(pool, b"refuse no such thing")
-            with pytest.raises(ItukgError, match="The fault is ours"):
+            with pytest.raises(ItukgError, match="The server failed"):
                 await answer(pool, b"fail of some kind")
             assert await answer(pool, b"pid") == pid
 
@@ -641,7 +641,7 @@ def test_an_error_with_a_long_message_comes_cut() -> None:
 def test_an_error_of_the_system_in_the_work_is_ours_and_no_lack_of_memory(capfd: pytest.CaptureFixture[str]) -> None:
     async def work() -> None:
         async with pool_of(workers=1) as pool:
-            with pytest.raises(ItukgError, match="The fault is ours"):
+            with pytest.raises(ItukgError, match="The server failed"):
                 await answer(pool, b"open /etc/passwd")
             assert await answer(pool, b"echo x") == b"x"
 

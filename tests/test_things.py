@@ -31,7 +31,7 @@ from itukg import names
 from itukg.formats import PROFILES, THING_FORMATS
 from itukg.rdf import jsonld
 from itukg.release.model import Release
-from itukg.views.thing import NEAR
+from itukg.views.thing import MAX_INCOMING
 
 ROOT = Path(__file__).parents[1]
 PROFILE = names.JSONLD_PROFILE
@@ -117,7 +117,7 @@ class Merged:
         backing = {t.subject for t in by.pop(subject, set())}
         by.pop(ox.NamedNode(names.ITU + "predicate"), None)
         for predicate, links in by.items():
-            if len(links) > NEAR:
+            if len(links) > MAX_INCOMING:
                 address = f"{names.BASE}id?to={quote(iri, '')}&by={quote(predicate.value, '')}"
                 said.add(ox.Triple(thing, ox.NamedNode(names.PREFIXES["rdfs"] + "seeAlso"), ox.NamedNode(address)))
                 continue
@@ -644,7 +644,7 @@ def test_what_is_linked_too_often_leads_to_the_list(client: TestClient, merged: 
     [other] = [link for link in document["seeAlso"] if link.startswith(names.BASE + "id?")]
     parts = parse_qs(urlsplit(other).query)
     assert parts == {"to": [PLAN], "by": [names.ITU + "plan"]}
-    assert len([t for t in merged.into[ox.NamedNode(PLAN)] if t.predicate.value == names.ITU + "plan"]) > NEAR
+    assert len([t for t in merged.into[ox.NamedNode(PLAN)] if t.predicate.value == names.ITU + "plan"]) > MAX_INCOMING
     assert "things" not in document  # of which the list is
     assert {linkage["plan"] for linkage in document["linkages"]} == {PLAN}
     page = get(client, path_of(PLAN) + ".html").text

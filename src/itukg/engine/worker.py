@@ -265,7 +265,7 @@ def _serve(work: Work, server: socket.socket) -> None:
             raise
         except Exception:  # noqa: BLE001  (the log has the traceback, and the worker goes on)
             traceback.print_exc()
-            output.fail(ItukgError("The fault is ours; it is in the log."))
+            output.fail(ItukgError("The server failed; its log says why."))
         else:
             output.end(perf_counter() - started)
 

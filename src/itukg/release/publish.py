@@ -28,7 +28,7 @@ from itukg.settings import Settings, address
 
 WAITS = (1.0, 2.0, 4.0)
 """Seconds between the tries to send a graph, when a server cannot be reached or is busy."""
-PATIENCE = 600.0
+LOAD_SECONDS = 600.0
 """Seconds that a server may take to store one graph."""
 PIECE = 128 * 1024
 
@@ -199,6 +199,6 @@ class GraphStore:
 
 @contextmanager
 def _server(url: str, settings: Settings) -> Iterator[GraphStore]:
-    timeout = httpx2.Timeout(PATIENCE, connect=CONNECT_SECONDS)
+    timeout = httpx2.Timeout(LOAD_SECONDS, connect=CONNECT_SECONDS)
     with httpx2.Client(auth=Credentials(settings), timeout=timeout) as client:
         yield GraphStore(client, address(url))

@@ -26,9 +26,9 @@ from itukg.views.thing import is_iri
 
 LIST_FORMATS = (JSONLD, HTML, CSV, XLSX, JSON)
 """Syntaxes of a list: JSON-LD for whoever does not ask for another."""
-SIZE, LARGEST = 50, 1000
+PAGE_SIZE, MAX_PAGE_SIZE = 50, 1000
 """Things on a page, unless `size` says otherwise, and at most."""
-NAMED = 100
+MAX_VALUES_NAMED = 100
 """Values that a message names at most."""
 SORTS = ("notation", "label")
 
@@ -99,8 +99,10 @@ def chosen_value(name: str, text: str, values: Sequence[Value]) -> str:
         case [value]:
             return value.iri
         case []:
-            more = f" and {len(values) - NAMED} more" if len(values) > NAMED else ""
-            raise BadRequest(f'No {name} "{text[:80]}"; known: {", ".join(v.short for v in values[:NAMED])}{more}.')
+            more = f" and {len(values) - MAX_VALUES_NAMED} more" if len(values) > MAX_VALUES_NAMED else ""
+            raise BadRequest(
+                f'No {name} "{text[:80]}"; known: {", ".join(v.short for v in values[:MAX_VALUES_NAMED])}{more}.'
+            )
         case several:
             raise BadRequest(
                 f'{name} "{text}" may be {" or ".join(value.short for value in several)}; name one of them.'
@@ -191,7 +193,7 @@ class Page:
 
 def page_of(items: Sequence[Item], title: str, address: str, given: dict[str, str]) -> Page:
     """Return the page that `page` and `size` ask for. Raises BadRequest for numbers that cannot be, NotFound past the end."""
-    number, size = _number(given, "page", 1, None), _number(given, "size", SIZE, LARGEST)
+    number, size = _number(given, "page", 1, None), _number(given, "size", PAGE_SIZE, MAX_PAGE_SIZE)
     kept = tuple((key, value) for key, value in given.items() if key != "page")
     page = Page(title, address, kept, list(items[(number - 1) * size : number * size]), len(items), number, size)
     if number > page.last:

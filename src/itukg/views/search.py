@@ -13,7 +13,7 @@ from pathlib import Path
 from itukg.errors import BadRequest, NotSupported
 from itukg.views.listing import Item
 
-LONGEST, WORDS = 200, 20
+MAX_LENGTH, MAX_WORDS = 200, 20
 """Characters and words that are looked for at most."""
 _FOUND = """SELECT iri, type, plan, notation, label, snippet(thing, -1, ?, ?, '…', 32) FROM thing WHERE thing MATCH ?
 ORDER BY notation = ? COLLATE NOCASE DESC, bm25(thing, 0, 0, 0, 10, 6, 5, 2, 1), iri"""
@@ -30,9 +30,9 @@ def search(path: Path, text: str) -> list[Item]:
     if not path.is_file():
         raise NotSupported("This release was built without an index to search in. Build it anew: itukg build")
     words = [word for word in text.split() if any(character.isalnum() for character in word)]
-    if not words or len(text) > LONGEST or len(words) > WORDS:
+    if not words or len(text) > MAX_LENGTH or len(words) > MAX_WORDS:
         raise BadRequest(
-            f"q must hold a word or a code to look for, and no more than {WORDS} words and {LONGEST} characters."
+            f"q must hold a word or a code to look for, and no more than {MAX_WORDS} words and {MAX_LENGTH} characters."
         )
     query = " AND ".join('"' + word.replace('"', '""').replace("\x00", " ") + '"*' for word in words)
     with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)) as index:

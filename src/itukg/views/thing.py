@@ -1,7 +1,7 @@
 """What the graph says of a thing, defined once, and laid out as JSON-LD, as a page or in another syntax of RDF.
 
 The description of a thing is what one CONSTRUCT gives: its triples, its Linkages whole, the links to it with their
-Linkages, and what each thing that it is linked with is called. Of links to it more than NEAR by one property
+Linkages, and what each thing that it is linked with is called. Of links to it more than MAX_INCOMING by one property
 are not told one by one: `rdfs:seeAlso` leads to the list of them.
 """
 
@@ -28,7 +28,7 @@ from itukg.rdf.jsonld import Json
 from itukg.rdf.parse import canonical
 from itukg.settings import shipped
 
-NEAR = 100
+MAX_INCOMING = 100
 """How many links to a thing by one property are told one by one."""
 
 _RDFS, _SKOS, _DCTERMS = (names.PREFIXES[prefix] for prefix in ("rdfs", "skos", "dcterms"))
@@ -101,7 +101,7 @@ def _construct(iri: str) -> str:
     def links(name: str, number: str) -> str:
         return f"""{{ SELECT {name} WHERE {{ ?n {name} <{iri}>
       FILTER(isIRI(?n) && {name} NOT IN (itu:subject, itu:predicate))
-      FILTER NOT EXISTS {{ {name} owl:inverseOf|^owl:inverseOf ?inverse }} }} GROUP BY {name} HAVING(COUNT(*) {number} {NEAR}) }}"""
+      FILTER NOT EXISTS {{ {name} owl:inverseOf|^owl:inverseOf ?inverse }} }} GROUP BY {name} HAVING(COUNT(*) {number} {MAX_INCOMING}) }}"""
 
     few, many = links("?l", "<="), links("?l", ">")
     listed = f'IRI(CONCAT("{names.BASE}id?to=", ENCODE_FOR_URI(STR(<{iri}>)), "&by=", ENCODE_FOR_URI(STR(?l))))'

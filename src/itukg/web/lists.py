@@ -6,7 +6,7 @@ from pydantic import Field
 from itukg.errors import BadRequest
 from itukg.formats import Format
 from itukg.release.overview import Overview
-from itukg.views.listing import LARGEST, SORTS, Item, page_of, write_list
+from itukg.views.listing import MAX_PAGE_SIZE, SORTS, Item, page_of, write_list
 from itukg.web.deps import Labelled, Text
 
 _VALUE = "an IRI, a prefixed name, a path below /id/, or a code."
@@ -25,7 +25,7 @@ class ListParameters(Labelled):
     by: Text | None = Field(None, description="The property by which it is.")
     sort: Text | None = Field(None, description=f"The order: {' or '.join(SORTS)}.")
     page: Text | None = Field(None, description="The number of the page, from 1.")
-    size: Text | None = Field(None, description=f"Things on a page, up to {LARGEST}.")
+    size: Text | None = Field(None, description=f"Things on a page, up to {MAX_PAGE_SIZE}.")
 
 
 def given_in(request: Request) -> dict[str, str]:

@@ -57,7 +57,7 @@ def failure(scope: Scope, error: Exception) -> Response:
     """Return the problem for any error, and log what the operator should know; the unforeseen with its traceback."""
     if not isinstance(error, ItukgError):
         log.error("%s %s", scope["method"], scope["path"], exc_info=error)
-        return problem(500, "about:blank", "Internal Server Error", "The fault is ours; it is in the log.")
+        return problem(500, "about:blank", "Internal Server Error", "The server failed; its log says why.")
     if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         log.warning("%s %s: %s", scope["method"], scope["path"], error)
     return problem_of(error)
@@ -94,7 +94,7 @@ def install(app: FastAPI, routes: list[BaseRoute]) -> None:
 
 def nothing_at(path: str) -> NotFound:
     """Return the error for a path that no route has."""
-    return NotFound(f"There is nothing at {path}; /docs lists the addresses.")
+    return NotFound(f"No address {path} here; /docs lists all.")
 
 
 def methods_of(routes: list[BaseRoute], scope: Scope) -> list[str]:
