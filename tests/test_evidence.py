@@ -84,6 +84,25 @@ def small(tmp_path: Path) -> Corpus:
     return Corpus(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("lines", "missed"), [("1 , 3", []), ("1 , 2 , 3", [("itu:line", 2)]), ("1", [("skos:definition", 1)])]
+)
+def test_a_thing_may_name_a_line_for_each_of_its_texts_and_no_line_more(
+    small: Corpus, lines: str, missed: list[tuple[str, int]]
+) -> None:
+    file = small.root / "data" / "small.ttl"
+    file.write_text(
+        file.read_text().replace(
+            '<urn:bad> rdfs:label "Second line"@en ; dcterms:source <urn:d> ; itu:line 1 .',
+            f'<urn:term> rdfs:label "First"@en ; skos:definition "Item one"@en ; dcterms:source <urn:d> ; itu:line {lines} .',
+        )
+    )
+    [result] = check(small, small.root / "sources")
+    assert [(names.shorten(text.property), text.line) for text in result.missed] == missed
+    counted = record(small, [result])["files"]["data/small.ttl"]
+    assert (counted["looked_for"], counted["found"]) == (4, 4 - ("skos:definition" in dict(missed)))
+
+
 def test_a_text_that_is_not_there_is_named_and_counted_and_own_words_are_not_looked_for(small: Corpus) -> None:
     [result] = check(small, small.root / "sources")
     assert [text.thing for text in result.missed] == ["urn:bad"]

@@ -93,6 +93,10 @@ REASONS = {
 """Why a line may produce nothing, in the files `data/uncovered/<document>.csv`."""
 
 
+NOT_BEGUN = "(none of its texts)"
+"""What is missing on a line that a thing names beside others."""
+
+
 class SourceText:
     """A document's text, searched the way MODEL says: after NFKC, with runs of white space as one blank."""
 
@@ -159,14 +163,14 @@ def check(corpus: Corpus, sources: Path, file: Path | None = None) -> list[Check
 def record(corpus: Corpus, results: Iterable[Checked]) -> dict[str, Any]:
     """Return what `data/evidence.json` keeps: each document's digest, each data file's hash, texts looked for and found."""
     results = list(results)
-    found = {text for result in results for text in result.found}
+    found = {_key(text) for result in results for text in result.found}
     files = {}
     for path in data_files(corpus):
-        wanted = list(_texts(_load({path: "file"}), documents=results))
+        wanted = {_key(text) for text in _texts(_load({path: "file"}), documents=results)}
         files[path.relative_to(corpus.root).as_posix()] = {
             "sha256": file_hash(path),
             "looked_for": len(wanted),
-            "found": sum(text in found for text in wanted),
+            "found": len(wanted & found),
         }
     documents = {
         names.shorten(r.document): {
@@ -212,14 +216,28 @@ def write_page(results: Iterable[Checked]) -> bytes:
     return render("evidence.html", results=list(results), reasons=REASONS)
 
 
+def _key(text: Text) -> tuple[str, str, str]:
+    """Return what is the same on each of the lines that a thing names."""
+    return text.thing, text.property, text.words
+
+
 def _read(document: str, source: SourceText, texts: list[Text], reasons: dict[int, tuple[str, str | None]]) -> Checked:
     found: list[Text] = []
     missed: list[Text] = []
     covered: set[int] = set()
+    begun: set[tuple[str, int]] = set()
+    alike: dict[tuple[str, str, str], list[Text]] = {}
     for text in texts:
-        lines = source.find(text.words, text.line)
-        (missed if lines is None else found).append(text)
-        covered.update(lines or ())
+        alike.setdefault(_key(text), []).append(text)
+    for places in alike.values():  # a thing may name several lines, and each of its texts begins on one of them
+        read = [(text, lines) for text in places if (lines := source.find(text.words, text.line)) is not None]
+        found += [text for text, _ in read[:1]]
+        missed += [] if read else places[:1]
+        covered.update(line for _, lines in read for line in lines)
+        begun.update((text.thing, text.line) for text, _ in read)
+    things = {thing for thing, _ in begun}
+    unused = {(text.thing, text.line) for text in texts if text.thing in things} - begun
+    missed += [Text(thing, f"{names.ITU}line", NOT_BEGUN, document, line) for thing, line in sorted(unused)]
     uncovered = [
         Uncovered(number, words, *reasons.get(number, (None, None)))
         for number, words in enumerate(source.lines, 1)
