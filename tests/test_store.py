@@ -185,7 +185,7 @@ def test_an_unforeseen_exception_is_an_internal_error_and_the_worker_goes_on(
     two_graphs: Engine, tmp_path: Path
 ) -> None:
     before = processes_on(tmp_path)
-    with pytest.raises(ItukgError, match="in the log") as caught:
+    with pytest.raises(ItukgError, match="log says why") as caught:
         two_graphs.answer(Query("DESCRIBE <urn:x>", "SELECT"))  # a graph, of which a table is to be written
     assert caught.value.status == 500
     assert ask(two_graphs, "SELECT (1 AS ?n) {}") == [{"n": "1"}]

@@ -75,7 +75,8 @@ class Corpus:
         """Return 16 hexadecimal digits that change whenever a file of ours, or the version, does."""
         digest = hashlib.sha256(f"{__version__} {LAYOUT}".encode())
         waivers = [path] if (path := self.waivers()) else []
-        for path in [*self.files(), *self.query_files("**/*.rq"), *waivers]:
+        record = [path] if (path := self.root / "data" / "evidence.json").is_file() else []
+        for path in [*self.files(), *self.query_files("**/*.rq"), *waivers, *record]:
             digest.update(f"\n{path.relative_to(self.root).as_posix()} {file_hash(path)}".encode())
         return digest.hexdigest()[:16]
 

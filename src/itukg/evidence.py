@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import json
 import re
 import unicodedata
 from bisect import bisect_right
@@ -35,10 +36,14 @@ VERBATIM = (
 _TEXTS = f"""{names.PROLOGUE}
 SELECT ?thing ?property ?text ?document ?line WHERE {{
   VALUES ?property {{ {" ".join(VERBATIM)} }}
-  ?thing ?property ?text ; dcterms:source ?document ; itu:line ?line .
+  ?thing ?property ?text ; dcterms:source ?document ; itu:line ?begins .
+  OPTIONAL {{ ?thing itu:definitionLine ?apart FILTER(?property = skos:definition) }}
+  BIND(COALESCE(?apart, ?begins) AS ?line)
   ?document itu:sha256 ?digest .
   FILTER(?property NOT IN (rdfs:label, skos:altLabel) || NOT EXISTS {{ ?thing itu:ownWords true }})
 }} ORDER BY ?document ?line ?thing ?property ?text"""
+_NO_COPY = f"""{names.PROLOGUE}SELECT ?document WHERE {{
+  ?document a itu:SourceDocument FILTER NOT EXISTS {{ ?document itu:sha256 ?digest }} }} ORDER BY ?document"""
 _DOCUMENTS = f"{names.PROLOGUE}SELECT ?document ?notation ?digest ?lines WHERE {{ ?document itu:sha256 ?digest ; itu:lineCount ?lines ; skos:notation ?notation }}"
 
 
@@ -91,10 +96,6 @@ REASONS = {
     "residue": "What the conversion left of a picture or a layout",
 }
 """Why a line may produce nothing, in the files `data/uncovered/<document>.csv`."""
-
-
-NOT_BEGUN = "(none of its texts)"
-"""What is missing on a line that a thing names beside others."""
 
 
 class SourceText:
@@ -163,14 +164,17 @@ def check(corpus: Corpus, sources: Path, file: Path | None = None) -> list[Check
 def record(corpus: Corpus, results: Iterable[Checked]) -> dict[str, Any]:
     """Return what `data/evidence.json` keeps: each document's digest, each data file's hash, texts looked for and found."""
     results = list(results)
-    found = {_key(text) for result in results for text in result.found}
+    found = {text for result in results for text in result.found}
     files = {}
+    without = without_text_copy(corpus)
     for path in data_files(corpus):
-        wanted = {_key(text) for text in _texts(_load({path: "file"}), documents=results)}
-        files[path.relative_to(corpus.root).as_posix()] = {
+        name = path.relative_to(corpus.root).as_posix()
+        wanted = {*_texts(_load({path: "file"}), documents=results)}
+        files[name] = {
             "sha256": file_hash(path),
             "looked_for": len(wanted),
             "found": len(wanted & found),
+            **({"noTextCopy": without[name]} if name in without else {}),
         }
     documents = {
         names.shorten(r.document): {
@@ -216,34 +220,53 @@ def write_page(results: Iterable[Checked]) -> bytes:
     return render("evidence.html", results=list(results), reasons=REASONS)
 
 
-def _key(text: Text) -> tuple[str, str, str]:
-    """Return what is the same on each of the lines that a thing names."""
-    return text.thing, text.property, text.words
-
-
 def _read(document: str, source: SourceText, texts: list[Text], reasons: dict[int, tuple[str, str | None]]) -> Checked:
     found: list[Text] = []
     missed: list[Text] = []
     covered: set[int] = set()
-    begun: set[tuple[str, int]] = set()
-    alike: dict[tuple[str, str, str], list[Text]] = {}
     for text in texts:
-        alike.setdefault(_key(text), []).append(text)
-    for places in alike.values():  # a thing may name several lines, and each of its texts begins on one of them
-        read = [(text, lines) for text in places if (lines := source.find(text.words, text.line)) is not None]
-        found += [text for text, _ in read[:1]]
-        missed += [] if read else places[:1]
-        covered.update(line for _, lines in read for line in lines)
-        begun.update((text.thing, text.line) for text, _ in read)
-    things = {thing for thing, _ in begun}
-    unused = {(text.thing, text.line) for text in texts if text.thing in things} - begun
-    missed += [Text(thing, f"{names.ITU}line", NOT_BEGUN, document, line) for thing, line in sorted(unused)]
+        lines = source.find(text.words, text.line)
+        (missed if lines is None else found).append(text)
+        covered.update(lines or ())
     uncovered = [
         Uncovered(number, words, *reasons.get(number, (None, None)))
         for number, words in enumerate(source.lines, 1)
         if words and number not in covered
     ]
     return Checked(document, source.digest, len(source.lines), tuple(found), tuple(missed), tuple(uncovered))
+
+
+def unverified(corpus: Corpus) -> dict[str, str]:
+    """Return each data file whose words were not found in the documents as they stand now, and why not.
+
+    `data/evidence.json` says what was found, in which state of a file.
+    """
+    path = corpus.root / "data" / "evidence.json"
+    checked = json.loads(path.read_bytes())["files"] if path.is_file() else {}
+    found = {}
+    for file in data_files(corpus):
+        name = file.relative_to(corpus.root).as_posix()
+        if (reason := _doubt(checked.get(name), file_hash(file))) is not None:
+            found[name] = reason
+    return found
+
+
+def without_text_copy(corpus: Corpus) -> dict[str, list[str]]:
+    """Return each data file that describes a document of which it names no text copy, and these documents."""
+    found = {}
+    for path in data_files(corpus):
+        if documents := [row["document"].value for row in _solutions(_load({path: "file"}), _NO_COPY)]:
+            found[path.relative_to(corpus.root).as_posix()] = [names.shorten(document) for document in documents]
+    return found
+
+
+def _doubt(checked: dict[str, Any] | None, digest: str) -> str | None:
+    if checked is None:
+        return "was never checked against a document"
+    if checked["sha256"] != digest:
+        return "has changed since it was checked against the documents"
+    missed = checked["looked_for"] - checked["found"]
+    return f"has {missed} texts that are not where it says" if missed else None
 
 
 def _reasons(corpus: Corpus, name: str) -> dict[int, tuple[str, str | None]]:

@@ -141,6 +141,10 @@ class Settings(BaseSettings):
     slow_log: float = Field(
         default=1.0, ge=0, description="Seconds after which a query is logged as slow, by its hash."
     )
+    unverified: bool = Field(
+        default=False,
+        description="Whether data is built whose words were not checked against the documents; the release then says so.",
+    )
     services: tuple[str, ...] = Field(
         default=(), description="IRIs that SERVICE may name, as a JSON list; by default none."
     )

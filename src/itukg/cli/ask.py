@@ -38,7 +38,7 @@ def query(
     parsed = read_query(_text(source, corpus), settings.services)
     offers = offers_for(parsed.form)
     syntax = choose(offers, None, format or (CSV.name if CSV in offers else None))
-    with_store(settings, corpus, lambda store: write_answer(store, parsed, syntax, settings.timeout, output))
+    with_store(settings, lambda store: write_answer(store, parsed, syntax, settings.timeout, output))
 
 
 def diff(
@@ -73,7 +73,7 @@ def diff(
             raise NotFound(f"No change is recorded between {older} and {newer}; known pairs: {known}.")
         await write_answer(store, read_query(text), syntax, settings.timeout, output)
 
-    with_store(settings, corpus, compare)
+    with_store(settings, compare)
 
 
 def describe(
@@ -89,13 +89,13 @@ def describe(
     from itukg.views.thing import describe as described
 
     settings = settings_of()
-    syntax, corpus = choose(THING_FORMATS, None, format), corpus_of(settings)
-    terms = built(corpus, settings.home).overview.terms
+    syntax = choose(THING_FORMATS, None, format)
+    terms = built(settings).overview.terms
 
     async def write(store: "Store") -> None:
         write_out(await described(store, terms, names.expand(iri), syntax), output)
 
-    with_store(settings, corpus, write)
+    with_store(settings, write)
 
 
 def _text(source: str, corpus: "Corpus") -> str:

@@ -90,6 +90,7 @@ def _checked(corpus: "Corpus", file: Path | None, *, with_release: bool) -> "Rep
     from rich.console import Console
 
     from itukg.conformance.check import check_corpus
+    from itukg.evidence import unverified
     from itukg.upload.context import ValidationContext, check_file
 
     gc.disable()  # everything that is read stays in use until the end, so collections would only take time
@@ -100,7 +101,7 @@ def _checked(corpus: "Corpus", file: Path | None, *, with_release: bool) -> "Rep
                 return check_file(context, file, with_release=with_release, announce=shown.update)
             quads = list(corpus.quads())
             shown.update(f"Validating {len(quads):,} triples")
-            return check_corpus(corpus, quads)
+            return check_corpus(corpus, quads).with_unverified(unverified(corpus))
     finally:
         gc.enable()
 

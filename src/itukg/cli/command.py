@@ -42,22 +42,22 @@ def corpus_of(settings: "Settings") -> "Corpus":
     return Corpus(settings.corpus)
 
 
-def built(corpus: "Corpus", home: Path) -> "Release":
+def built(settings: "Settings") -> "Release":
     """Return the release of the files; build it if it does not exist."""
     from itukg.release.build import build as make
 
     with progress_of_build() as announce:
-        return make(corpus, home, announce)
+        return make(corpus_of(settings), settings.home, announce, allow_unverified=settings.unverified)
 
 
-def with_store(settings: "Settings", corpus: "Corpus", work: "Callable[[Store], Awaitable[None]]") -> None:
+def with_store(settings: "Settings", work: "Callable[[Store], Awaitable[None]]") -> None:
     """Call `work` with a store of the release of the files, then close the store."""
     import asyncio
 
     from itukg.engine.local import LocalStore
     from itukg.engine.open import open_store
 
-    release = built(corpus, settings.home)
+    release = built(settings)
 
     async def run() -> None:
         store = await open_store(release.dataset, settings) if settings.store else LocalStore(release.dataset)

@@ -18,7 +18,7 @@ def export(
     from itukg.errors import NotFound
 
     settings = settings_of()
-    files = built(corpus_of(settings), settings.home).files
+    files = built(settings).files
     if name not in files:
         raise NotFound(f'No file "{name}" in the release; available: {", ".join(files)}.')
     write_out(files[name].read(), output)
@@ -50,7 +50,7 @@ def load(
     from itukg.release import publish
 
     settings = settings_of()
-    release = built(corpus_of(settings), settings.home)
+    release = built(settings)
     if drop == release.name:
         raise BadRequest(f"{drop} is the release of the files; --drop deletes only older ones.")
     with progress_bar() as announce:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from itukg.cli.command import built, corpus_of, say, settings_of
+from itukg.cli.command import built, say, settings_of
 
 
 def serve(
@@ -27,7 +27,7 @@ def serve(
 
     settings = settings_of(host=host, port=port)
     try:
-        release = built(corpus_of(settings), settings.home)
+        release = built(settings)
     except ItukgError as error:
         last = current(settings.home)
         if last is None:

@@ -98,6 +98,8 @@ class Header:
     profiles: tuple[Mapping[str, str], ...] = ()
     """Name, label and definition of each group of shapes."""
     plans: tuple[str, ...] = ()
+    unverified: Mapping[str, str] = field(default_factory=dict)
+    """The data files whose words were not found in the documents as they stand, and why."""
     policy: Mapping[str, str] = field(default_factory=lambda: dict(SEVERITIES))
     date: str | None = None
 
@@ -173,6 +175,10 @@ class Report:
     def dated(self, date: str) -> "Report":
         """Return this report with its date (ISO 8601, UTC)."""
         return replace(self, header=replace(self.header, date=date))
+
+    def with_unverified(self, files: Mapping[str, str]) -> "Report":
+        """Return this report, which names the data `files` whose words were not checked against the documents, and why."""
+        return replace(self, header=replace(self.header, unverified=dict(files)))
 
     def joined(self, other: "Report") -> "Report":
         """Return this report with the findings of `other` too."""

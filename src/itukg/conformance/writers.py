@@ -42,6 +42,7 @@ def write_text(report: Report) -> str:
         lines.append(
             f"Against {report.baseline['subject']}: {compared}" if report.baseline else f"Of these, {compared}"
         )
+    lines += [f"Not verified: {name} {reason}." for name, reason in report.header.unverified.items()]
     return "\n".join([*lines, f"{report.verdict}: {report.totals}"]) + "\n"
 
 

@@ -13,7 +13,8 @@ from itukg import __version__, names
 from itukg.conformance import Report, now, write, write_text
 from itukg.conformance.check import check_corpus
 from itukg.corpus import Corpus, file_hash, merged
-from itukg.errors import DoesNotConform
+from itukg.errors import DataError, DoesNotConform
+from itukg.evidence import unverified, without_text_copy
 from itukg.formats import JSON, N_QUADS, PATCH, write_json
 from itukg.release.changes import compare, write_changes
 from itukg.release.derive import derive, entail
@@ -28,12 +29,21 @@ STEPS = ("Reading files", "Deriving", "Checking shapes", "Writing the release")
 """What `build` announces, in order."""
 
 
-def build(corpus: Corpus, home: Path, announce: Callable[[str], None] = lambda _step: None) -> Release:
+def build(
+    corpus: Corpus, home: Path, announce: Callable[[str], None] = lambda _step: None, *, allow_unverified: bool = False
+) -> Release:
     """Make the release of the files as they stand, and publish it; a release that is there already is only published.
 
-    Raises DataError for a file that cannot be read and DoesNotConform where a shape finds a violation: then
-    nothing is published, and the current release stays what it was.
+    Raises DataError for a file that cannot be read, or whose words were not checked against the documents unless
+    `allow_unverified`, and DoesNotConform where a shape finds a violation: then nothing is published, and the current
+    release stays what it was.
     """
+    if not allow_unverified and (doubts := unverified(corpus)):
+        raise DataError(
+            "".join(f"{name} {reason}.\n" for name, reason in doubts.items())
+            + "Nothing was published. Check the words with: itukg evidence --sources DIR. Without the text copies of the "
+            "documents, build with --unverified (ITUKG_UNVERIFIED=1), and the release says so."
+        )
     name = corpus.fingerprint()
     release = find(home, name)
     if release is None:
@@ -54,7 +64,10 @@ def _make(corpus: Corpus, home: Path, name: str, before: Release | None, announc
     merge |= merged(entailed)
     derived = derive(merge, [rule.text for rule in corpus.rules()])
     announce(STEPS[2])
-    report = check_corpus(corpus, quads, derived)
+    doubts = unverified(corpus) | {
+        file: f"has no text copy of {', '.join(documents)}" for file, documents in without_text_copy(corpus).items()
+    }
+    report = check_corpus(corpus, quads, derived).with_unverified(doubts)
     if not report.conforms:
         raise DoesNotConform(
             f"{write_text(report)}Nothing was published. Mend the violations, or see them with: itukg check"
@@ -112,6 +125,7 @@ def _write(
         "canonical_sha256": dumps[STEM + N_QUADS.suffix],
         "graphs": dict(sorted(sizes.items())),
         "merged": len(merge),
+        "unverified": report.header.unverified,
         "files": {p.relative_to(corpus.root).as_posix(): file_hash(p) for p in corpus.files()},
     }
     (folder / "manifest.json").write_bytes(write_json(manifest))

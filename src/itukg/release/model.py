@@ -85,6 +85,12 @@ class Release:
         loaded: dict[str, Any] = json.loads((self.path / "manifest.json").read_bytes())
         return loaded
 
+    @property
+    def unverified(self) -> dict[str, str]:
+        """The data files whose words were not checked against the documents, and why; none where an older version built it."""
+        found: dict[str, str] = self.manifest.get("unverified", {})
+        return found
+
     @cached_property
     def built(self) -> str:
         """When it was built (ISO 8601, UTC)."""

@@ -177,6 +177,7 @@ def _row(release: Release) -> dict[str, object]:
         "version": release.manifest["version"],
         "canonicalSha256": release.manifest["canonical_sha256"],
         "triples": sum(release.manifest["graphs"].values()),
+        "unverified": release.unverified,
         "changes": release.changes and {key: release.changes[key] for key in ("older", "counts")},
     }
 

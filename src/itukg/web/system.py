@@ -33,6 +33,7 @@ async def home(_: Annotated[Parameters, Query()], service: Served, at: Address) 
         plans=plans,
         example=plans[0]["iri"] if plans else names.ONTOLOGY,
         release=service.release.name,
+        unverified=service.release.unverified,
         triples=service.release.manifest["merged"],
         dataset=for_search_engines(service.release, at),
     )
