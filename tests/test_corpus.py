@@ -19,7 +19,7 @@ TURTLE_FILES = sorted(path for folder in ("data", "ontology", "shapes") for path
 
 # The order in which a block says things; links, which stand between, keep the document's own order.
 FIRST = ("skos:notation", "rdfs:label", "itu:ownWords", "skos:altLabel", "skos:definition", "itu:mandate", "itu:plan")
-LAST = ("dcterms:source", "itu:section", "itu:line")
+LAST = ("dcterms:source", "itu:section", "itu:line", "itu:definitionLine")
 
 
 @pytest.fixture

@@ -150,9 +150,9 @@ def test_what_was_never_checked_or_not_found_is_not_verified_either(tmp_path: Pa
     name = f"data/plans/{PLAN}.ttl"
     kept["files"][name]["found"] -= 1
     record.write_text(json.dumps(kept))
-    assert unverified(corpus) == {name: "has 1 texts that are not where it says"}
+    assert unverified(corpus) == {name: "has words that are not on the lines it names (1)"}
     record.unlink()
-    assert unverified(corpus)[name] == "was never checked against a document"
+    assert unverified(corpus)[name] == "was never checked against the documents"
 
 
 def test_the_release_of_our_own_files_is_verified(release: Release, corpus: Corpus) -> None:

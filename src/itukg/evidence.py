@@ -42,8 +42,6 @@ SELECT ?thing ?property ?text ?document ?line WHERE {{
   ?document itu:sha256 ?digest .
   FILTER(?property NOT IN (rdfs:label, skos:altLabel) || NOT EXISTS {{ ?thing itu:ownWords true }})
 }} ORDER BY ?document ?line ?thing ?property ?text"""
-_NO_COPY = f"""{names.PROLOGUE}SELECT ?document WHERE {{
-  ?document a itu:SourceDocument FILTER NOT EXISTS {{ ?document itu:sha256 ?digest }} }} ORDER BY ?document"""
 _DOCUMENTS = f"{names.PROLOGUE}SELECT ?document ?notation ?digest ?lines WHERE {{ ?document itu:sha256 ?digest ; itu:lineCount ?lines ; skos:notation ?notation }}"
 
 
@@ -161,21 +159,27 @@ def check(corpus: Corpus, sources: Path, file: Path | None = None) -> list[Check
     return results
 
 
-def record(corpus: Corpus, results: Iterable[Checked]) -> dict[str, Any]:
-    """Return what `data/evidence.json` keeps: each document's digest, each data file's hash, texts looked for and found."""
+def record(corpus: Corpus, results: Iterable[Checked], only: Path | None = None) -> dict[str, Any]:
+    """Return what `data/evidence.json` keeps: each document's digest, each data file's hash, texts looked for and found.
+
+    With `only` a data file, of which alone the `results` are, it is the record that stands with that file's part renewed.
+    """
     results = list(results)
     found = {text for result in results for text in result.found}
+    copied = _with_text_copy(corpus)
     files = {}
-    without = without_text_copy(corpus)
-    for path in data_files(corpus):
-        name = path.relative_to(corpus.root).as_posix()
+    for path in data_files(corpus) if only is None else [only]:
         wanted = {*_texts(_load({path: "file"}), documents=results)}
-        files[name] = {
+        without = sorted(map(names.shorten, _quoted(path) - copied))
+        files[_name(corpus, path)] = {
             "sha256": file_hash(path),
             "looked_for": len(wanted),
             "found": len(wanted & found),
-            **({"noTextCopy": without[name]} if name in without else {}),
+            **({"noTextCopy": without} if without else {}),
         }
+    if only is not None:
+        stands = _recorded(corpus)
+        return stands | {"files": dict(sorted((stands["files"] | files).items()))}
     documents = {
         names.shorten(r.document): {
             "sha256": r.digest,
@@ -186,6 +190,60 @@ def record(corpus: Corpus, results: Iterable[Checked]) -> dict[str, Any]:
         for r in results
     }
     return {"documents": documents, "files": files}
+
+
+def unverified(corpus: Corpus) -> dict[str, str]:
+    """Return each data file that quotes documents and whose words were not all found in them, and why not.
+
+    `data/evidence.json` says what was found, and in which state of a file.
+    """
+    checked = _recorded(corpus)["files"]
+    quoting = (path for path in data_files(corpus) if _quoted(path))
+    doubts = {(name := _name(corpus, path)): _doubt(checked.get(name), file_hash(path)) for path in quoting}
+    return {name: reason for name, reason in doubts.items() if reason is not None}
+
+
+def without_text_copy(corpus: Corpus) -> dict[str, str]:
+    """Return each data file that quotes a document of which no text copy is known, so that nobody can look, and which."""
+    copied = _with_text_copy(corpus)
+    missing = {_name(corpus, path): sorted(_quoted(path) - copied) for path in data_files(corpus)}
+    return {
+        name: f"quotes {', '.join(map(names.shorten, documents))}, of which there is no text copy"
+        for name, documents in missing.items()
+        if documents
+    }
+
+
+def _recorded(corpus: Corpus) -> dict[str, Any]:
+    path = corpus.root / "data" / "evidence.json"
+    found: dict[str, Any] = json.loads(path.read_bytes()) if path.is_file() else {"documents": {}, "files": {}}
+    return found
+
+
+def _doubt(checked: dict[str, Any] | None, digest: str) -> str | None:
+    if checked is None:
+        return "was never checked against the documents"
+    if checked["sha256"] != digest:
+        return "has changed since it was checked against the documents"
+    missed = checked["looked_for"] - checked["found"]
+    return f"has words that are not on the lines it names ({missed})" if missed else None
+
+
+def _name(corpus: Corpus, path: Path) -> str:
+    return path.relative_to(corpus.root).as_posix()
+
+
+def _quoted(path: Path) -> set[str]:
+    """Return the documents of which a data file names lines."""
+    found = _solutions(
+        _load({path: "file"}), f"{names.PROLOGUE}SELECT ?d {{ ?thing dcterms:source ?d ; itu:line ?line }}"
+    )
+    return {row["d"].value for row in found}
+
+
+def _with_text_copy(corpus: Corpus) -> set[str]:
+    found = _solutions(_load(data_files(corpus)), f"{names.PROLOGUE}SELECT ?d {{ ?d itu:sha256 ?digest }}")
+    return {row["d"].value for row in found}
 
 
 def write_text(results: Iterable[Checked]) -> str:
@@ -234,39 +292,6 @@ def _read(document: str, source: SourceText, texts: list[Text], reasons: dict[in
         if words and number not in covered
     ]
     return Checked(document, source.digest, len(source.lines), tuple(found), tuple(missed), tuple(uncovered))
-
-
-def unverified(corpus: Corpus) -> dict[str, str]:
-    """Return each data file whose words were not found in the documents as they stand now, and why not.
-
-    `data/evidence.json` says what was found, in which state of a file.
-    """
-    path = corpus.root / "data" / "evidence.json"
-    checked = json.loads(path.read_bytes())["files"] if path.is_file() else {}
-    found = {}
-    for file in data_files(corpus):
-        name = file.relative_to(corpus.root).as_posix()
-        if (reason := _doubt(checked.get(name), file_hash(file))) is not None:
-            found[name] = reason
-    return found
-
-
-def without_text_copy(corpus: Corpus) -> dict[str, list[str]]:
-    """Return each data file that describes a document of which it names no text copy, and these documents."""
-    found = {}
-    for path in data_files(corpus):
-        if documents := [row["document"].value for row in _solutions(_load({path: "file"}), _NO_COPY)]:
-            found[path.relative_to(corpus.root).as_posix()] = [names.shorten(document) for document in documents]
-    return found
-
-
-def _doubt(checked: dict[str, Any] | None, digest: str) -> str | None:
-    if checked is None:
-        return "was never checked against a document"
-    if checked["sha256"] != digest:
-        return "has changed since it was checked against the documents"
-    missed = checked["looked_for"] - checked["found"]
-    return f"has {missed} texts that are not where it says" if missed else None
 
 
 def _reasons(corpus: Corpus, name: str) -> dict[int, tuple[str, str | None]]:

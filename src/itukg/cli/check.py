@@ -121,7 +121,7 @@ def history(
 
 def evidence(
     file: Annotated[
-        Path | None, typer.Argument(help="A data file to check alone, without recording the result.")
+        Path | None, typer.Argument(help="A data file to check alone; one below data/ is recorded alone.")
     ] = None,
     sources: Annotated[Path | None, typer.Option(help="Folder of the documents' text copies [ITUKG_SOURCES].")] = None,
     format: Annotated[str, typer.Option(help="text, csv (lines that produced nothing) or html.")] = "text",
@@ -134,7 +134,7 @@ def evidence(
     """
     from itukg.errors import NotAcceptable, NotSupported
     from itukg.evidence import check as check_texts
-    from itukg.evidence import record, write_page, write_table, write_text
+    from itukg.evidence import data_files, record, write_page, write_table, write_text
     from itukg.formats import write_json
 
     writers = {"text": lambda found: write_text(found).encode(), "csv": write_table, "html": write_page}
@@ -146,7 +146,8 @@ def evidence(
     corpus = corpus_of(settings)
     results = check_texts(corpus, settings.sources, file)
     write_out(writers[format](results), output)
-    if file is None:
-        (corpus.root / "data" / "evidence.json").write_bytes(write_json(record(corpus, results)))
+    only = next((path for path in data_files(corpus) if file is not None and path.samefile(file)), None)
+    if file is None or only is not None:
+        (corpus.root / "data" / "evidence.json").write_bytes(write_json(record(corpus, results, only)))
     if any(result.missed for result in results):
         raise typer.Exit(1)

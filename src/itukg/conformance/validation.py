@@ -24,7 +24,7 @@ _READ = frozenset(
     ox.NamedNode(str(term))
     for term in (
         RDF.type, RDFS.label, RDFS.subClassOf, SKOS.notation, DCTERMS.source,
-        ITU.plan, ITU.quote, ITU.section, ITU.line, ITU.missing, ITU.about, ITU.ofClass,
+        ITU.plan, ITU.quote, ITU.section, ITU.line, ITU.missing, ITU.about, ITU.ofClass, ITU.outcomeOf,
     )
 )  # fmt: skip
 """The properties that a report reads."""
@@ -258,8 +258,9 @@ def _coverage(data: rdflib.Graph, shapes: rdflib.Graph, findings: Iterable[Findi
         open_ = {thing for thing in things if (str(shape), str(thing)) in broken}
         for gap in data.subjects(ITU.missing, missing):
             about = data.value(gap, ITU.about)
-            whole = data.subjects(ITU.plan, about) if (gap, ITU.ofClass, kind) in data else ()
-            open_ |= things & {about, *whole}
+            # of a plan, or of a topic or priority whose outcomes it is about
+            parts = (ITU.plan, ITU.outcomeOf) if (gap, ITU.ofClass, kind) in data else ()
+            open_ |= things & {about, *(thing for part in parts for thing in data.subjects(part, about))}
         plans = {thing: data.value(data.value(thing, ITU.plan), SKOS.notation) for thing in things}
         total, left = (Counter(str(plans[t] or "") for t in of) for of in (things, open_))
         shares = tuple(Share(plan or None, total[plan] - left[plan], total[plan]) for plan in sorted(total))

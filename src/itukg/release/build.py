@@ -38,21 +38,34 @@ def build(
     `allow_unverified`, and DoesNotConform where a shape finds a violation: then nothing is published, and the current
     release stays what it was.
     """
-    if not allow_unverified and (doubts := unverified(corpus)):
+    name = corpus.fingerprint()
+    release = find(home, name)
+    if release is None:
+        release = _make(corpus, home, name, current(home), announce, allow_unverified=allow_unverified)
+    elif not allow_unverified:
+        _check_verified(corpus)
+    _replace(home / "current", name.encode())
+    return release
+
+
+def _check_verified(corpus: Corpus) -> None:
+    if doubts := unverified(corpus):
         raise DataError(
             "".join(f"{name} {reason}.\n" for name, reason in doubts.items())
             + "Nothing was published. Check the words with: itukg evidence --sources DIR. Without the text copies of the "
             "documents, build with --unverified (ITUKG_UNVERIFIED=1), and the release says so."
         )
-    name = corpus.fingerprint()
-    release = find(home, name)
-    if release is None:
-        release = _make(corpus, home, name, current(home), announce)
-    _replace(home / "current", name.encode())
-    return release
 
 
-def _make(corpus: Corpus, home: Path, name: str, before: Release | None, announce: Callable[[str], None]) -> Release:
+def _make(
+    corpus: Corpus,
+    home: Path,
+    name: str,
+    before: Release | None,
+    announce: Callable[[str], None],
+    *,
+    allow_unverified: bool,
+) -> Release:
     releases = home / "releases"
     releases.mkdir(parents=True, exist_ok=True)  # where nothing can be written, there is no use in going on
     announce(STEPS[0])
@@ -64,14 +77,13 @@ def _make(corpus: Corpus, home: Path, name: str, before: Release | None, announc
     merge |= merged(entailed)
     derived = derive(merge, [rule.text for rule in corpus.rules()])
     announce(STEPS[2])
-    doubts = unverified(corpus) | {
-        file: f"has no text copy of {', '.join(documents)}" for file, documents in without_text_copy(corpus).items()
-    }
-    report = check_corpus(corpus, quads, derived).with_unverified(doubts)
+    report = check_corpus(corpus, quads, derived).with_unverified(without_text_copy(corpus) | unverified(corpus))
     if not report.conforms:
         raise DoesNotConform(
             f"{write_text(report)}Nothing was published. Mend the violations, or see them with: itukg check"
         )
+    if not allow_unverified:
+        _check_verified(corpus)
     announce(STEPS[3])
     draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=releases))
     try:
