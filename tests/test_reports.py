@@ -179,8 +179,8 @@ def test_coverage_counts_what_documents_state_and_no_gap(rows: dict[str, Any], c
 
 def test_the_rdf_is_a_report_as_the_standard_has_it(graph: Graph, findings: list[dict[str, Any]]) -> None:
     (report,) = graph.subjects(RDF.type, SH.ValidationReport)
-    assert list(graph.objects(None, SH.conforms)) == [Literal(False)]
-    assert graph.value(report, SH.conforms) == Literal(False)  # beside any result, whatever our verdict
+    assert list(graph.objects(None, SH.conforms)) == [graph.value(report, SH.conforms)] == [Literal(True)]
+    assert list(graph.objects(report, URIRef(names.SH + "conformanceDisallows"))) == [SH.Violation]
     results = set(graph.subjects(RDF.type, SH.ValidationResult))
     assert results == set(graph.objects(report, SH.result))
     assert len(results) == len(findings)

@@ -6,21 +6,24 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import pyoxigraph as ox
 import pytest
 from conftest import PLAN, run_command, small_corpus, wait_until_ready
 from fastapi.testclient import TestClient
-from rdflib import RDF, SH, URIRef
+from rdflib import RDF, SH, Graph, Literal, URIRef
 from test_cli import Run, itukg  # noqa: F401  (a fixture)
 from test_shapes import CASES, Case, parsed, shapes_of
 
 from itukg import names
+from itukg.conformance import Report, Selection, write, write_text
 from itukg.conformance.check import check_corpus
 from itukg.corpus import Corpus
 from itukg.evidence import unverified, without_text_copy
-from itukg.rdf.parse import read_rdf
+from itukg.formats import HTML, JSON, TURTLE
+from itukg.rdf.parse import parse_rdf, read_rdf
 from itukg.release.model import Release, current
 from itukg.settings import Settings
-from itukg.upload.context import ValidationContext, check_file
+from itukg.upload.context import UPLOAD_GRAPH, ValidationContext, check_file
 from itukg.web.app import create_app
 
 FAULTS = f"""@prefix itu: <{names.ITU}> . @prefix sdg: <{names.SDG}> . @prefix skos: <{names.PREFIXES["skos"]}> .
@@ -138,8 +141,8 @@ def test_data_whose_words_were_not_checked_is_built_only_where_that_is_wanted_an
         assert client.get("/conformance.json").json()["header"]["unverified"].keys() == {name}
         assert client.get("/data/latest.json").json()["unverified"].keys() == {name}
         assert client.get("/conformance.pdf").content.startswith(b"%PDF-")
-    # A build without the option is refused although that release is there.
-    assert run_command("build", **here).returncode == 2
+    # Whoever has built it so may serve it so.
+    assert run_command("query", "ASK {}", **here).returncode == 0
 
 
 def test_what_was_never_checked_or_not_found_is_not_verified_either(tmp_path: Path) -> None:
@@ -157,3 +160,88 @@ def test_what_was_never_checked_or_not_found_is_not_verified_either(tmp_path: Pa
 
 def test_the_release_of_our_own_files_is_verified(release: Release, corpus: Corpus) -> None:
     assert (unverified(corpus), without_text_copy(corpus), release.unverified) == ({}, {}, {})
+
+
+# --- a verdict is about something ---
+
+FOREIGN = "<urn:a> a <urn:C> ; <urn:p> <urn:b> .\n"
+SHACL = "@prefix sh: <http://www.w3.org/ns/shacl#> . @prefix e: <urn:e:> .\n"
+UNTARGETED = f'{SHACL}e:s a sh:NodeShape ; sh:message "m" ; sh:property [ sh:path e:p ; sh:minCount 1 ] .\n'
+AT_A_NODE = f'{SHACL}e:s a sh:NodeShape ; sh:targetNode e:lacking ; sh:message "m" ; sh:property [ sh:path e:p ; sh:minCount 1 ] .\n'
+
+
+@pytest.fixture(scope="module")
+def context(corpus: Corpus) -> ValidationContext:
+    return ValidationContext.of_corpus(corpus)
+
+
+def checked(context: ValidationContext, data: str, shapes: str | None = None) -> Report:
+    graphs = [list(parse_rdf(text.encode(), ox.RdfFormat.TURTLE, UPLOAD_GRAPH)) for text in (data, shapes or "")]
+    return context.check(graphs[0], "data", shapes=None if shapes is None else graphs[1])
+
+
+@pytest.mark.parametrize(
+    ("data", "shapes"),
+    [("", None), ("# nothing\n", None), (FOREIGN, None), (FOREIGN, ""), (FOREIGN, UNTARGETED), ("", UNTARGETED)],
+    ids=["no data", "a comment", "another vocabulary", "no shapes", "shapes without a target", "neither"],
+)
+def test_a_verdict_about_nothing_says_so(context: ValidationContext, data: str, shapes: str | None) -> None:
+    report = checked(context, data, shapes)
+    assert (report.verdict, report.conforms) == ("nothing-checked", False)
+    assert [rule.nodes for rule in report.rules] == [0] * len(report.rules)
+    assert report.header.unchecked == (("urn:a",) if data == FOREIGN else ())
+    rows = json.loads(write(report, JSON))
+    assert (rows["verdict"], rows["header"]["unchecked"]) == ("nothing-checked", list(report.header.unchecked))
+    assert "nothing-checked" in write_text(report) and "looked at" in write_text(report)
+    assert b"nothing-checked" in write(report, HTML)
+    assert Report.from_rows(rows, report.graph).verdict == "nothing-checked"
+
+
+def test_a_file_about_nothing_ends_with_1(itukg: Run, tmp_path: Path) -> None:  # noqa: F811
+    file = tmp_path / "empty.ttl"
+    file.write_text("# nothing\n")
+    done = itukg("check", file)
+    assert (done.returncode, done.stdout.startswith("nothing-checked: 0 violations")) == (1, True)
+
+
+def test_each_rule_says_at_how_many_things_it_looked_and_the_report_at_which_none_did(
+    context: ValidationContext,
+) -> None:
+    output = f"@prefix itu: <{names.ITU}> .\n<urn:output> a itu:Output .\n{FOREIGN}"
+    report = checked(context, output)
+    nodes = {rule.shape.rpartition("#")[2]: rule.nodes for rule in report.rules}
+    assert (nodes["Thing-label"], nodes["OutputOutcome-complete"], nodes["Linkage-subject"]) == (1, 1, 0)
+    assert report.header.unchecked == ("urn:a",)
+    assert report.verdict == "does not conform"
+    part = report.selected(Selection(profile=("budget",)))
+    assert (part.verdict, part.counts["Violation"]) == ("nothing-checked", 0)
+
+
+def test_a_node_that_the_data_lacks_is_looked_at_where_a_shape_names_it(context: ValidationContext) -> None:
+    report = checked(context, FOREIGN, AT_A_NODE)
+    assert [(f.focus, f.severity) for f in report.findings] == [("urn:e:lacking", "Violation")]
+    assert (report.verdict, report.rules[0].nodes) == ("does not conform", 1)
+
+
+@pytest.mark.parametrize(("severity", "conforms"), [("Violation", False), ("Warning", True), ("Info", True)])
+def test_rdf_and_rows_agree_and_name_what_decides(context: ValidationContext, severity: str, conforms: bool) -> None:
+    shape = f'{SHACL}e:s a sh:NodeShape ; sh:targetClass <urn:C> ; sh:severity sh:{severity} ; sh:message "m" ; sh:nodeKind sh:Literal .\n'
+    report = checked(context, FOREIGN, shape)
+    assert len(report.findings) == 1
+    graph = Graph().parse(data=write(report, TURTLE), format="turtle")
+    [stated] = graph.subjects(RDF.type, SH.ValidationReport)
+    assert graph.value(stated, SH.conforms) == Literal(conforms)
+    assert set(graph.objects(stated, URIRef(names.SH + "conformanceDisallows"))) == {SH.Violation}
+    rows = json.loads(write(report, JSON))
+    assert (rows["verdict"] == "conforms", rows["header"]["disallows"]) == (conforms, ["Violation"])
+
+
+def test_a_build_that_fails_prints_a_screen_of_violations(itukg: Run, tmp_path: Path) -> None:  # noqa: F811
+    root = small_corpus(tmp_path)
+    faults = "".join(f"<urn:x:{n}> a itu:Output .\n" for n in range(20))
+    (root / "data" / "plans" / "x.ttl").write_text(f"@prefix itu: <{names.ITU}> .\n{faults}")
+    done = itukg("build", ITUKG_CORPUS=root, ITUKG_HOME=tmp_path / "home")
+    assert done.returncode == 1
+    lines = done.stderr.splitlines()
+    assert len(lines) < 40 and "more violations" in done.stderr and "itukg check" in lines[-1]
+    assert not any(line.startswith(("Warning", "Info")) for line in lines)

@@ -96,6 +96,9 @@ PROFILE_FORMATS = (
 )
 """The forms of JSON-LD: compacted, expanded, flattened, framed, and framed by each of our frames."""
 
+FORMATS = tuple(dict.fromkeys((*TABLE_FORMATS, *GRAPH_FORMATS, HTML, JSON, PDF, SARIF, PATCH)))
+"""The syntaxes that a suffix of an address chooses."""
+
 THING_FORMATS = (JSONLD, HTML, *(f for f in GRAPH_FORMATS if f.name in ("ttl", "nt", "rdf")))
 """Syntaxes of a thing under its own IRI, best first."""
 

@@ -13,6 +13,7 @@ from itukg.conformance.writers import (
     write,
     write_history,
     write_text,
+    write_violations,
 )
 
 __all__ = [
@@ -44,4 +45,5 @@ __all__ = [
     "write",
     "write_history",
     "write_text",
+    "write_violations",
 ]

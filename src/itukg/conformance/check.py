@@ -1,6 +1,9 @@
 """The validation of all our data, and the function that every validation uses."""
 
+from dataclasses import replace
+
 import pyoxigraph as ox
+import rdflib
 
 from itukg import names
 from itukg.conformance import (
@@ -15,6 +18,7 @@ from itukg.conformance import (
     to_rdflib,
     validate,
 )
+from itukg.conformance.targets import nodes_of
 from itukg.corpus import Corpus
 from itukg.rdf.parse import canonical_hash
 
@@ -59,4 +63,15 @@ def check_quads(
     graph = for_report(data)
     hashes = {"data": canonical_hash(data), "shapes": canonical_hash(rules)}
     header = header_of(subject, release, **hashes, rules=shapes, graph=graph, own=own)
-    return report_of(results_of(data, shapes), graph, shapes, header, files=places, own=own)
+    report = report_of(results_of(data, shapes), graph, shapes, header, files=places, own=own)
+    return _with_nodes(report, data, shapes, own)
+
+
+def _with_nodes(report: Report, data: list[ox.Quad], shapes: rdflib.Graph, own: Own) -> Report:
+    """Return a report that says of each rule how many `own` nodes it looked at, and at which things none did."""
+    nodes = nodes_of(data, shapes)
+    subjects = {quad.subject.value for quad in data if isinstance(quad.subject, ox.NamedNode)}
+    ours = {node for node in subjects.union(*nodes.values()) if own(rdflib.URIRef(node))}
+    rules = tuple(replace(rule, nodes=len(nodes.get(rule.shape, set()) & ours)) for rule in report.rules)
+    unchecked = tuple(sorted((subjects & ours).difference(*nodes.values())))
+    return replace(report, rules=rules, header=replace(report.header, unchecked=unchecked))

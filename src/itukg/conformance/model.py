@@ -80,6 +80,8 @@ class Rule:
     profile: str | None
     severity: str
     actor: str
+    nodes: int | None = None
+    """The number of nodes that it looked at; None in a report of an older version."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,10 @@ class Header:
     profiles: tuple[Mapping[str, str], ...] = ()
     """Name, label and definition of each group of shapes."""
     plans: tuple[str, ...] = ()
+    unchecked: tuple[str, ...] | None = None
+    """The things with a name of which no shape looked at any; None in a report of an older version."""
+    disallows: tuple[str, ...] = ("Violation",)
+    """The severities that decide the verdict (SHACL 1.2, `sh:conformanceDisallows`)."""
     unverified: Mapping[str, str] = field(default_factory=dict)
     """The data files whose words were not found in the documents as they stand, and why."""
     policy: Mapping[str, str] = field(default_factory=lambda: dict(SEVERITIES))
@@ -163,13 +169,20 @@ class Report:
         return ", ".join(f"{n} {severity.lower()}{'' if n == 1 else 's'}" for severity, n in self.counts.items())
 
     @property
+    def checked_nothing(self) -> bool:
+        """Whether no shape of this report looked at any node: then it says nothing about the data."""
+        return self.header.unchecked is not None and not any(rule.nodes for rule in self.rules)
+
+    @property
     def conforms(self) -> bool:
-        """Whether no violation counts."""
-        return self.counts["Violation"] == 0
+        """Whether the shapes looked at something, and no violation counts."""
+        return self.counts["Violation"] == 0 and not self.checked_nothing
 
     @property
     def verdict(self) -> str:
-        """The verdict: "conforms" or "does not conform"."""
+        """The verdict: "conforms", "does not conform", or "nothing-checked"."""
+        if self.checked_nothing:
+            return "nothing-checked"
         return "conforms" if self.conforms else "does not conform"
 
     def dated(self, date: str) -> "Report":
@@ -207,6 +220,8 @@ class Report:
         check_known("profile", selection.profile, profiles, NotFound)
         plans = {*self.header.plans, *(f.plan for f in self.findings if f.plan)}
         check_known("plan", selection.plan, sorted(plans), NotFound)
+        shapes = {*(rule.shape for rule in self.rules), *(finding.shape for finding in self.findings)}
+        check_known("shape", selection.shape, sorted(shapes), NotFound)
         coverage = []
         for each in self.coverage:
             shares = tuple(s for s in each.plans if not selection.plan or s.plan in selection.plan)
@@ -245,6 +260,7 @@ class Report:
         header = rows.get("header") or {"subject": rows["release"] or "data", "release": rows["release"]}
         known = {f.name: header[f.name] for f in fields(Header) if f.name in header}
         known |= {name: tuple(known.get(name, ())) for name in ("profiles", "plans")}
+        known |= {name: tuple(known[name]) for name in ("unchecked", "disallows") if known.get(name) is not None}
         return cls(
             Header(**known),
             tuple(map(finding_of, rows["findings"])),

@@ -20,6 +20,10 @@ from itukg.pages import render
 from itukg.rdf.jsonld import Json
 from itukg.tables import Table, write_workbook
 
+SCREEN = 15
+"""Violations that a failed build prints."""
+UNCHECKED_SHOWN = 10
+"""Things without a check that a report for a terminal names."""
 _KEYS = [f.name for f in fields(Finding)]
 
 
@@ -29,21 +33,42 @@ def write(report: Report, syntax: Format) -> bytes:
 
 
 def write_text(report: Report) -> str:
-    """Write the report for a terminal: findings worst first, waivers that do not hold, and the verdict last."""
-    lines = [
-        f"{f.severity}{f' ({f.status})' if f.status else ''}  {names.shorten(f.focus)}  {f.message}\n"
-        f"    {names.shorten(f.shape)}"
-        + (f", {names.shorten(f.document)} line {f.line}" if f.document and f.line else "")
-        for f in report.listed
-    ]
-    lines += [f"Waiver of {_waived(row)}: {row['problem']}" for row in report.waivers if row["problem"]]
+    """Write the report for a terminal: the verdict and what it is about, then the findings, worst first."""
+    lines = [f"{report.verdict}: {report.totals}"]
+    if report.checked_nothing:
+        lines.append(
+            "No shape looked at anything in the data. Use classes and properties of the ontology, or give shapes whose "
+            "targets the data has."
+        )
+    elif report.header.unchecked:
+        lines.append(f"No shape looked at {_some(report.header.unchecked)}.")
     if report.statuses:
         compared = ", ".join(f"{count} {status}" for status, count in report.statuses.items())
         lines.append(
             f"Against {report.baseline['subject']}: {compared}" if report.baseline else f"Of these, {compared}"
         )
     lines += [f"Not verified: {name} {reason}." for name, reason in report.header.unverified.items()]
-    return "\n".join([*lines, f"{report.verdict}: {report.totals}"]) + "\n"
+    lines += [f"Waiver of {_waived(row)}: {row['problem']}" for row in report.waivers if row["problem"]]
+    return "\n".join([*lines, *map(_finding_text, report.listed)]) + "\n"
+
+
+def write_violations(report: Report) -> str:
+    """Write the violations of a report that stops a build, at most a screen of them."""
+    violations = [finding for finding in report.findings if finding.severity == "Violation" and finding.stands]
+    shown = [_finding_text(finding) for finding in violations[:SCREEN]]
+    more = [f"… and {len(violations) - SCREEN} more violations."] if len(violations) > SCREEN else []
+    return "\n".join([f"{report.verdict}: {report.totals}", *shown, *more]) + "\n"
+
+
+def _finding_text(f: Finding) -> str:
+    place = f", {names.shorten(f.document)} line {f.line}" if f.document and f.line else ""
+    status = f" ({f.status})" if f.status else ""
+    return f"{f.severity}{status}  {names.shorten(f.focus)}  {f.message}\n    {names.shorten(f.shape)}{place}"
+
+
+def _some(iris: Sequence[str]) -> str:
+    shown = ", ".join(map(names.shorten, iris[:UNCHECKED_SHOWN]))
+    return f"{shown} and {len(iris) - UNCHECKED_SHOWN} more" if len(iris) > UNCHECKED_SHOWN else shown
 
 
 def _waived(row: Row) -> str:
@@ -85,9 +110,12 @@ def _link(selection: Selection, path: str = "/conformance", **changes: str) -> s
 
 
 def _write_rdf(report: Report, syntax: Format) -> bytes:
-    # True only where there is no result at all (SHACL, section 3.6), whatever our verdict by severity.
-    results = [finding for finding in report.findings if finding.status != "fixed"]
-    conforms = ox.Triple(ox.NamedNode(REPORT), ox.NamedNode(names.SH + "conforms"), ox.Literal(not results))
+    # The verdict of all renderings, and what it goes by: SHACL 1.0, section 3.6, would let an Info decide it.
+    policy = (ox.NamedNode(names.SH + severity) for severity in report.header.disallows)
+    stated = [
+        ox.Triple(ox.NamedNode(REPORT), ox.NamedNode(names.SH + "conforms"), ox.Literal(report.conforms)),
+        *(ox.Triple(ox.NamedNode(REPORT), ox.NamedNode(names.SH + "conformanceDisallows"), each) for each in policy),
+    ]
     shown = {finding_iri(f.id) for f in report.listed if f.status != "fixed"}
     prefix = finding_iri("")
 
@@ -95,7 +123,7 @@ def _write_rdf(report: Report, syntax: Format) -> bytes:
         return not (isinstance(term, ox.NamedNode) and term.value.startswith(prefix)) or term.value in shown
 
     triples = (quad.triple for quad in ox.parse(report.graph, format=ox.RdfFormat.N_TRIPLES))
-    return write_graph([conforms, *(t for t in triples if kept(t.subject) and kept(t.object))], syntax)
+    return write_graph([*stated, *(t for t in triples if kept(t.subject) and kept(t.object))], syntax)
 
 
 def _findings(report: Report) -> Table:
@@ -121,6 +149,8 @@ def _write_spreadsheet(report: Report) -> bytes:
         "SHA-256 of the data": header.data,
         "SHA-256 of the shapes": header.shapes,
         **{f"engine {name}": fact for name, fact in header.engine.items()},
+        "things without a check": None if header.unchecked is None else len(header.unchecked),
+        "verdict goes by": ", ".join(header.disallows),
         **{f"policy: {severity}": words for severity, words in header.policy.items()},
     }
     groups = [
@@ -140,7 +170,7 @@ def _write_spreadsheet(report: Report) -> bytes:
             "Coverage": Table.of_values(("shape", "label", "plan", "covered", "total", "percent"), coverage),
             "Findings": _findings(report),
             "Rules": Table.of_values(
-                ("shape", "label", "description", "profile", "severity", "actor"), map(asdict, report.rules)
+                ("shape", "label", "description", "profile", "severity", "actor", "nodes"), map(asdict, report.rules)
             ),
             "Waivers": Table.of_values(
                 ("finding", "shape", "focus", "reason", "owner", "expires", "waives", "problem"), report.waivers
@@ -200,7 +230,7 @@ def _write_sarif(report: Report) -> bytes:
             "fullDescription": {"text": rule.description or rule.label},
             "helpUri": rule.shape,
             "defaultConfiguration": {"level": _LEVELS[rule.severity]},
-            "properties": {"profile": rule.profile, "actor": rule.actor},
+            "properties": {"profile": rule.profile, "actor": rule.actor, "nodes": rule.nodes},
         }
         for rule in report.rules
     ]

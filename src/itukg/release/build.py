@@ -10,7 +10,7 @@ from pathlib import Path
 import pyoxigraph as ox
 
 from itukg import __version__, names
-from itukg.conformance import Report, now, write, write_text
+from itukg.conformance import Report, now, write, write_violations
 from itukg.conformance.check import check_corpus
 from itukg.corpus import Corpus, file_hash, merged
 from itukg.errors import DataError, DoesNotConform
@@ -42,8 +42,6 @@ def build(
     release = find(home, name)
     if release is None:
         release = _make(corpus, home, name, current(home), announce, allow_unverified=allow_unverified)
-    elif not allow_unverified:
-        _check_verified(corpus)
     _replace(home / "current", name.encode())
     return release
 
@@ -80,7 +78,7 @@ def _make(
     report = check_corpus(corpus, quads, derived).with_unverified(without_text_copy(corpus) | unverified(corpus))
     if not report.conforms:
         raise DoesNotConform(
-            f"{write_text(report)}Nothing was published. Mend the violations, or see them with: itukg check"
+            f"{write_violations(report)}Nothing was published. Mend the violations, or see them with: itukg check"
         )
     if not allow_unverified:
         _check_verified(corpus)

@@ -19,6 +19,7 @@ from itukg.release.model import Release
 UPLOAD_GRAPH = names.graph("checked")
 """The named graph of the upload."""
 _SHAPES, _ONTOLOGY = (ox.NamedNode(names.graph(name)) for name in ("shapes", "ontology"))
+_TARGET_NODE = ox.NamedNode(names.SH + "targetNode")
 _TYPE, _PLAN = ox.NamedNode(names.RDF_TYPE), ox.NamedNode(names.ITU + "Plan")
 
 
@@ -65,9 +66,12 @@ class ValidationContext:
         beside = self._beside(upload, with_release=with_release)
         others = set(map(_name, {quad.subject for quad in beside} - {quad.subject for quad in upload}))
         mentioned = set(map(_name, {term for quad in upload for term in quad.triple}))
+        # Shapes that are sent may ask for a node that the data lacks.
+        named = {_name(quad.object) for quad in shapes or () if quad.predicate == _TARGET_NODE}
 
         def own(thing: Node) -> bool:
-            return isinstance(thing, Literal) or (str(thing) in mentioned and str(thing) not in others)
+            mine = str(thing) in mentioned and str(thing) not in others
+            return isinstance(thing, Literal) or mine or str(thing) in named
 
         rules = _renamed(canonical(shapes)) if shapes is not None else self._graph(_SHAPES)
         files = {UPLOAD_GRAPH: place} if place else {}

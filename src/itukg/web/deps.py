@@ -20,7 +20,7 @@ from itukg.errors import (
     StoreUnavailable,
     TimeLimit,
 )
-from itukg.formats import JSONLD, PROFILES, Format, choose, in_profile, labels_wanted
+from itukg.formats import FORMATS, JSONLD, PROFILES, Format, choose, in_profile, labels_wanted
 from itukg.rdf.jsonld import frames
 from itukg.web.problems import PROBLEM
 from itukg.web.requests import HOST, accepted
@@ -196,7 +196,7 @@ _Endpoint = Callable[..., Any]
 
 
 class _Suffix(StringConvertor):
-    regex = r"\.(?:jsonld|ttl|nt|rdf|trig|nq|html|csv|tsv|srj|srx|xlsx|json|pdf|sarif|rdfp)"
+    regex = rf"\.(?:{'|'.join(sorted({each.name for each in FORMATS}))})"
 
 
 register_url_convertor("suffix", _Suffix())

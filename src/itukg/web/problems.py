@@ -113,7 +113,8 @@ def _message(request: Request, refused: dict[str, object]) -> str:
     name = str(location[-1])[:80]
     match refused["type"], context:
         case "extra_forbidden", _:
-            return f'No parameter "{name}" here; known: {", ".join(_known(request))}.'
+            known = ", ".join(_known(request))
+            return f'No parameter "{name}" here{f"; known: {known}" if known else ""}.'
         case "string_too_long", {"max_length": most}:
             return f"{name} is longer than {most} characters."
         case "value_error", {"error": reason}:
@@ -125,7 +126,7 @@ def _message(request: Request, refused: dict[str, object]) -> str:
 
 def _known(request: Request) -> list[str]:
     """Return the query parameters that a request's route takes, as OpenAPI lists them."""
-    route = request.scope["route"]
-    methods = request.app.openapi()["paths"].get(route.path_format, {})
+    path = request.scope["route"].path_format.removesuffix("{suffix}")  # whose routes OpenAPI leaves out
+    methods = request.app.openapi()["paths"].get(path, {})
     described = methods.get(request.method.lower(), {}).get("parameters", ())
     return [each["name"] for each in described if each["in"] == "query"]

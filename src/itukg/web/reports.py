@@ -20,20 +20,21 @@ router = APIRouter()
 
 _REPORT, _HISTORY = Answers(REPORT_FORMATS), Answers(HISTORY_FORMATS)
 _FINDING = Answers(REPORT_FORMATS, moved=303)
-_CHOSEN = "Only findings that have this; may be repeated."
+_SCOPE = "What is checked: verdict and numbers are of these alone; may be repeated: "
+_LISTED = "Which findings are listed; may be repeated: "
 
 
 class ChosenFindings(Parameters):
     """The parameters by which a part of a report is chosen."""
 
-    profile: list[Text] = Field([], description=_CHOSEN)
-    plan: list[Text] = Field([], description=_CHOSEN)
-    shape: list[Text] = Field([], description=_CHOSEN)
-    focus: list[Text] = Field([], description=_CHOSEN)
-    severity: list[Text] = Field([], description=_CHOSEN)
-    actor: list[Text] = Field([], description=_CHOSEN)
-    status: list[Text] = Field([], description=_CHOSEN)
-    q: list[Text] = Field([], description=_CHOSEN)
+    profile: list[Text] = Field([], description=f"{_SCOPE}a profile, such as completeness.")
+    plan: list[Text] = Field([], description=f"{_SCOPE}a plan, by its notation.")
+    shape: list[Text] = Field([], description=f"{_SCOPE}a shape, such as itush:GapReported.")
+    focus: list[Text] = Field([], description=f"{_SCOPE}a thing, by IRI, prefixed name or path.")
+    severity: list[Text] = Field([], description=f"{_LISTED}Violation, Warning or Info.")
+    actor: list[Text] = Field([], description=f"{_LISTED}who can act: us, document or referenceData.")
+    status: list[Text] = Field([], description=f"{_LISTED}new, persisting, fixed or waived.")
+    q: list[Text] = Field([], description=f"{_LISTED}words that stand in them.")
 
     def chosen(self, *, profile: str | None = None) -> Selection:
         """Return what they choose, of one profile where that is given. Raises BadRequest and NotFound."""
