@@ -18,6 +18,7 @@ from itukg import names
 from itukg.conformance import Report, Selection, write, write_text
 from itukg.conformance.check import check_corpus
 from itukg.corpus import Corpus
+from itukg.errors import DataError
 from itukg.evidence import unverified, without_text_copy
 from itukg.formats import HTML, JSON, TURTLE
 from itukg.rdf.parse import parse_rdf, read_rdf
@@ -156,6 +157,31 @@ def test_what_was_never_checked_or_not_found_is_not_verified_either(tmp_path: Pa
     assert unverified(corpus) == {name: "has words that are not on the lines it names (1)"}
     record.unlink()
     assert unverified(corpus)[name] == "was never checked against the documents"
+
+
+def test_words_are_of_every_file_that_says_something_of_their_thing(tmp_path: Path) -> None:
+    corpus = Corpus(small_corpus(tmp_path))
+    (tmp_path / "data" / "aside.ttl").write_text(
+        f'@prefix rdfs: <{names.PREFIXES["rdfs"]}> .\n<{names.THINGS}{PLAN}/output/2.1> rdfs:label "Forged"@en .\n'
+    )
+    assert unverified(corpus) == {"data/aside.ttl": "was never checked against the documents"}
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"files": {"a": {}}}', '{"files": {"a": {"sha256": "", "found": 1}}}']
+)
+def test_a_record_that_is_none_is_an_error_that_names_it(tmp_path: Path, text: str) -> None:
+    corpus = Corpus(small_corpus(tmp_path))
+    (tmp_path / "data" / "evidence.json").write_text(text)
+    with pytest.raises(DataError, match=r"evidence\.json is no record"):
+        unverified(corpus)
+
+
+def test_a_data_file_whose_name_is_no_part_of_an_iri_is_refused_by_name(tmp_path: Path) -> None:
+    root = small_corpus(tmp_path)
+    (root / "data" / "a b.ttl").write_text("")
+    with pytest.raises(DataError, match=r"a b\.ttl"):
+        Corpus(root).files()
 
 
 def test_the_release_of_our_own_files_is_verified(release: Release, corpus: Corpus) -> None:

@@ -1,6 +1,7 @@
 """The files that we ship: the named graph of each, the saved queries, and a hash of everything."""
 
 import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,8 @@ class Corpus:
         Each file of `data/` is a graph; the files of `ontology/` are one graph, and so are those of `shapes/`.
         """
         found = {path: path.stem for path in sorted(self.root.glob("data/**/*.ttl"))}
+        if odd := next((path for path in found if not re.fullmatch(r"[\w.-]+", path.stem, re.ASCII)), None):
+            raise DataError(f'{odd}: the name is part of its graph\'s IRI; use letters, digits, "-", "_" and "." only.')
         for folder in ("ontology", "shapes"):
             found |= dict.fromkeys(sorted((self.root / folder).glob("*.ttl")), folder)
         if not found:

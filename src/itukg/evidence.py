@@ -40,6 +40,7 @@ SELECT ?thing ?property ?text ?document ?line WHERE {{
   OPTIONAL {{ ?thing itu:definitionLine ?apart FILTER(?property = skos:definition) }}
   BIND(COALESCE(?apart, ?begins) AS ?line)
   ?document itu:sha256 ?digest .
+  FILTER(isNumeric(?line))
   FILTER(?property NOT IN (rdfs:label, skos:altLabel) || NOT EXISTS {{ ?thing itu:ownWords true }})
 }} ORDER BY ?document ?line ?thing ?property ?text"""
 _DOCUMENTS = f"{names.PROLOGUE}SELECT ?document ?notation ?digest ?lines WHERE {{ ?document itu:sha256 ?digest ; itu:lineCount ?lines ; skos:notation ?notation }}"
@@ -166,11 +167,13 @@ def record(corpus: Corpus, results: Iterable[Checked], only: Path | None = None)
     """
     results = list(results)
     found = {text for result in results for text in result.found}
-    copied = _with_text_copy(corpus)
+    whole = _load(data_files(corpus))
+    quoted, copied, texts = _quoted(whole), _with_text_copy(whole), [*_texts(whole)]
     files = {}
     for path in data_files(corpus) if only is None else [only]:
-        wanted = {*_texts(_load({path: "file"}), documents=results)}
-        without = sorted(map(names.shorten, _quoted(path) - copied))
+        things = _things(path)  # whose texts may stand in another file, or their lines
+        wanted = {text for text in texts if text.thing in things}
+        without = sorted(map(names.shorten, {d for thing in things for d in quoted.get(thing, ())} - copied))
         files[_name(corpus, path)] = {
             "sha256": file_hash(path),
             "looked_for": len(wanted),
@@ -198,15 +201,20 @@ def unverified(corpus: Corpus) -> dict[str, str]:
     `data/evidence.json` says what was found, and in which state of a file.
     """
     checked = _recorded(corpus)["files"]
-    quoting = (path for path in data_files(corpus) if _quoted(path))
+    quoted = _quoted(_load(data_files(corpus)))
+    quoting = (path for path in data_files(corpus) if not quoted.keys().isdisjoint(_things(path)))
     doubts = {(name := _name(corpus, path)): _doubt(checked.get(name), file_hash(path)) for path in quoting}
     return {name: reason for name, reason in doubts.items() if reason is not None}
 
 
 def without_text_copy(corpus: Corpus) -> dict[str, str]:
     """Return each data file that quotes a document of which no text copy is known, so that nobody can look, and which."""
-    copied = _with_text_copy(corpus)
-    missing = {_name(corpus, path): sorted(_quoted(path) - copied) for path in data_files(corpus)}
+    whole = _load(data_files(corpus))
+    quoted, copied = _quoted(whole), _with_text_copy(whole)
+    missing = {
+        _name(corpus, path): sorted({d for thing in _things(path) for d in quoted.get(thing, ())} - copied)
+        for path in data_files(corpus)
+    }
     return {
         name: f"quotes {', '.join(map(names.shorten, documents))}, of which there is no text copy"
         for name, documents in missing.items()
@@ -215,8 +223,18 @@ def without_text_copy(corpus: Corpus) -> dict[str, str]:
 
 
 def _recorded(corpus: Corpus) -> dict[str, Any]:
+    """Return what `data/evidence.json` says. Raises DataError for a file that is no such record."""
     path = corpus.root / "data" / "evidence.json"
-    found: dict[str, Any] = json.loads(path.read_bytes()) if path.is_file() else {"documents": {}, "files": {}}
+    if not path.is_file():
+        return {"documents": {}, "files": {}}
+    try:
+        found: dict[str, Any] = json.loads(path.read_bytes())
+        for entry in found["files"].values():
+            entry["sha256"], entry["looked_for"] - entry["found"]
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise DataError(
+            f"{path} is no record of evidence; delete it, and write it again with: itukg evidence"
+        ) from None
     return found
 
 
@@ -233,17 +251,23 @@ def _name(corpus: Corpus, path: Path) -> str:
     return path.relative_to(corpus.root).as_posix()
 
 
-def _quoted(path: Path) -> set[str]:
-    """Return the documents of which a data file names lines."""
-    found = _solutions(
-        _load({path: "file"}), f"{names.PROLOGUE}SELECT ?d {{ ?thing dcterms:source ?d ; itu:line ?line }}"
-    )
-    return {row["d"].value for row in found}
+def _quoted(store: ox.Store) -> dict[str, set[str]]:
+    """Return each thing of which a line is named, with its documents."""
+    found: dict[str, set[str]] = {}
+    for row in _solutions(store, f"{names.PROLOGUE}SELECT ?thing ?d {{ ?thing dcterms:source ?d ; itu:line ?line }}"):
+        found.setdefault(row["thing"].value, set()).add(row["d"].value)
+    return found
 
 
-def _with_text_copy(corpus: Corpus) -> set[str]:
-    found = _solutions(_load(data_files(corpus)), f"{names.PROLOGUE}SELECT ?d {{ ?d itu:sha256 ?digest }}")
-    return {row["d"].value for row in found}
+def _things(path: Path) -> set[str]:
+    """Return the things of which a data file says something."""
+    return {
+        quad.subject.value for quad in read_rdf(path, names.graph("file")) if isinstance(quad.subject, ox.NamedNode)
+    }
+
+
+def _with_text_copy(store: ox.Store) -> set[str]:
+    return {row["d"].value for row in _solutions(store, f"{names.PROLOGUE}SELECT ?d {{ ?d itu:sha256 ?digest }}")}
 
 
 def write_text(results: Iterable[Checked]) -> str:
@@ -325,11 +349,7 @@ def _solutions(store: ox.Store, query: str) -> ox.QuerySolutions:
     return results
 
 
-def _texts(store: ox.Store, documents: Iterable[Checked] = ()) -> Iterator[Text]:
-    # A single file need not describe the document it quotes: say it again for those already read.
-    for known in documents:
-        digest = ox.NamedNode(names.ITU + "sha256")
-        store.add(ox.Quad(ox.NamedNode(known.document), digest, ox.Literal(known.digest)))
+def _texts(store: ox.Store) -> Iterator[Text]:
     for row in _solutions(store, _TEXTS):
         yield Text(
             row["thing"].value, row["property"].value, row["text"].value, row["document"].value, int(row["line"].value)

@@ -22,12 +22,12 @@ from fastapi import Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from werkzeug.datastructures import Accept
-from werkzeug.http import parse_accept_header, parse_date, parse_etags
+from werkzeug.http import http_date, parse_accept_header, parse_date, parse_etags
 from werkzeug.sansio.http import is_resource_modified
 from xxhash import xxh3_128
 
 from itukg import names
-from itukg.errors import PreconditionFailed
+from itukg.errors import BadRequest, PreconditionFailed
 from itukg.release.model import Release
 from itukg.web.metrics import Metrics
 from itukg.web.problems import failure, methods_of, nothing_at, problem_of
@@ -136,11 +136,10 @@ class ResponseMiddleware:
             await self.app(scope, receive, send)
             return
         exchange = _Exchange(self, scope, send)
-        if (cached := exchange.cached()) is not None:
-            await exchange.send_cached(cached)
-            return
         try:
-            if scope["method"] == "OPTIONS":
+            if (cached := exchange.cached()) is not None:
+                await exchange.send_cached(cached)
+            elif scope["method"] == "OPTIONS":
                 await self._options(scope)(scope, receive, exchange)
             else:  # HEAD is GET without its body (RFC 9110, 9.3.2)
                 method = "GET" if scope["method"] == "HEAD" else scope["method"]
@@ -306,17 +305,26 @@ def _status(scope: Scope, answer: Iterable[Header]) -> HTTPStatus:
     if (tags := conditions.get(b"if-match")) is not None:
         failed = not parse_etags(tags).contains(etag.strip('"'))
     else:
-        since, at = (parse_date(date) for date in (conditions.get(b"if-unmodified-since"), modified))
+        since, at = (_date(date) for date in (conditions.get(b"if-unmodified-since"), modified))
         failed = since is not None and at is not None and at > since
     if failed:
         return HTTPStatus.PRECONDITION_FAILED
+    since = _date(conditions.get(b"if-modified-since"))
     changed = is_resource_modified(
         http_if_none_match=conditions.get(b"if-none-match"),
-        http_if_modified_since=conditions.get(b"if-modified-since"),
+        http_if_modified_since=None if since is None else http_date(since),
         etag=etag,
         last_modified=modified,
     )
     return HTTPStatus.OK if changed or scope["method"] not in _SAFE else HTTPStatus.NOT_MODIFIED
+
+
+def _date(text: str | None) -> datetime | None:
+    """Return a date of HTTP; None for what is none, which counts as absent (RFC 9110, 13.1.3)."""
+    try:
+        return parse_date(text)
+    except OverflowError:  # of a year, a day or a zone that is too large
+        return None
 
 
 @lru_cache(maxsize=1000)
@@ -327,8 +335,11 @@ def _takes_gzip(accept_encoding: str) -> bool:
 
 
 def takes_gzip(scope: Scope) -> bool:
-    """Tell whether the client of a request prefers gzip to the plain bytes, or takes both alike."""
-    return _takes_gzip(accepted(scope, b"accept-encoding"))
+    """Tell whether the client of a request prefers gzip to the plain bytes, or takes both alike; too long a wish is none."""
+    try:
+        return _takes_gzip(accepted(scope, b"accept-encoding"))
+    except BadRequest:
+        return False
 
 
 @lru_cache(maxsize=100)

@@ -63,8 +63,10 @@ class OpenReleases:
         log.info("release %s opened", release.name)
         if stale is not None:
             older.users += 1  # while it waits, nobody makes room by closing it
-            await stale.close()
-            older.users -= 1
+            try:
+                await stale.close()
+            finally:
+                older.users -= 1
         return older
 
     def _make_room(self) -> _Older | None:
@@ -87,13 +89,14 @@ class OpenReleases:
         while True:
             await asyncio.sleep(seconds / 4)
             for name, older in list(self._older.items()):
-                if not older.users and monotonic() - older.used > seconds:
+                is_open = self._older.get(name) is older  # and was not closed while another was
+                if is_open and not older.users and monotonic() - older.used > seconds:
                     del self._older[name]
                     await older.close()
                     log.info("release %s closed", name)
 
     async def close(self) -> None:
         """Close all older ones."""
-        for older in self._older.values():
+        for older in [*self._older.values()]:
             await older.close()
         self._older.clear()

@@ -5,7 +5,7 @@ import re
 from http import HTTPStatus
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from itukg.errors import BadRequest, HeadersTooLarge, ItukgError, UriTooLong
 from itukg.web.middleware import COMMON_HEADERS
@@ -68,7 +68,13 @@ class Connection(HttpToolsProtocol):
     """Since when the client has taken nothing of what it is to read; 0 while it does."""
     _head = 0
     """Bytes that have arrived since, before those that are looked at."""
+    _unsent = 0
+    """Bytes that were not sent when the time was last looked at."""
     _fault: ItukgError = BadRequest("This is no request of HTTP/1.1.")
+    _refusal: ItukgError | None = None
+    """What is said against the last request, once those before it are answered."""
+    _running: RequestResponseCycle | None = None
+    """The request that is being answered; uvicorn's own `cycle` is the one that was read last."""
     _timer: asyncio.TimerHandle
 
     def __init__(self, *, send_timeout: float, **given: Any) -> None:
@@ -83,14 +89,20 @@ class Connection(HttpToolsProtocol):
         self._check_time()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait no longer."""
+        """Wait no longer, and tell the request that is being answered."""
         self._timer.cancel()
+        self.pipeline.clear()
+        if self._running is not None and not self._running.response_complete:
+            self._running.disconnected = True
+            self._running.message_event.set()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Read on, unless the head of the request has grown too large."""
-        if self.transport.is_closing():
+        if self.transport.is_closing() or self._refusal is not None:
             return
+        if not self._began and self._running is None:
+            self._began = self.loop.time()  # of what may be no request, such as an empty line
         if self._began and self._head > MAX_HEAD:
             self._refuse(HeadersTooLarge(f"The head of the request has more than {MAX_HEAD} bytes."))
             return
@@ -111,9 +123,12 @@ class Connection(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Begin the next request; nothing more is read before all that were sent at once are answered."""
+        self._running = self.pipeline[-1][0] if self.pipeline else None
         super().on_response_complete()
         if self.pipeline:
             self.flow.pause_reading()
+        elif self._running is None and self._refusal is not None:
+            self._refuse(self._refusal)
 
     def pause_writing(self) -> None:
         """Begin to wait for the client to read."""
@@ -134,7 +149,9 @@ class Connection(HttpToolsProtocol):
         """Wait no longer, and let the application answer."""
         self._began, self._head = 0.0, 0
         self._name_host()
+        self._check_upgrade()
         super().on_headers_complete()
+        self._running = self._running or self.cycle
         if len(self.pipeline) > MAX_PIPELINED:
             self.transport.close()
 
@@ -151,18 +168,34 @@ class Connection(HttpToolsProtocol):
         if not self.url.startswith((b"/", b"*")) and (found := _AUTHORITY.match(self.url)):
             self.headers[:] = [(name, found[1] if name == b"host" else value) for name, value in self.headers]
 
+    def _check_upgrade(self) -> None:
+        """Raise BadRequest for a body behind an Upgrade, such as h2c: the parser would take it for the next request."""
+        if self.parser.should_upgrade() and any(
+            name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
+            for name, value in self.headers
+        ):
+            self._fault = BadRequest("This server speaks HTTP/1.1 only: send a body without the Upgrade header.")
+            raise self._fault
+
     def _check_time(self) -> None:
         """Close a connection that has waited too long, else look again when it might have: one timer for many requests."""
-        now = self.loop.time()
+        now, unsent = self.loop.time(), self.transport.get_write_buffer_size()
         left = (self._began + HEAD_SECONDS - now) if self._began else HEAD_SECONDS
-        if self._paused and self._paused + self._send_timeout <= now:
+        stuck = unsent > 0 and unsent == self._unsent and self.transport.is_closing()
+        self._unsent = unsent
+        if stuck or (self._paused and self._paused + self._send_timeout <= now):
             self.transport.abort()  # to close it would wait for the client
-        elif left <= 0:
+            return
+        if left <= 0:
             self.transport.close()
-        else:
-            self._timer = self.loop.call_later(left, self._check_time)
+        self._timer = self.loop.call_later(min(max(left, 1.0), self._send_timeout), self._check_time)
 
     def _refuse(self, error: ItukgError) -> None:
+        """Answer what is not passed on, after the requests before it, and close the connection."""
+        if self._running is not None:
+            self._refusal = error
+            self.flow.pause_reading()
+            return
         answer = problem_of(error)
         status = HTTPStatus(error.status)
         headers = [*self.server_state.default_headers, *answer.raw_headers, *COMMON_HEADERS, (b"connection", b"close")]
