@@ -183,8 +183,9 @@ def test_the_host_of_an_absolute_address_counts(server: str) -> None:
 
 def test_a_large_answer_is_not_sent_to_who_knows_no_chunks(server: str) -> None:
     large = quote("SELECT * { ?a ?b ?c . ?d a ?e } LIMIT 400000")
-    answer = until_closed(server, f"GET /sparql?query={large} HTTP/1.0\nHost: x\n\n")
-    assert answer.startswith(b"HTTP/1.1 400") and b"ask with HTTP/1.1" in answer
+    for _ in range(6):  # which is more than one client may have of such answers: none of them is left behind
+        answer = until_closed(server, f"GET /sparql?query={large} HTTP/1.0\nHost: x\n\n")
+        assert answer.startswith(b"HTTP/1.1 400") and b"ask with HTTP/1.1" in answer
 
 
 def test_a_body_behind_an_upgrade_is_refused_and_never_taken_for_a_request(server: str) -> None:

@@ -1,4 +1,4 @@
-"""The command line. Exit codes: 0 conforms or done, 1 does not conform, 2 could not run, 3 not supported."""
+"""The command line. Exit codes: 0 conforms or done, 1 does not conform or nothing was checked, 2 could not run, 3 not supported."""
 
 import sys
 

@@ -54,7 +54,7 @@ def check(
 
     --profile, --plan, --shape and --focus limit what is checked, and the verdict; --severity, --actor, --status
     and --q limit what is listed. Each may be repeated for alternatives. Exit code 0: conforms; 1: at least one
-    violation that is not waived; 2: could not run; 3: not supported.
+    violation that is not waived, or no shape looked at anything; 2: could not run; 3: not supported.
     """
     from itukg.conformance import REPORT_FORMATS, Selection, now, read_baseline, read_waivers, waived, write, write_text
     from itukg.errors import BadRequest, DoesNotConform

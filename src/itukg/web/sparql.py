@@ -176,7 +176,11 @@ class Endpoint:
                 response = await bare_endpoint(request, service)
             else:
                 response = await _answer(request, service, pairs)
-            await response(scope, receive, send)
+            try:
+                await response(scope, receive, send)
+            finally:
+                if isinstance(response, _Pieces):  # which may not have begun
+                    await response.close()
 
 
 async def _answer(request: Request, service: Service, pairs: list[tuple[str, str]]) -> Response:
@@ -190,9 +194,9 @@ async def _answer(request: Request, service: Service, pairs: list[tuple[str, str
     try:
         with StopWhenLeft(request):
             response = await _evaluate(requested, service, client, arrived)
-        if isinstance(response, StreamingResponse):
+        if isinstance(response, _Pieces):
             outcome = "streamed"
-            _check_version(request)
+            await response.check_version(request)
     except (ClientLeft, asyncio.CancelledError):
         outcome = "broken off"
         raise
@@ -203,12 +207,6 @@ async def _answer(request: Request, service: Service, pairs: list[tuple[str, str
     finally:
         _record(service, requested.query, outcome, monotonic() - arrived)
     return response
-
-
-def _check_version(request: Request) -> None:
-    """Raise QueryRefused for HTTP/1.0, which knows no chunks, so that a part of an answer could be taken for the whole."""
-    if request.scope["http_version"] == "1.0":
-        raise QueryRefused(f"The answer has more than {BUFFER_BYTES // 1_000_000} MB: ask with HTTP/1.1.")
 
 
 async def _evaluate(requested: QueryRequest, service: Service, client: str, arrived: float) -> Response:
@@ -244,6 +242,16 @@ class _Pieces(StreamingResponse):
         super().__init__(_pieces(begin, answer.body), headers=own | headers, media_type=answer.media_type)
         self._body, self._seconds = answer.body, seconds
 
+    async def check_version(self, request: Request) -> None:
+        """Raise QueryRefused for HTTP/1.0, which knows no chunks, so that a part of an answer could be taken for the whole."""
+        if request.scope["http_version"] == "1.0":
+            await self.close()
+            raise QueryRefused(f"The answer has more than {BUFFER_BYTES // 1_000_000} MB: ask with HTTP/1.1.")
+
+    async def close(self) -> None:
+        """Stop what still writes."""
+        await self._body.aclose()
+
     async def stream_response(self, send: Send) -> None:
         """Send the pieces. Raises ClientLeft where the client is too slow, or the store does not go on."""
         try:
@@ -251,8 +259,6 @@ class _Pieces(StreamingResponse):
                 await super().stream_response(send)
         except (ItukgError, TimeoutError) as error:
             raise ClientLeft(str(error) or "the client reads too slowly") from None
-        finally:
-            await self._body.aclose()
 
 
 async def _pieces(begin: bytes, body: Body) -> AsyncIterator[bytes]:
