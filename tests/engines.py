@@ -16,12 +16,14 @@ from typing import Any, TypeVar
 import httpx2
 import pytest
 
+from itukg.engine.describe import answer_query
+from itukg.engine.open import open_store
+from itukg.engine.sparql import read_query
+from itukg.engine.store import Dataset, Store
 from itukg.formats import CSV, Format
-from itukg.publish import load
-from itukg.release import Release
+from itukg.release.model import Release
+from itukg.release.publish import load
 from itukg.settings import Settings
-from itukg.store import Dataset, Store, open_store, read_query
-from itukg.store.describe import ask
 
 T = TypeVar("T")
 
@@ -86,7 +88,7 @@ class Engine:
 
         async def answered() -> bytes:
             deadline = time.monotonic() + seconds
-            answer = await ask(self.store, read_query(query), dataset, syntax, deadline=deadline)
+            answer = await answer_query(self.store, read_query(query), dataset, syntax, deadline=deadline)
             assert answer.media_type == syntax.media_type
             return await answer.read()
 

@@ -24,6 +24,8 @@ def curator(tmp_path_factory: pytest.TempPathFactory) -> Run:
     def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
         return run_command(*command, ITUKG_CORPUS=root, ITUKG_HOME=root / "home")
 
+    checked = run("evidence", root / "data" / "plans" / f"{PLAN}.ttl", "--sources", INVENTED)
+    assert checked.returncode == 0, checked.stderr  # which records it: the copies of other documents are not needed
     built = run("build")
     assert built.returncode == 0, built.stderr
     return run

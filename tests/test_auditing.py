@@ -30,12 +30,13 @@ from itukg.conformance import (
     waived,
     write,
 )
-from itukg.corpus import Corpus, canonical_hash
+from itukg.corpus import Corpus
 from itukg.errors import BadRequest, DataError, NotFound
 from itukg.formats import GRAPH_FORMATS, JSONLD, PDF, SARIF
-from itukg.release import Release, history, known
+from itukg.rdf.parse import canonical_hash
+from itukg.release.model import Release, history, known
 from itukg.settings import Settings
-from itukg.upload.surroundings import Surroundings, check_file
+from itukg.upload.context import ValidationContext, check_file
 from itukg.web.app import create_app
 
 ROOT = Path(__file__).parents[1]
@@ -100,7 +101,7 @@ def test_a_path_of_several_steps_is_written_as_sparql_has_it() -> None:
     assert [f.path for f in checked().findings if f.severity == "Info"] == ["urn:ex:part/^urn:ex:whole"]
 
 
-def test_who_can_act_is_said_by_the_shape_else_its_profile_else_by_the_severity() -> None:
+def test_the_actor_of_a_finding_is_stated_by_its_shape_else_its_profile_else_its_severity() -> None:
     assert {f.severity: f.actor for f in checked().findings} == {
         "Violation": "us",
         "Warning": "referenceData",
@@ -118,7 +119,7 @@ def test_a_severity_of_ones_own_counts_as_a_violation() -> None:
 def test_what_a_file_says_of_blank_nodes_is_reported_the_same_each_time(corpus: Corpus, tmp_path: Path) -> None:
     file = tmp_path / "data.ttl"
     file.write_text(f"[] a <{names.ITU}ActionLine> . [] a <{names.ITU}Output> .")
-    first, second = (check_file(Surroundings.of_corpus(corpus), file).dated(DAY) for _ in range(2))
+    first, second = (check_file(ValidationContext.of_corpus(corpus), file).dated(DAY) for _ in range(2))
     assert len(first.findings) > 5
     for syntax in REPORT_FORMATS:
         assert write(first, syntax) == write(second, syntax), syntax.name
@@ -209,7 +210,7 @@ def test_each_filter_chooses_by_its_key_of_the_rows(client: TestClient, name: st
     assert part["selection"] == {name: [value]}
 
 
-def test_words_are_sought_in_all_that_a_finding_says(client: TestClient, whole: dict[str, Any]) -> None:
+def test_text_is_searched_in_every_field_of_a_finding(client: TestClient, whole: dict[str, Any]) -> None:
     finding = next(f for f in whole["findings"] if f["quote"])
     for text in (finding["quote"], finding["id"], finding["focusLabel"].upper()):
         part = get(client, "/conformance.json").url.copy_merge_params({"q": text})
@@ -348,7 +349,7 @@ def test_sarif_has_a_rule_for_each_shape_and_a_result_with_its_places_for_each_f
 # --- baseline ---
 
 
-def test_against_a_baseline_a_finding_is_new_or_persists_and_what_is_gone_is_fixed() -> None:
+def test_a_finding_is_new_or_persists_against_a_baseline_and_a_gone_one_is_fixed() -> None:
     before = checked()
     after = checked(DATA.replace('"1"', '"3"').replace('ex:name "b" ; ', ""))
     report = after.compared(before.as_rows())
@@ -381,7 +382,7 @@ def test_against_a_baseline_a_finding_is_new_or_persists_and_what_is_gone_is_fix
         ('{"findings": [], "release": null, "selection": {"q": ["x"]}}', "part of a report"),
     ],
 )
-def test_what_is_no_whole_report_is_no_baseline(tmp_path: Path, content: str, words: str) -> None:
+def test_a_file_that_is_no_whole_report_is_no_baseline(tmp_path: Path, content: str, words: str) -> None:
     file = tmp_path / "old.json"
     file.write_text(content)
     with pytest.raises(DataError, match=words) as refused:
@@ -458,10 +459,10 @@ GOOD = 'finding = "0123456789abcdef"\nreason = "r"\nowner = "o"\nexpires = 2027-
     ("entry", "words"),
     [
         (GOOD.replace('reason = "r"\n', ""), "waiver 2 has no reason"),
-        (GOOD.replace('"r"', '" "'), "waiver 2: reason must be words"),
+        (GOOD.replace('"r"', '" "'), "waiver 2: reason must be a string that is not empty"),
         (GOOD.replace('owner = "o"\n', ""), "waiver 2 has no owner"),
-        (GOOD.replace("2027-01-01", '"soon"'), "waiver 2: expires must be a day"),
-        (GOOD.replace("2027-01-01", "2027-01-01T00:00:00Z"), "waiver 2: expires must be a day"),
+        (GOOD.replace("2027-01-01", '"soon"'), "waiver 2: expires must be a date"),
+        (GOOD.replace("2027-01-01", "2027-01-01T00:00:00Z"), "waiver 2: expires must be a date"),
         (GOOD + 'focus = "x"\n', "waiver 2: name a finding"),
         (GOOD.replace("finding", "shape"), "waiver 2: name a finding"),
         (GOOD + 'by = "me"\n', "waiver 2: no key by"),
@@ -482,7 +483,7 @@ def test_a_file_with_more_than_waivers_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "waivers.toml"
     for content in ("[waiver]\nreason = 'x'\n", "title = 'x'\n"):
         file.write_text(content)
-        with pytest.raises(DataError, match="nothing but"):
+        with pytest.raises(DataError, match="expected only"):
             read_waivers(file)
     with pytest.raises(DataError, match="No such file"):
         read_waivers(tmp_path / "none.toml")

@@ -25,7 +25,7 @@ from benchmarks.servers import DidNotStart, Endpoint, Started
 from benchmarks.shacl import Run
 from benchmarks.shacl_data import write
 from benchmarks.shacl_engines import ENGINES, Engine
-from itukg.release import Release
+from itukg.release.model import Release
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "shapes/examples/references/CodePrintedTwice/fail.ttl"
@@ -240,7 +240,7 @@ def test_bombs_are_sent_and_abandoned() -> None:
 # --- under attack ---
 
 
-def test_a_tally_adds_up_and_tells_percentiles() -> None:
+def test_a_tally_adds_up_and_has_percentiles() -> None:
     whole = clients.Tally()
     whole.add(clients.Tally([0.001] * 99, hostile=Counter({"504": 2})))
     whole.add(clients.Tally([0.5], failures=Counter(["status 503"]), heavy=Counter(["200"])))

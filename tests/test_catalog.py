@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from itertools import groupby
 
 import pytest
 from conftest import ROOT, Pair
@@ -13,6 +14,7 @@ from test_sparql import problem_of
 
 from itukg import names
 from itukg.formats import GRAPH_FORMATS
+from itukg.release.catalog import catalog, version
 
 DCAT = Namespace(names.PREFIXES["dcat"])
 DCTERMS = Namespace(names.PREFIXES["dcterms"])
@@ -103,6 +105,13 @@ def test_every_graph_leads_to_the_sums_of_what_it_was_made_from(graph: Graph, pa
     assert rule in graph.objects(derived, PROV.wasDerivedFrom) and rule not in graph.objects(plan, PROV.wasDerivedFrom)
 
 
+def test_what_is_said_of_a_thing_stands_together(pair: Pair) -> None:
+    for triples in (version(pair.newer, pair.older, AT), catalog([pair.older, pair.newer], pair.newer, [], AT)):
+        blocks = [subject for subject, _ in groupby(triples, key=lambda triple: triple.subject)]
+        assert len(blocks) == len(set(blocks)) > 10
+        assert len(triples) == len(set(triples))
+
+
 @pytest.mark.parametrize("syntax", GRAPH_FORMATS, ids=lambda syntax: syntax.name)
 def test_every_syntax_says_the_same(graph: Graph, pair: Pair, syntax: object) -> None:
     reply = pair.client.get("/catalog", headers={"accept": syntax.media_type})  # type: ignore[attr-defined]
@@ -136,7 +145,7 @@ def test_every_link_of_the_page_answers(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize(("path", "status"), [("/catalog.pdf", 404), ("/catalog?format=csv", 406)])
-def test_what_there_is_not_is_refused_in_words(client: TestClient, path: str, status: int) -> None:
+def test_an_absent_file_or_release_is_refused_with_a_reason(client: TestClient, path: str, status: int) -> None:
     assert "ttl" in problem_of(client.get(path), status)["detail"]
 
 

@@ -14,11 +14,12 @@ from fastapi.testclient import TestClient
 
 from itukg import names
 from itukg.corpus import Corpus
+from itukg.engine.sparql import read_query
+from itukg.engine.store import Dataset, graphs, rows, triples
 from itukg.errors import SyntaxProblem, TimeLimit
 from itukg.formats import BOOLEAN_FORMATS, CSV, GRAPH_FORMATS, JSONLD, N_TRIPLES, TABLE_FORMATS, Format
-from itukg.release import Release
+from itukg.release.model import Release
 from itukg.settings import Settings
-from itukg.store import Dataset, graphs, read_query, rows, triples
 from itukg.web.app import create_app
 
 OUTPUT = f"{names.THINGS}buap-2018-2021/output/2.1"
@@ -161,7 +162,7 @@ def test_literals_keep_language_datatype_and_every_character(engine: Engine) -> 
     }
 
 
-def test_blank_nodes_are_told_apart_within_an_answer(engine: Engine) -> None:
+def test_blank_nodes_are_distinct_within_an_answer(engine: Engine) -> None:
     pattern = f"?a <{names.PREFIXES['rdf']}rest> ?b FILTER(isBlank(?a) && isBlank(?b))"
     query = f"SELECT ?a ?b WHERE {{ GRAPH <{names.graph('shapes')}> {{ {pattern} }} }} LIMIT 20"
     pairs = engine.run(rows(engine.store, query))
@@ -186,7 +187,7 @@ def test_a_syntax_error_is_one_and_names_its_line(engine: Engine) -> None:
     assert "input:" not in str(caught.value)
 
 
-def test_a_query_without_an_answer_in_time_is_given_up_and_others_go_on(engine: Engine) -> None:
+def test_a_query_over_its_time_limit_is_ended_and_others_go_on(engine: Engine) -> None:
     heavy = f"SELECT (COUNT(*) AS ?n) WHERE {{ ?a a <{names.ITU}Linkage> . ?b a <{names.ITU}Linkage> . ?c ?d ?e FILTER(STRLEN(STR(?a)) + STRLEN(STR(?b)) + STRLEN(STR(?c)) < 0) }}"
     with pytest.raises(TimeLimit, match=r"within 0\.3 s"):
         engine.ask(heavy, seconds=0.3)

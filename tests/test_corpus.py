@@ -10,15 +10,16 @@ import pyoxigraph as ox
 import pytest
 
 from itukg import names
-from itukg.corpus import Corpus, canonical_hash, read_rdf
+from itukg.corpus import Corpus
 from itukg.errors import DataError
+from itukg.rdf.parse import canonical_hash, read_rdf
 
 ROOT = Path(__file__).parents[1]
 TURTLE_FILES = sorted(path for folder in ("data", "ontology", "shapes") for path in (ROOT / folder).rglob("*.ttl"))
 
 # The order in which a block says things; links, which stand between, keep the document's own order.
 FIRST = ("skos:notation", "rdfs:label", "itu:ownWords", "skos:altLabel", "skos:definition", "itu:mandate", "itu:plan")
-LAST = ("dcterms:source", "itu:section", "itu:line")
+LAST = ("dcterms:source", "itu:section", "itu:line", "itu:definitionLine")
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def test_a_syntax_error_names_file_line_and_reason(copy: Corpus) -> None:
         list(copy.quads())
 
 
-def test_an_empty_folder_is_refused_in_words(tmp_path: Path) -> None:
+def test_an_empty_folder_is_refused_with_a_reason(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="ITUKG_CORPUS"):
         Corpus(tmp_path).files()
 

@@ -26,7 +26,7 @@ from fastapi.testclient import TestClient
 
 from itukg import names
 from itukg.formats import GRAPH_FORMATS, HTML
-from itukg.html import local_link
+from itukg.pages import local_link
 
 HERE = "http://testserver/"
 

@@ -4,9 +4,9 @@ import pyoxigraph as ox
 from conftest import Engine
 
 from itukg import names
+from itukg.conformance.check import check_corpus
 from itukg.corpus import Corpus, merged
-from itukg.derive import derive, entail
-from itukg.release import check_corpus
+from itukg.release.derive import derive, entail
 
 ITU = names.ITU
 

@@ -1,6 +1,5 @@
 """What the service tells machines of itself: VoID, service description, query examples, robots.txt."""
 
-import asyncio
 import time
 from pathlib import Path
 from typing import Any
@@ -8,26 +7,28 @@ from typing import Any
 import httpx2
 import pyoxigraph as ox
 import pytest
+from conftest import ROOT
 from fastapi.testclient import TestClient
+from jinja2 import UndefinedError
 from rdflib import RDF, RDFS, SDO, SH, VOID, Graph, Literal, Namespace, URIRef
 from rdflib.term import Node
-from starlette.requests import Request
 from test_sparql import ask, graph_of, number, problem_of, triples_of, values
 
 from itukg import names
-from itukg.corpus import Corpus, SavedQuery
+from itukg.corpus import Corpus
 from itukg.errors import DataError
 from itukg.formats import GRAPH_FORMATS, TURTLE, Format
-from itukg.release import Release
-from itukg.void import MERGED, RELEASE, SERVICE, describe
-from itukg.void import examples as examples_of
-from itukg.web.answers import Kept
-from itukg.web.description import service_description_answer
+from itukg.queries import SavedQuery
+from itukg.release.model import Release
+from itukg.release.turtle import triples_of as described_by
+from itukg.release.void import MERGED, RELEASE, SERVICE, describe, service_description
+from itukg.release.void import examples as examples_of
 
 SD = Namespace(names.SD)
 DCTERMS = Namespace(names.PREFIXES["dcterms"])
 EXAMPLES = ("/.well-known/sparql-examples", "/sparql/.well-known/sparql-examples")
 WHOLE = URIRef(MERGED)
+TEXTS = ROOT / "src/itukg/release/descriptions/texts.ttl"
 NUMBERS = ("triples", "distinctSubjects", "distinctObjects", "classes", "properties")
 
 
@@ -159,6 +160,57 @@ def test_the_description_is_the_same_byte_for_byte_and_quickly_made(release: Rel
     assert b"_:" not in release.void.read_bytes()
 
 
+def test_terms_without_a_namespace_and_things_of_others_are_described_too() -> None:
+    store = ox.Store()
+    store.add(ox.Quad(ox.NamedNode("urn:s"), ox.NamedNode("urn:p"), ox.Literal("o"), ox.NamedNode(names.graph("a/b"))))
+    [part] = {t.subject.value for t in describe(store, "x") if t.predicate.value == names.VOID + "entities"}  # type: ignore[union-attr]
+    said = {t.predicate.value: t.object for t in describe(store, "x") if t.subject == ox.NamedNode(part)}
+    assert part == names.DESCRIPTION + "#graph/a%2Fb"
+    assert said[names.VOID + "entities"] == ox.Literal(0) and said[names.VOID + "triples"] == ox.Literal(1)
+    assert not {names.VOID + term for term in ("vocabulary", "exampleResource", "uriSpace", "uriRegexPattern")} & {
+        *said
+    }
+
+
+def test_what_we_say_of_graphs_stands_in_the_description(void: Graph) -> None:
+    said = Graph().parse(source=TEXTS, format="turtle")
+    graphs = {subject for subject in said.subjects() if str(subject).startswith(names.GRAPHS)}
+    assert len(graphs) == 6
+    for graph in graphs:
+        for term in (DCTERMS.title, DCTERMS.description):
+            assert void.value(void.value(graph, SD.graph), term, any=False) == said.value(graph, term, any=False)
+
+
+HOSTILE = 'a "b" \'c\' """ \\ \n\r\t <d> {{ names }} {% raise %} # é😀\u2028'
+
+
+def test_a_template_escapes_every_text() -> None:
+    query = SavedQuery("q", HOSTILE, f"{HOSTILE}.", (HOSTILE, "b"), f"SELECT * {{}}  # {HOSTILE.splitlines()[0]}")
+    said = {(quad.predicate.value, quad.object) for quad in examples_of([query])}
+    for term, text in (("label", query.summary), ("comment", query.summary)):
+        assert (str(RDFS[term]), ox.Literal(text, language="en")) in said
+    assert (str(DCTERMS.description), ox.Literal(query.description, language="en")) in said
+    assert (str(SH.select), ox.Literal(query.text)) in said
+    assert {value for term, value in said if term == str(SDO.keywords)} == {ox.Literal(HOSTILE), ox.Literal("b")}
+
+
+@pytest.mark.parametrize(
+    "address", ["http://h/> . <urn:s> <urn:p> <urn:o", "http://h/\\u003e", "http://h/ x", "no/iri", ""]
+)
+def test_a_template_takes_nothing_for_an_iri_that_is_none(address: str) -> None:
+    with pytest.raises(ValueError, match=r"IRI|scheme"):
+        service_description([], address)
+    assert len(service_description([], "http://h/é")) > 5
+
+
+def test_a_template_lacks_nothing_and_writes_no_other_values() -> None:
+    with pytest.raises(UndefinedError, match="endpoint"):
+        described_by("service")
+    for value in (None, 1.5, b"x", {"a"}):
+        with pytest.raises(TypeError, match=type(value).__name__):
+            described_by("service", endpoint=value, formats=[], datasets=[])
+
+
 # --- the service ---
 
 
@@ -193,13 +245,11 @@ def test_a_host_that_gives_no_address_is_400(client: TestClient, host: str) -> N
     assert "Host" in problem_of(reply, 400)["detail"]
 
 
-def test_the_bare_endpoint_can_answer_with_the_same(client: TestClient) -> None:
-    headers = [(b"host", b"testserver"), (b"accept", b"application/n-triples")]
-    scope = {"type": "http", "method": "GET", "path": "/sparql", "scheme": "http", "headers": headers}
-    request = Request(scope | {"query_string": b"", "app": client.app})
-    reply = asyncio.run(service_description_answer(request))
-    assert reply.body == get(client, "/.well-known/void", "application/n-triples").content
-    assert isinstance(reply, Kept)
+def test_the_bare_endpoint_answers_with_the_same(client: TestClient) -> None:
+    for syntax in GRAPH_FORMATS:
+        void, bare = (get(client, path, syntax.media_type) for path in ("/.well-known/void", "/sparql"))
+        assert (bare.status_code, bare.content) == (200, void.content)
+        assert bare.headers["etag"] == void.headers["etag"]
 
 
 @pytest.mark.parametrize("path", ["/.well-known/void", *EXAMPLES])
@@ -215,7 +265,7 @@ def test_each_description_has_the_same_triples_in_every_syntax(client: TestClien
 
 
 @pytest.mark.parametrize("path", ["/.well-known/void", *EXAMPLES])
-def test_a_description_is_turtle_unless_asked_otherwise(client: TestClient, path: str) -> None:
+def test_a_description_is_turtle_unless_requested_otherwise(client: TestClient, path: str) -> None:
     assert get(client, path, "*/*").headers["content-type"].startswith(TURTLE.media_type)
     problem_of(get(client, path, "image/png"), 406)
     problem_of(get(client, f"{path}.csv"), 404)
@@ -298,7 +348,7 @@ def test_a_release_holds_both_descriptions_as_files(release: Release) -> None:
 # --- crawlers ---
 
 
-def test_crawlers_are_kept_out_of_addresses_without_end(client: TestClient) -> None:
+def test_crawlers_are_excluded_from_addresses_without_end(client: TestClient) -> None:
     reply = client.get("/robots.txt")
     assert reply.headers["content-type"].startswith("text/plain")
     assert reply.text.splitlines() == [

@@ -17,7 +17,7 @@ from fastapi.testclient import TestClient
 from test_quick import Watch, seconds
 
 from itukg import names
-from itukg.release import Release
+from itukg.release.model import Release
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "docs" / "sparql.md").read_text()
@@ -94,7 +94,7 @@ def run_of(document: str, folder: Path, server: str, home: Path) -> list[str]:
     return printed
 
 
-def test_the_commands_for_auditors_do_what_is_said(tmp_path: Path, server: str, home: Path) -> None:
+def test_the_commands_for_auditors_do_what_the_page_says(tmp_path: Path, server: str, home: Path) -> None:
     printed = run_of(AUDITING, tmp_path, server, home)
     assert len(printed) == 10
     assert len(printed[0].splitlines()) > 20
@@ -108,7 +108,7 @@ def test_the_commands_for_auditors_do_what_is_said(tmp_path: Path, server: str, 
     assert "Violation (waived)" in printed[9]
 
 
-def test_the_commands_for_releases_do_what_is_said(tmp_path: Path, server: str, home: Path) -> None:
+def test_the_commands_for_releases_do_what_the_page_says(tmp_path: Path, server: str, home: Path) -> None:
     printed = run_of((ROOT / "docs" / "releases.md").read_text(), tmp_path, server, home)
     assert len(printed) == 9
     assert printed[3].splitlines() == ["itukg.nq.gz: OK"]
@@ -119,7 +119,7 @@ def test_the_commands_for_releases_do_what_is_said(tmp_path: Path, server: str, 
 LINKED_DATA = (ROOT / "docs" / "linked-data.md").read_text()
 
 
-def test_the_commands_for_linked_data_do_what_is_said(tmp_path: Path, server: str, home: Path) -> None:
+def test_the_commands_for_linked_data_do_what_the_page_says(tmp_path: Path, server: str, home: Path) -> None:
     printed = run_of(LINKED_DATA, tmp_path, server, home)
     assert len(printed) == 22
     assert json.loads(printed[0])["notation"] == "2.1"

@@ -16,7 +16,7 @@ from rdflib import RDF, SH, XSD, BNode, Graph, Literal, URIRef
 from test_shapes import CASES, Case, parsed, shapes_of
 
 from itukg import names
-from itukg.conformance import report_of, results_of, to_rdflib, told
+from itukg.conformance import for_report, report_of, results_of, to_rdflib
 from itukg.corpus import Corpus
 
 KINDS = Path(__file__).parent / "shacl" / "kinds.ttl"
@@ -84,12 +84,12 @@ def test_both_engines_find_the_same_for_every_kind_of_constraint(shape: str) -> 
     assert bool(found) is not shape.endswith((":deactivated", ":IsB"))
 
 
-def test_a_report_reads_no_more_of_the_data_than_is_kept_for_it(corpus: Corpus) -> None:
+def test_a_report_reads_only_the_triples_that_are_selected_for_it(corpus: Corpus) -> None:
     quads = list(corpus.quads())
     rules = ox.NamedNode(names.graph("shapes"))
     data = [quad for quad in quads if quad.graph_name != rules]
     shapes = to_rdflib(quad for quad in quads if quad.graph_name == rules)
-    kept, whole, found = told(data), to_rdflib(data), results_of(data, shapes)
+    kept, whole, found = for_report(data), to_rdflib(data), results_of(data, shapes)
     assert len(kept) < len(whole) * 0.6
     by_kept, by_whole = (report_of(found, graph, shapes) for graph in (kept, whole))
     assert len(by_whole.findings) > 400

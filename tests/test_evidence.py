@@ -78,10 +78,22 @@ def small(tmp_path: Path) -> Corpus:
         @prefix dcterms: <{names.PREFIXES["dcterms"]}> . @prefix skos: <{names.PREFIXES["skos"]}> .
         <urn:d> itu:sha256 "{file_hash(text)}" ; itu:lineCount 4 ; skos:notation "small" .
         <urn:good> rdfs:label "First line"@en ; dcterms:source <urn:d> ; itu:line 1 .
-        <urn:bad> rdfs:label "Second line"@en ; dcterms:source <urn:d> ; itu:line 1 .
+        <urn:bad> rdfs:label "Second line"@en ; itu:line 1 ; dcterms:source <urn:d> .
         <urn:ours> rdfs:label "Our words"@en ; itu:ownWords true ; itu:quote "Item one"@en ; dcterms:source <urn:d> ; itu:line 3 .
     """)
     return Corpus(tmp_path)
+
+
+@pytest.mark.parametrize(("line", "missed"), [(3, []), (2, ["skos:definition"])])
+def test_a_definition_may_begin_on_a_line_of_its_own(small: Corpus, line: int, missed: list[str]) -> None:
+    file = small.root / "data" / "small.ttl"
+    term = f'rdfs:label "First"@en ; skos:definition "Item one"@en ; itu:line 1 ; itu:definitionLine {line}'
+    file.write_text(
+        file.read_text().replace('<urn:bad> rdfs:label "Second line"@en ; itu:line 1', f"<urn:term> {term}")
+    )
+    assert "urn:term" in file.read_text()
+    [result] = check(small, small.root / "sources")
+    assert [names.shorten(text.property) for text in result.missed] == missed
 
 
 def test_a_text_that_is_not_there_is_named_and_counted_and_own_words_are_not_looked_for(small: Corpus) -> None:

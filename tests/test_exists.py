@@ -9,9 +9,10 @@ import pytest
 from conftest import ROOT, Engine
 
 from itukg import names
+from itukg.engine.exists import MAX_LENGTH, MAX_PATTERNS, quick_exists
+from itukg.engine.patterns import MAX_DEPTH
 from itukg.errors import SyntaxProblem
-from itukg.release import Release
-from itukg.store.exists import MAX_DEPTH, MAX_LENGTH, MAX_PATTERNS, quick_exists
+from itukg.release.model import Release
 
 
 def written(pattern: str) -> str:

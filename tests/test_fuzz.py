@@ -24,7 +24,7 @@ CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance,
 REAL: dict[str, tuple[str, ...]] = {
     "/id/{path}": (f"{PLAN}/output/2.1", f"{PLAN}/output", "wsis/C1.ttl"),
     "/sdg/{path}": ("9", "9.c", "9.c.html"),
-    "/data/{release}/{name}": ("links.csv", "SHA256SUMS", "itukg.nq.gz", "itukg.jsonld"),
+    "/data/{release}/{name}": ("links.csv", "SHA256SUMS", "itukg.nq.gz", "itukg.rdf.jsonld"),
     "/frames/{name}.jsonld": ("plan-tree", "linkages"),
     "/schemas/{name}.json": ("thing", "list"),
     "/graph/{name}": ("sdg", "sdg.ttl"),

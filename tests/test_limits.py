@@ -28,12 +28,13 @@ from test_sparql import ORIGIN, ask, post, problem_of
 
 from itukg import names
 from itukg.engine.pool import BUFFER_BYTES, QUICK_SECONDS, Pool
+from itukg.engine.sparql import Query
+from itukg.engine.store import Dataset
 from itukg.engine.worker import END
 from itukg.errors import QueryRefused, SyntaxProblem
 from itukg.formats import CSV, N_TRIPLES
-from itukg.release import Release
-from itukg.store import Dataset, Query
-from itukg.web.server import HEAD_SIZE, HEADERS_WITHIN
+from itukg.release.model import Release
+from itukg.web.server import HEAD_SECONDS, MAX_HEAD
 from itukg.web.sparql import FORM, SPARQL_QUERY
 
 BOMB = "SELECT (COUNT(*) AS ?n) { ?a ?b ?c . ?d ?e ?f . ?g ?h ?i }"
@@ -68,7 +69,7 @@ def served(release: Release, home: Path, **settings: object) -> Iterator[serving
 @pytest.fixture(scope="module")
 def limited(release: Release, home: Path) -> Iterator[serving]:
     """A server with little time and memory for a query."""
-    yield from served(release, home, timeout=4, memory=150_000_000, strikes=0, slow_log=0)
+    yield from served(release, home, timeout=4, memory=150_000_000, limit_violations=0, slow_log=0)
 
 
 @pytest.fixture
@@ -94,7 +95,7 @@ def request(query: str, *fields: str, method: str = "GET", **parameters: str) ->
 # --- time ---
 
 
-def test_a_query_over_its_time_is_504_in_words_and_in_time(client: httpx2.Client) -> None:
+def test_a_query_over_its_time_limit_is_504_in_time(client: httpx2.Client) -> None:
     for asked, seconds, told in (("0.5", 0.5, r"0\.(5|4\d)"), ("99", 4.0, r"(4|3\.9)")):
         began = time.monotonic()
         reply = ask(client, BOMB, timeout=asked)
@@ -123,7 +124,7 @@ def settled_processes(running: serving) -> int:
 # --- memory ---
 
 
-def test_a_query_over_its_memory_is_400_in_words_and_the_next_is_answered(client: httpx2.Client) -> None:
+def test_a_query_over_its_memory_limit_is_400_and_the_next_is_answered(client: httpx2.Client) -> None:
     query = "SELECT * { ?a ?b ?c . ?d ?e ?f } ORDER BY ?f ?a"
     problem = problem_of(ask(client, query, timeout="4"), 400)
     assert problem["type"].endswith("/memory-limit")
@@ -134,7 +135,7 @@ def test_a_query_over_its_memory_is_400_in_words_and_the_next_is_answered(client
 # --- answers larger than what is held ---
 
 
-def test_a_large_answer_is_sent_whole_and_never_held(limited: serving, client: httpx2.Client) -> None:
+def test_a_large_answer_is_sent_whole_and_never_buffered(limited: serving, client: httpx2.Client) -> None:
     ask(client, cheap())
     pid = limited.process.pid
     before = peak = memory(pid)
@@ -167,14 +168,14 @@ def test_head_of_a_large_answer_is_its_head_alone(client: httpx2.Client) -> None
 # --- clients that leave, or are not quite there ---
 
 
-def test_a_client_that_leaves_gives_its_worker_back(limited: serving) -> None:
+def test_a_client_that_disconnects_releases_its_worker(limited: serving) -> None:
     settled = settled_processes(limited)
     with wire(limited, request(BOMB, timeout="4")):
         eventually(lambda: len(processes(limited.process.pid)) > settled, "it does not run")
     eventually(lambda: len(processes(limited.process.pid)) == settled, "it still runs", seconds=3)
 
 
-def test_a_client_that_leaves_in_the_middle_of_an_answer_gives_its_worker_back(limited: serving) -> None:
+def test_a_client_that_disconnects_in_the_middle_of_an_answer_releases_its_worker(limited: serving) -> None:
     settled = settled_processes(limited)
     with wire(limited, request(LARGE, format="srj")) as opened:
         assert opened.recv(1000).startswith(b"HTTP/1.1 200 ")
@@ -301,7 +302,7 @@ BUSY = "import os\nwhile os.getppid() == int(__import__('sys').argv[1]): pass"
 def test_a_slow_query_and_an_upload_end_in_time_beside_two_busy_processes(release: Release, home: Path) -> None:
     assert release.path.is_dir()
     with ExitStack() as stack:
-        limits = {"ITUKG_HOME": str(home), "ITUKG_TIMEOUT": "20", "ITUKG_CHECK_TIMEOUT": "20"}
+        limits = {"ITUKG_HOME": str(home), "ITUKG_TIMEOUT": "20", "ITUKG_VALIDATION_TIMEOUT": "20"}
         running = serving(limits)
         stack.enter_context(running)
         client = stack.enter_context(client_of(running))
@@ -333,7 +334,7 @@ def test_a_slow_query_is_logged_by_its_hash_and_without_its_text(limited: servin
 @pytest.fixture(scope="module")
 def strict(release: Release, home: Path) -> Iterator[serving]:
     """A server that forgives little."""
-    yield from served(release, home, timeout=5, strikes=2, rate=8, sending=1)
+    yield from served(release, home, timeout=5, limit_violations=2, rate=8, send_timeout=1)
 
 
 def test_a_client_that_hits_limits_is_429_for_a_while_and_others_are_answered(strict: serving) -> None:
@@ -350,7 +351,7 @@ def test_a_client_that_hits_limits_is_429_for_a_while_and_others_are_answered(st
         assert ask(other, cheap()).status_code == 200
 
 
-def test_a_client_has_so_many_queries_a_minute_and_what_is_held_does_not_count(strict: serving) -> None:
+def test_a_client_has_a_quota_of_queries_a_minute_and_cached_answers_do_not_count(strict: serving) -> None:
     with client_of(strict, "127.0.0.4") as client, client_of(strict, "127.0.0.5") as other:
         held = cheap()
         assert {ask(client, held).status_code for _ in range(20)} == {200}  # evaluated once or twice
@@ -390,7 +391,15 @@ def crowded(release: Release, home: Path, server: str) -> Iterator[serving]:
     """A server with one worker and one slow slot, and with another server that it may ask."""
     services = f'["{server}/sparql"]'
     yield from served(
-        release, home, timeout=8, strikes=0, workers=1, slow=1, queue=2, queue_client=1, services=services
+        release,
+        home,
+        timeout=8,
+        limit_violations=0,
+        workers=1,
+        slow_workers=1,
+        queue=2,
+        queue_client=1,
+        services=services,
     )
 
 
@@ -401,7 +410,7 @@ def waiting(running: serving) -> int:
     return int(float(re.findall(r'^itukg_store\{what="waiting for a slow slot"\} (\S+)', told, re.MULTILINE)[0]))
 
 
-def test_who_finds_the_queue_full_is_503_and_told_when_to_come_back(crowded: serving) -> None:
+def test_a_query_that_finds_the_queue_full_is_503_with_retry_after(crowded: serving) -> None:
     with ExitStack() as stack:
         settled = settled_processes(crowded)
 
@@ -415,17 +424,17 @@ def test_who_finds_the_queue_full_is_503_and_told_when_to_come_back(crowded: ser
         pool.submit(bomb("127.0.0.2"))
         eventually(lambda: waiting(crowded) == 1, "the second does not wait")
         own = bomb("127.0.0.2")()
-        assert "1 requests of yours are waiting" in problem_of(own, 503)["detail"]
+        assert "1 of your requests are already waiting" in problem_of(own, 503)["detail"]
         pool.submit(bomb("127.0.0.3"))
         eventually(lambda: waiting(crowded) == 2, "the third does not wait")
         full = bomb("127.0.0.4")()
-        assert "2 requests are waiting" in problem_of(full, 503)["detail"]
+        assert "2 requests are already waiting" in problem_of(full, 503)["detail"]
         assert int(own.headers["retry-after"]) > 0 and int(full.headers["retry-after"]) > 0
         assert full.headers["access-control-allow-origin"] == "*"
         assert ask(stack.enter_context(client_of(crowded)), cheap()).status_code == 200
 
 
-def test_a_service_that_the_operator_names_is_asked(crowded: serving, server: str) -> None:
+def test_a_service_that_the_operator_allows_is_queried(crowded: serving, server: str) -> None:
     plans = f"?plan a <{names.ITU}Plan>"
     with client_of(crowded) as client:
         here = ask(client, f"SELECT ?plan {{ {plans} }} ORDER BY ?plan")
@@ -474,7 +483,7 @@ def assert_nobody_called(listener: socket.socket) -> None:
 
 
 @pytest.mark.parametrize("query", FORBIDDEN)
-def test_no_other_service_is_asked(crowded: serving, server: str, listener: socket.socket, query: str) -> None:
+def test_no_other_service_is_queried(crowded: serving, server: str, listener: socket.socket, query: str) -> None:
     with client_of(crowded) as client:
         problem_of(ask(client, filled(query, listener, f"{server}/sparql")), 400)
     assert_nobody_called(listener)
@@ -492,7 +501,7 @@ def test_an_address_in_a_query_is_only_a_name(crowded: serving, listener: socket
 
 
 @pytest.mark.parametrize("query", [*FORBIDDEN, *HARMLESS])
-def test_a_worker_has_no_network_whatever_it_is_asked(store: Engine, listener: socket.socket, query: str) -> None:
+def test_a_worker_has_no_network_whatever_the_query(store: Engine, listener: socket.socket, query: str) -> None:
     """The seam refuses such queries; here they are handed to the engine as if it had not."""
     asked = Query(filled(query, listener), "SELECT")
     with contextlib.suppress(QueryRefused, SyntaxProblem):
@@ -522,7 +531,7 @@ def test_nothing_is_imported_from_where_one_happens_to_be(tmp_path: Path, monkey
 @pytest.fixture(scope="module")
 def impatient(release: Release, home: Path) -> Iterator[serving]:
     """A server that waits two seconds for whoever reads slowly."""
-    yield from served(release, home, timeout=8, sending=2, strikes=0, slow=2)
+    yield from served(release, home, timeout=8, send_timeout=2, limit_violations=0, slow_workers=2)
 
 
 def test_what_a_process_needed_only_to_load_is_not_in_its_workers(
@@ -551,7 +560,7 @@ def test_what_a_process_needed_only_to_load_is_not_in_its_workers(
     assert much < little + 20, f"MB held by a worker whose process needed 100 MB once: {much}"
 
 
-def test_a_client_that_leaves_a_describe_gives_its_worker_back(limited: serving) -> None:
+def test_a_client_that_disconnects_from_a_describe_releases_its_worker(limited: serving) -> None:
     settled = settled_processes(limited)
     for _ in range(3):  # one more than there are places for what takes long
         with wire(limited, request("DESCRIBE ?a { ?a ?b ?c . ?d ?e ?f . ?g ?h ?i FILTER(?a = ?i) }", timeout="4")):
@@ -570,7 +579,7 @@ def test_a_describe_of_too_much_is_400_and_takes_no_memory(limited: serving, cli
     assert memory(limited.process.pid) - before < 10 * BUFFER_BYTES
 
 
-def test_those_who_read_slowly_keep_no_other_from_what_takes_long(limited: serving, client: httpx2.Client) -> None:
+def test_clients_that_read_slowly_do_not_block_slow_queries(limited: serving, client: httpx2.Client) -> None:
     everything = "SELECT * { ?a ?b ?c . ?d ?e ?f }"
 
     def asked() -> int:
@@ -592,7 +601,7 @@ def test_those_who_read_slowly_keep_no_other_from_what_takes_long(limited: servi
     eventually(lambda: asked() == 200, "no place is given back")
 
 
-def test_who_does_not_read_an_answer_is_let_go(impatient: serving) -> None:
+def test_a_client_that_does_not_read_an_answer_is_disconnected(impatient: serving) -> None:
     everything = "SELECT * { ?a ?b ?c }"
     handles = Path(f"/proc/{impatient.process.pid}/fd")
 
@@ -609,7 +618,7 @@ def test_who_does_not_read_an_answer_is_let_go(impatient: serving) -> None:
         opened.sendall(request(everything))
         eventually(lambda: connections() > before, "it is not connected")
         # one timer of a connection looks at this and at its headers
-        eventually(lambda: connections() == before, "it is still connected", seconds=HEADERS_WITHIN + 4)
+        eventually(lambda: connections() == before, "it is still connected", seconds=HEAD_SECONDS + 4)
 
 
 def test_requests_sent_on_and_on_are_not_taken_before_answers_are_read(impatient: serving) -> None:
@@ -634,7 +643,7 @@ def test_a_head_without_end_is_431(impatient: serving, line: bytes) -> None:
             while sent < 50_000_000:
                 sent += opened.send(line * 1000)
         assert sent < 20_000_000
-    with wire(impatient, b"GET / HTTP/1.1\r\nHost: x\r\nX-B: " + line * (HEAD_SIZE // len(line))) as opened:
+    with wire(impatient, b"GET / HTTP/1.1\r\nHost: x\r\nX-B: " + line * (MAX_HEAD // len(line))) as opened:
         time.sleep(0.2)  # it is read
         opened.sendall(line)
         time.sleep(0.2)  # this too, apart: what is read together is looked at together
@@ -657,7 +666,9 @@ def test_a_head_may_hold_much(impatient: serving) -> None:
     ],
     ids=["long", "garbage", "header"],
 )
-def test_what_is_no_request_is_a_problem_that_says_so(impatient: serving, begin: bytes, status: int, kind: str) -> None:
+def test_bytes_that_are_no_request_get_a_problem_that_says_so(
+    impatient: serving, begin: bytes, status: int, kind: str
+) -> None:
     with wire(impatient, begin) as opened:
         head, _, body = opened.makefile("rb").read().partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 %d " % status) and b"content-type: application/problem+json" in head.lower()
@@ -665,7 +676,7 @@ def test_what_is_no_request_is_a_problem_that_says_so(impatient: serving, begin:
     assert b"access-control-allow-origin: *" in head and b"connection: close" in head and b"\r\ndate: " in head
 
 
-def test_what_is_refused_before_it_runs_is_counted(client: httpx2.Client) -> None:
+def test_a_query_that_is_refused_before_it_runs_is_counted(client: httpx2.Client) -> None:
     def counted() -> float:
         found = re.search(
             r'itukg_queries_total\{form="unread",outcome="query-refused"\} (\S+)', client.get("/metrics").text
@@ -677,7 +688,7 @@ def test_what_is_refused_before_it_runs_is_counted(client: httpx2.Client) -> Non
     assert counted() == before + 1
 
 
-def test_an_accept_header_longer_than_any_list_of_likes_is_400(client: httpx2.Client) -> None:
+def test_an_accept_header_that_is_too_long_is_400(client: httpx2.Client) -> None:
     problem = problem_of(client.get("/sparql", params={"query": "ASK {}"}, headers={"accept": "a/b," * 1001}), 400)
     assert "Accept has more than 4000" in problem["detail"]
     assert ask(client, "ASK {}", "a/b;q=0.1," * 100 + "text/csv").status_code == 406

@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 
 import httpx2
 import openpyxl
+import pyoxigraph as ox
 import pytest
-from conftest import wait_until_ready
+from conftest import Engine, Pair, wait_until_ready
 from fastapi.testclient import TestClient
 from jsonschema import Draft202012Validator
 from test_resources import Page, get
@@ -20,14 +21,18 @@ from test_sparql import ask, problem_of, values
 from test_things import expand, graph_of_jsonld
 
 from itukg import names
-from itukg.jsonld import natural
-from itukg.lists import FILTERS, LARGEST, LIST_FORMATS
-from itukg.release import Release
-from itukg.search import search
+from itukg.engine.store import Row, Store, rows
+from itukg.errors import DataError
+from itukg.rdf.jsonld import natural
+from itukg.release.model import Release
+from itukg.release.overview import FILTERS, Overview, Value
 from itukg.settings import Settings
+from itukg.views.listing import LIST_FORMATS, MAX_PAGE_SIZE
+from itukg.views.search import search
 from itukg.web.app import create_app
 
 PLAN = names.THINGS + "buap-2018-2021"
+PLAN_NODE = ox.NamedNode(PLAN)
 HOSTILE = [
     '"', '""', "'", "*", '"*', "NEAR(a b)", "a OR", "AND", "NOT a", "label:access", "{label notation}: a", "^access",
     "a + b", "(((", ")", "-a", "\x00", "a\x00b", "%00", "\ud83d\ude00".encode("utf-16", "surrogatepass").decode("utf-16"),
@@ -60,7 +65,7 @@ def items_of(client: httpx2.Client, path: str) -> list[dict[str, Any]]:
 # --- lists ---
 
 
-@pytest.mark.parametrize("size", [1, 7, 19, LARGEST])
+@pytest.mark.parametrize("size", [1, 7, 19, MAX_PAGE_SIZE])
 def test_the_pages_of_a_list_hold_every_thing_once(client: TestClient, size: int) -> None:
     things = values(
         ask(client, f"SELECT DISTINCT ?s WHERE {{ ?s ?p ?o FILTER(STRSTARTS(STR(?s), '{PLAN}/output/')) }}")
@@ -77,7 +82,9 @@ def test_every_thing_is_in_the_lists_that_the_paths_make(client: TestClient) -> 
     listed: set[str] = set()
     lists = 0
     for folder in sorted(folders - told):
-        listed |= {item["id"] for item in items_of(client, f"/id/{folder.removeprefix(names.THINGS)}?size={LARGEST}")}
+        listed |= {
+            item["id"] for item in items_of(client, f"/id/{folder.removeprefix(names.THINGS)}?size={MAX_PAGE_SIZE}")
+        }
         lists += 1
     assert lists > 50
     below = {iri for iri in told if iri.rpartition("/")[0] in folders - told}
@@ -132,7 +139,7 @@ FILTERED = [
 def test_a_filter_keeps_what_the_graph_says(client: TestClient, query: str, pattern: str, least: int) -> None:
     assert {part.partition("=")[0] for q, _, _ in FILTERED for part in q.split("&")} >= {f.name for f in FILTERS}
     wanted = {iri for (iri,) in values(ask(client, f"{names.PROLOGUE} SELECT DISTINCT ?s WHERE {{ {pattern} }}"))}
-    listed = [item["id"] for item in items_of(client, f"/id?{query}&size={LARGEST}")]
+    listed = [item["id"] for item in items_of(client, f"/id?{query}&size={MAX_PAGE_SIZE}")]
     assert len(listed) == len(set(listed)) >= least
     assert set(listed) == wanted
 
@@ -174,7 +181,9 @@ def test_a_filter_keeps_what_the_graph_says(client: TestClient, query: str, patt
         ("/search.pdf?q=a", 404, ".csv"),
     ],
 )
-def test_what_no_list_has_is_refused_in_words(client: TestClient, path: str, status: int, word: str) -> None:
+def test_a_value_that_no_list_has_is_refused_with_a_reason(
+    client: TestClient, path: str, status: int, word: str
+) -> None:
     assert word in problem_of(get(client, path), status)["detail"]
 
 
@@ -256,6 +265,83 @@ def test_a_page_of_a_list_is_a_form_and_links_that_answer(client: TestClient) ->
     chosen = get(client, "/id?class=Output&plan=sp-2020-2023&sdg=", "text/html").text
     assert '<option value="Output" selected>' in chosen
     assert '<option value="sp-2020-2023" selected>' in chosen
+
+
+# --- the overview that lists read ---
+
+
+def test_the_overview_made_at_build_is_that_of_the_dataset(release: Release) -> None:
+    content = (release.path / "overview.json").read_bytes()
+    computed = Overview.of_dataset(release.dataset)
+    assert Overview.read(content) == release.overview == computed
+    assert computed.write() == content
+    assert "overview.json" not in release.files
+
+
+def test_the_overview_holds_what_the_graph_offers(release: Release, store: Engine) -> None:
+    overview = release.overview
+    assert [*overview.values] == [each.name for each in FILTERS]
+    plans = store.rows(f"SELECT ?p ?l {{ ?p a <{names.ITU}Plan> ; <{names.PREFIXES['rdfs']}label> ?l }}")
+    assert {value.iri: value.label for value in overview.values["plan"]} == {r["p"].value: r["l"].value for r in plans}
+    goals = [value.notation for value in overview.values["sdg"] if value.notation.isdecimal()]
+    assert goals == [str(number) for number in range(1, 18)]
+    assert {"buap-2018-2021", "buap-2018-2021/output", "instrument/pp"} <= overview.folders
+    assert not {"", "buap-2018-2021/output/2.1"} & overview.folders
+    assert overview.terms[names.ITU + "deliversOutcome"] == "delivers outcome"
+
+
+def test_a_thing_under_several_names_has_the_same_in_every_order() -> None:
+    label, plan = (ox.NamedNode(iri) for iri in (names.PREFIXES["rdfs"] + "label", names.ITU + "plan"))
+    quads = [ox.Quad(PLAN_NODE, label, ox.Literal(text)) for text in ("b", "c", "a")]
+    quads.append(ox.Quad(ox.NamedNode(f"{PLAN}/output/1"), plan, PLAN_NODE))
+    found = []
+    for given in (quads, quads[::-1]):
+        store = ox.Store()
+        store.extend(given)
+        found.append(Overview.of_store(store))
+    assert found[0] == found[1]
+    assert found[0].values["plan"] == [Value(PLAN, "", "c")]
+    assert found[0].folders == {"buap-2018-2021", "buap-2018-2021/output"}
+
+
+def test_a_release_without_an_overview_has_the_same_lists(pair: Pair, tmp_path: Path) -> None:
+    older = tmp_path / "releases" / pair.newer.name
+    shutil.copytree(pair.newer.path, older)
+    (older / "overview.json").unlink()
+    with TestClient(create_app(Settings(home=tmp_path), Release(older))) as client:
+        wait_until_ready(client)
+        for path in (
+            "/id?class=Output&sdg=9",
+            "/id/organization",
+            "/search?q=access&plan=buap-2018-2021",
+            "/id/wsis/C1",
+        ):
+            for accept in ("application/ld+json", "text/html"):
+                reply = get(client, path, accept)
+                assert (reply.status_code, reply.content) == (200, get(pair.client, path, accept).content), path
+
+
+def test_lists_and_pages_ask_the_store_for_no_more_than_what_they_show(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    async def counting(store: Store, query: str) -> list[Row]:
+        asked.append(query)
+        return await rows(store, query)
+
+    monkeypatch.setattr("itukg.views.listing.rows", counting)
+    monkeypatch.setattr("itukg.views.thing.rows", counting)
+    assert get(client, "/id?class=Objective&basis=stated&sort=label&size=7").status_code == 200
+    assert len(asked) == 1
+    assert get(client, "/id/wsis/C9", "text/html").status_code == 200
+    assert len(asked) == 1
+
+
+def test_a_dataset_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "dataset.nq").write_text("nonsense")
+    with pytest.raises(DataError, match=r"dataset\.nq"):
+        _ = Release(tmp_path).overview
 
 
 # --- full text ---

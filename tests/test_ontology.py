@@ -13,7 +13,7 @@ from rdflib.namespace import DCTERMS, OWL, RDF, RDFS, SKOS
 from itukg import names
 from itukg.corpus import Corpus
 from itukg.errors import DoesNotConform
-from itukg.jsonld import context, frame
+from itukg.rdf.jsonld import context, frame
 from itukg.reasoner import unsatisfiable
 
 ROOT = Path(__file__).parents[1]
@@ -68,7 +68,7 @@ def test_labels_are_distinct(ontology: rdflib.Graph) -> None:
     assert len(labels) == len(set(labels))
 
 
-def test_the_header_tells_what_a_harvester_asks(ontology: rdflib.Graph) -> None:
+def test_the_header_states_what_a_harvester_needs(ontology: rdflib.Graph) -> None:
     asked = (DCTERMS.title, DCTERMS.description, DCTERMS.creator, DCTERMS.license, DCTERMS.created, DCTERMS.modified)
     for predicate in (*asked, OWL.versionIRI, OWL.versionInfo, DCTERMS.conformsTo):
         assert ontology.value(ONTOLOGY, predicate) is not None, predicate

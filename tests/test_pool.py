@@ -1,4 +1,4 @@
-"""The pool: clients take turns, what is slow makes room, what dies is replaced, and each gets the answer to its own question."""
+"""The pool: clients take turns, what is slow makes room, what dies is replaced, and each gets the answer to its own request."""
 
 import asyncio
 import contextlib
@@ -19,9 +19,9 @@ from conftest import is_running
 
 from itukg.engine import pool as pool_module
 from itukg.engine.fair import FairQueue
-from itukg.engine.pool import BUFFER_BYTES, RETRY_SECONDS, Pool
+from itukg.engine.pool import BUFFER_BYTES, FORK_RETRY_SECONDS, Pool
 from itukg.engine.process import Packet, Worker
-from itukg.engine.worker import NICENESS, PACKET
+from itukg.engine.worker import NICENESS, PACKET_BYTES
 from itukg.errors import BadRequest, DataError, ItukgError, MemoryLimit, Overloaded, TimeLimit, WorkerKilled
 
 
@@ -61,7 +61,7 @@ def test_clients_that_wait_take_turns_however_many_requests_each_has() -> None:
     run(work())
 
 
-def test_an_item_that_is_there_is_had_at_once_and_the_one_last_used_first() -> None:
+def test_a_free_item_is_given_at_once_and_the_last_used_first() -> None:
     async def work() -> None:
         queue = FairQueue[str](1, 1)
         assert queue.get_nowait() is None
@@ -87,11 +87,11 @@ def test_an_item_may_be_taken_out() -> None:
     run(work())
 
 
-def test_a_client_may_wait_so_often_and_others_still_may() -> None:
+def test_a_client_has_a_share_of_the_queue_and_leaves_room_for_others() -> None:
     async def work() -> None:
         queue, served = FairQueue[str](10, 2), list[str]()
         tasks = [await waits(queue, "a", served) for _ in range(2)]
-        with pytest.raises(Overloaded, match="2 requests of yours"):
+        with pytest.raises(Overloaded, match="2 of your requests"):
             await queue.get("a", later())
         tasks.append(await waits(queue, "b", served))
         for _ in tasks:
@@ -102,11 +102,11 @@ def test_a_client_may_wait_so_often_and_others_still_may() -> None:
     run(work())
 
 
-def test_so_many_may_wait_in_all_and_the_next_is_told_when_to_come_back() -> None:
+def test_a_request_beyond_the_length_of_the_queue_is_refused_with_a_time_to_retry() -> None:
     async def work() -> None:
         queue, served = FairQueue[str](3, 10), list[str]()
         tasks = [await waits(queue, client, served) for client in "abc"]
-        with pytest.raises(Overloaded, match="3 requests are waiting") as caught:
+        with pytest.raises(Overloaded, match="3 requests are already waiting") as caught:
             await queue.get("d", later())
         assert caught.value.wait
         assert queue.waiting() == 3
@@ -119,7 +119,7 @@ def test_so_many_may_wait_in_all_and_the_next_is_told_when_to_come_back() -> Non
     run(work())
 
 
-def test_who_waits_past_the_deadline_is_told_and_leaves_the_line() -> None:
+def test_a_request_that_waits_past_its_deadline_hits_the_time_limit_and_leaves_the_queue() -> None:
     async def work() -> None:
         queue = FairQueue[str](10, 10)
         with pytest.raises(TimeLimit, match="waited for its turn"):
@@ -133,7 +133,7 @@ def test_who_waits_past_the_deadline_is_told_and_leaves_the_line() -> None:
     run(work())
 
 
-def test_who_gives_up_waiting_leaves_the_line() -> None:
+def test_a_cancelled_request_leaves_the_queue() -> None:
     async def work() -> None:
         queue, served = FairQueue[str](10, 10), list[str]()
         first, second = [await waits(queue, "a", served) for _ in range(2)]
@@ -147,7 +147,7 @@ def test_who_gives_up_waiting_leaves_the_line() -> None:
     run(work())
 
 
-def test_who_has_just_given_up_gets_no_item() -> None:
+def test_a_request_that_was_just_cancelled_gets_no_item() -> None:
     async def work() -> None:
         queue, served = FairQueue[str](10, 10), list[str]()
         first, second = await waits(queue, "a", served), await waits(queue, "b", served)
@@ -159,7 +159,7 @@ def test_who_has_just_given_up_gets_no_item() -> None:
     run(work())
 
 
-def test_an_item_handed_to_who_has_just_given_up_goes_to_the_next() -> None:
+def test_an_item_given_to_a_request_that_was_just_cancelled_goes_to_the_next() -> None:
     async def work() -> None:
         queue, served = FairQueue[str](10, 10), list[str]()
         first, second = await waits(queue, "a", served), await waits(queue, "b", served)
@@ -199,8 +199,8 @@ async def pool_of(data: str = "", *, workers: int = 2, slow: int = 1, **given: A
         await pool.close()
 
 
-async def answer(pool: Pool, question: bytes, **given: Any) -> bytes:
-    response = await pool.ask(question, **{"deadline": later(20), **given})
+async def answer(pool: Pool, request: bytes, **given: Any) -> bytes:
+    response = await pool.submit(request, **{"deadline": later(20), **given})
     try:
         return b"".join([piece async for piece in response])
     finally:
@@ -241,8 +241,8 @@ def is_settled(pool: Pool, workers: int = 2) -> bool:
     return len(idle(pool)) == len(pool.alive) == workers and not pool.suspended
 
 
-@pytest.mark.parametrize("length", [0, 1, PACKET - 8, PACKET, PACKET + 1, 3_000_000])
-def test_a_question_of_any_length_comes_whole_and_so_does_its_answer(length: int) -> None:
+@pytest.mark.parametrize("length", [0, 1, PACKET_BYTES - 8, PACKET_BYTES, PACKET_BYTES + 1, 3_000_000])
+def test_a_request_of_any_length_arrives_whole_and_so_does_its_answer(length: int) -> None:
     async def work() -> None:
         async with pool_of(workers=1) as pool:
             text = random.Random(length).randbytes(length)  # noqa: S311  (nothing is kept secret by it)
@@ -258,7 +258,7 @@ def test_an_error_of_the_work_is_raised_and_the_worker_goes_on(capfd: pytest.Cap
             pid = await answer(pool, b"pid")
             with pytest.raises(BadRequest, match="no such thing"):
                 await answer(pool, b"refuse no such thing")
-            with pytest.raises(ItukgError, match="The fault is ours"):
+            with pytest.raises(ItukgError, match="The server failed"):
                 await answer(pool, b"fail of some kind")
             assert await answer(pool, b"pid") == pid
 
@@ -268,7 +268,7 @@ def test_an_error_of_the_work_is_raised_and_the_worker_goes_on(capfd: pytest.Cap
 
 def test_data_that_cannot_be_loaded_is_an_error_and_no_process_is_left(capfd: pytest.CaptureFixture[str]) -> None:
     async def work() -> None:
-        with pytest.raises(DataError, match="No worker could be started on broken"):
+        with pytest.raises(DataError, match="No worker process could be started on broken"):
             async with pool_of("broken"):
                 pass
 
@@ -286,10 +286,10 @@ def test_without_reuse_a_worker_answers_once() -> None:
     run(work())
 
 
-# --- slow questions ---
+# --- slow requests ---
 
 
-def test_a_slow_question_goes_on_at_a_lower_priority_and_its_place_is_taken() -> None:
+def test_a_slow_request_goes_on_at_a_lower_priority_and_its_worker_is_replaced() -> None:
     async def work() -> None:
         async with pool_of(workers=1) as pool:
             (worker,) = pool.alive
@@ -305,7 +305,7 @@ def test_a_slow_question_goes_on_at_a_lower_priority_and_its_place_is_taken() ->
     run(work())
 
 
-def test_a_slow_question_that_finds_no_slot_waits_suspended_and_goes_on_where_it_was() -> None:
+def test_a_slow_request_without_a_slot_waits_suspended_and_goes_on_where_it_was() -> None:
     async def work() -> None:
         async with pool_of() as pool:
             begun = {worker.pid for worker in pool.alive}
@@ -320,7 +320,7 @@ def test_a_slow_question_that_finds_no_slot_waits_suspended_and_goes_on_where_it
     run(work())
 
 
-def test_slow_questions_take_turns_so_that_none_waits_for_the_end_of_another() -> None:
+def test_slow_requests_take_turns_so_that_none_waits_for_the_end_of_another() -> None:
     async def work() -> None:
         async with pool_of() as pool:
             endless = asyncio.create_task(answer(pool, b"busy 60", client="a"))
@@ -335,7 +335,7 @@ def test_slow_questions_take_turns_so_that_none_waits_for_the_end_of_another() -
     run(work())
 
 
-def test_a_slow_question_that_lets_others_have_their_turn_is_not_refused_a_full_queue() -> None:
+def test_a_slow_request_that_gives_others_their_turn_is_not_refused_by_a_full_queue() -> None:
     async def insist(pool: Pool) -> bytes:
         while True:
             with contextlib.suppress(Overloaded):  # while the first of this client lets others have their turn
@@ -352,8 +352,8 @@ def test_a_slow_question_that_lets_others_have_their_turn_is_not_refused_a_full_
     run(work())
 
 
-def test_more_than_may_be_suspended_start_again_in_their_slot(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool_module, "SUSPENDED", 0)
+def test_slow_requests_beyond_those_suspended_start_again_in_a_slot(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_module, "MAX_SUSPENDED", 0)
 
     async def work() -> None:
         async with pool_of() as pool:
@@ -367,10 +367,10 @@ def test_more_than_may_be_suspended_start_again_in_their_slot(monkeypatch: pytes
 
 
 @pytest.mark.parametrize("suspended", [0, 4])
-def test_whoever_leaves_while_a_slow_question_waits_leaves_nothing_behind(
+def test_a_client_that_disconnects_while_its_slow_request_waits_leaves_nothing_behind(
     suspended: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pool_module, "SUSPENDED", suspended)
+    monkeypatch.setattr(pool_module, "MAX_SUSPENDED", suspended)
 
     async def work() -> None:
         async with pool_of() as pool:
@@ -387,7 +387,7 @@ def test_whoever_leaves_while_a_slow_question_waits_leaves_nothing_behind(
 
 
 @pytest.mark.parametrize(("seconds", "slow"), [(0.05, 1), (0.4, 1), (0.4, 0)], ids=["quick", "slow", "suspended"])
-def test_a_question_past_its_deadline_is_killed(seconds: float, slow: int) -> None:
+def test_a_request_past_its_deadline_is_killed(seconds: float, slow: int) -> None:
     async def work() -> None:
         async with pool_of(workers=1, slow=slow) as pool:
             message = "waited for its turn" if not slow else f"within 0.(0[45]|[34]) s|within {seconds:.2g} s"
@@ -398,7 +398,7 @@ def test_a_question_past_its_deadline_is_killed(seconds: float, slow: int) -> No
     run(work())
 
 
-def test_seconds_count_from_the_turn_of_a_question(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_seconds_count_from_the_turn_of_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool_module, "QUICK_SECONDS", 20)
 
     async def work() -> None:
@@ -410,7 +410,7 @@ def test_seconds_count_from_the_turn_of_a_question(monkeypatch: pytest.MonkeyPat
     run(work())
 
 
-def test_the_time_that_a_question_waits_suspended_is_not_its_own() -> None:
+def test_the_time_limit_of_a_request_does_not_count_its_suspension() -> None:
     async def work() -> None:
         async with pool_of() as pool:
             assert pool.slots.get_nowait()
@@ -440,14 +440,14 @@ def test_a_large_answer_waits_in_its_worker_for_its_reader_and_takes_no_slot(mon
 
     async def work() -> None:
         async with pool_of() as pool:
-            response = await pool.ask(b"bytes 100000000", deadline=later(20), client="a")
-            assert received < BUFFER_BYTES + 2 * PACKET
+            response = await pool.submit(b"bytes 100000000", deadline=later(20), client="a")
+            assert received < BUFFER_BYTES + 2 * PACKET_BYTES
             assert int(await answer(pool, b"busy 0.3", client="a"))  # the slot is free
             with pytest.raises(Overloaded, match="sent to you"):
-                await pool.ask(b"bytes 100000000", deadline=later(20), client="a")
-            assert received < 2 * (BUFFER_BYTES + 2 * PACKET)
+                await pool.submit(b"bytes 100000000", deadline=later(20), client="a")
+            assert received < 2 * (BUFFER_BYTES + 2 * PACKET_BYTES)
             assert sum([len(piece) async for piece in response]) == 100_000_000
-            again = await pool.ask(b"bytes 100000000", deadline=later(20), client="a")
+            again = await pool.submit(b"bytes 100000000", deadline=later(20), client="a")
             await again.aclose()
             await until(lambda: is_settled(pool), "a worker is left")
 
@@ -457,7 +457,7 @@ def test_a_large_answer_waits_in_its_worker_for_its_reader_and_takes_no_slot(mon
 # --- processes that die ---
 
 
-def test_a_worker_that_is_killed_while_idle_is_replaced_before_anybody_asks() -> None:
+def test_a_worker_that_is_killed_while_idle_is_replaced_before_the_next_request() -> None:
     async def work() -> None:
         async with pool_of() as pool:
             before = {worker.pid for worker in pool.alive}
@@ -469,7 +469,7 @@ def test_a_worker_that_is_killed_while_idle_is_replaced_before_anybody_asks() ->
     run(work())
 
 
-def test_a_question_whose_worker_is_killed_is_asked_once_more(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_request_whose_worker_is_killed_is_tried_once_more(caplog: pytest.LogCaptureFixture) -> None:
     async def work() -> None:
         async with pool_of() as pool:
             asked = asyncio.create_task(answer(pool, b"busy 0.5"))
@@ -485,12 +485,12 @@ def test_a_question_whose_worker_is_killed_is_asked_once_more(caplog: pytest.Log
     assert "A fresh worker tries again" in caplog.text
 
 
-def test_a_worker_without_memory_is_told_from_one_that_was_killed() -> None:
+def test_a_worker_out_of_memory_is_distinguished_from_one_that_was_killed() -> None:
     async def work() -> None:
         async with pool_of(memory=200_000_000) as pool:
-            for question in (b"eat 100000000", f"die {int(signal.SIGSEGV)}".encode()):
+            for request in (b"eat 100000000", f"die {int(signal.SIGSEGV)}".encode()):
                 with pytest.raises(MemoryLimit, match="more than 200 MB"):
-                    await answer(pool, question)
+                    await answer(pool, request)
             with pytest.raises(MemoryLimit, match="needs more memory"):
                 await answer(pool, b"eat 300000000")
             await until(lambda: is_settled(pool), "not replaced")
@@ -498,7 +498,7 @@ def test_a_worker_without_memory_is_told_from_one_that_was_killed() -> None:
     run(work())
 
 
-def test_what_a_used_worker_has_no_memory_for_is_asked_of_a_fresh_one() -> None:
+def test_a_request_too_large_for_a_used_worker_goes_to_a_fresh_one() -> None:
     async def work() -> None:
         async with pool_of(workers=1) as pool:
             assert await answer(pool, b"echo x") == b"x"
@@ -528,18 +528,20 @@ def test_a_worker_that_cannot_be_forked_is_tried_again(caplog: pytest.LogCapture
             resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))  # no handle is left for another one
             try:
                 os.kill(worker.pid, signal.SIGKILL)
-                await until(lambda: "tried again" in caplog.text, "it is not logged")
+                await until(lambda: "trying again" in caplog.text, "it is not logged")
                 assert not pool.alive
             finally:
                 resource.setrlimit(resource.RLIMIT_NOFILE, limits)
             began = monotonic()
             assert await answer(pool, b"echo x") == b"x"
-            assert monotonic() - began < RETRY_SECONDS + 5
+            assert monotonic() - began < FORK_RETRY_SECONDS + 5
 
     run(work())
 
 
-def test_whoever_waits_when_the_pool_closes_gets_an_error_and_nothing_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+def test_requests_that_wait_when_the_pool_closes_get_an_error_and_nothing_goes_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async def work() -> None:
         before = asyncio.all_tasks()
         async with pool_of() as pool:
@@ -555,18 +557,18 @@ def test_whoever_waits_when_the_pool_closes_gets_an_error_and_nothing_goes_on(ca
 
 
 class Crowd:
-    """Clients that ask quick and slow questions, and give up some of them."""
+    """Clients that ask quick and slow requests, and give up some of them."""
 
     def __init__(self, pool: Pool, seed: int) -> None:
         self._pool, self._chance = pool, random.Random(seed)  # noqa: S311  (nothing is kept secret by it)
         self.outcomes: Counter[str] = Counter()
 
-    async def client(self, name: int, questions: int) -> None:
-        for number in range(questions):
+    async def client(self, name: int, requests: int) -> None:
+        for number in range(requests):
             text = f"{name}/{number} ".encode() * self._chance.choice([1, 1, 1, 1000, 100_000])
             slow = self._chance.random() < 0.2
-            question = b"busy 0.15" if slow else b"echo " + text
-            asked = asyncio.create_task(answer(self._pool, question, client=f"{name % 3}"))
+            request = b"busy 0.15" if slow else b"echo " + text
+            asked = asyncio.create_task(answer(self._pool, request, client=f"{name % 3}"))
             if self._chance.random() < 0.2:
                 await asyncio.sleep(self._chance.random() * 0.02)
                 asked.cancel()
@@ -590,12 +592,12 @@ class Crowd:
 @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
 @pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.exhaustive)])
 @pytest.mark.parametrize("killed", [False, True], ids=["workers live", "workers are killed"])
-def test_each_gets_the_answer_to_its_own_question_whatever_the_others_do(seed: int, killed: bool, loop: str) -> None:
+def test_each_request_gets_its_own_answer_whatever_the_others_do(seed: int, killed: bool, loop: str) -> None:
     async def work() -> None:
         async with pool_of() as pool:
             crowd = Crowd(pool, seed)
             enemy = asyncio.create_task(crowd.kill_workers()) if killed else None
-            await asyncio.gather(*(crowd.client(name, questions=20) for name in range(8)))
+            await asyncio.gather(*(crowd.client(name, requests=20) for name in range(8)))
             if enemy:
                 enemy.cancel()
             assert sum(crowd.outcomes.values()) == 8 * 20
@@ -613,7 +615,7 @@ def test_a_pool_that_failed_to_start_starts_when_the_reason_has_gone() -> None:
         pool = Pool("toy_work", "", workers=2, slow=1)
         resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
         try:
-            with pytest.raises(Overloaded, match="No worker can be started now"):
+            with pytest.raises(Overloaded, match="No worker process can be started now"):
                 await pool.start()
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, limits)
@@ -621,7 +623,7 @@ def test_a_pool_that_failed_to_start_starts_when_the_reason_has_gone() -> None:
         assert is_settled(pool)
         await pool.close()
         with pytest.raises(DataError, match="closed"):
-            await pool.ask(b"pid")
+            await pool.submit(b"pid")
 
     run(work())
 
@@ -639,7 +641,7 @@ def test_an_error_with_a_long_message_comes_cut() -> None:
 def test_an_error_of_the_system_in_the_work_is_ours_and_no_lack_of_memory(capfd: pytest.CaptureFixture[str]) -> None:
     async def work() -> None:
         async with pool_of(workers=1) as pool:
-            with pytest.raises(ItukgError, match="The fault is ours"):
+            with pytest.raises(ItukgError, match="The server failed"):
                 await answer(pool, b"open /etc/passwd")
             assert await answer(pool, b"echo x") == b"x"
 
@@ -652,8 +654,8 @@ def test_the_end_of_a_worker_is_reported_however_much_the_server_has_still_to_re
 ) -> None:
     async def work() -> None:
         async with pool_of(workers=1) as pool:
-            for question in (b"write-and-abort 100", b"write-and-abort 300000"):
-                asked = asyncio.create_task(answer(pool, question))
+            for request in (b"write-and-abort 100", b"write-and-abort 300000"):
+                asked = asyncio.create_task(answer(pool, request))
                 await asyncio.sleep(0)
                 (worker,) = pool.alive
                 deadline = later(2)
@@ -668,7 +670,7 @@ def test_the_end_of_a_worker_is_reported_however_much_the_server_has_still_to_re
 
 
 @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
-def test_a_worker_that_dies_while_it_is_sent_a_question_is_noticed(loop: str) -> None:
+def test_a_worker_that_dies_while_a_request_is_sent_is_noticed(loop: str) -> None:
     async def work() -> None:
         async with pool_of(workers=1) as pool:
             (worker,) = pool.alive
@@ -681,7 +683,7 @@ def test_a_worker_that_dies_while_it_is_sent_a_question_is_noticed(loop: str) ->
     run(work(), loop=loop)
 
 
-def test_a_question_that_is_not_taken_is_late_and_closing_ends_it() -> None:
+def test_a_request_that_the_worker_does_not_read_hits_the_time_limit_and_closing_ends_it() -> None:
     async def work() -> None:
         async with pool_of(workers=1) as pool:
             (worker,) = pool.alive

@@ -19,9 +19,11 @@ from engines import Engine, opened
 from fastapi.testclient import TestClient
 from typer.testing import CliRunner
 
-from itukg import names, publish
+from itukg import names
 from itukg.cli import app as cli
 from itukg.corpus import merged
+from itukg.engine.sparql import read_query
+from itukg.engine.store import Dataset
 from itukg.errors import (
     BadRequest,
     ItukgError,
@@ -33,10 +35,10 @@ from itukg.errors import (
     TimeLimit,
 )
 from itukg.formats import CSV, N_TRIPLES, TURTLE
-from itukg.publish import drop, load
-from itukg.release import Release
+from itukg.release import publish
+from itukg.release.model import Release
+from itukg.release.publish import drop, load
 from itukg.settings import Settings, address
-from itukg.store import Dataset, read_query
 from itukg.web.app import create_app
 
 SRJ = "application/sparql-results+json"
@@ -119,7 +121,7 @@ def test_a_reader_sees_its_release_whole_while_the_next_is_loaded_and_one_is_dro
         pass
 
 
-def test_a_load_that_broke_off_goes_on_where_it_was(
+def test_an_interrupted_load_resumes(
     server: engines.Server, small: Callable[[str], Release], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     release = small("resume")
@@ -148,12 +150,12 @@ def test_a_load_that_broke_off_goes_on_where_it_was(
         assert reader.table("SELECT ?o WHERE { <urn:s7> ?p ?o } ORDER BY ?o LIMIT 1") == ["resume “é𝄞” 7"]
 
 
-def test_dropping_what_is_not_there_says_so(server: engines.Server) -> None:
+def test_drop_of_an_absent_release_says_so(server: engines.Server) -> None:
     with pytest.raises(NotFound, match='no release "nothing"'):
         drop("nothing", server.graph_store, server.settings())
 
 
-def test_load_is_a_command_and_tells_what_it_did(
+def test_load_is_a_command_and_prints_what_it_did(
     server: engines.Server, release: Release, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ITUKG_HOME", str(home))
@@ -161,7 +163,7 @@ def test_load_is_a_command_and_tells_what_it_did(
         monkeypatch.setenv(f"ITUKG_{name.upper()}", value)
     first = CliRunner().invoke(cli, ["load", "--to", server.graph_store])
     assert (first.exit_code, first.stdout) == (0, "")
-    assert re.search(rf"{release.name}: \d+ graphs sent, 0 were there", first.stderr)
+    assert re.search(rf"{release.name}: \d+ graphs sent, 0 already there", first.stderr)
     again = CliRunner().invoke(cli, ["load", "--to", server.graph_store])
     assert ": 0 graphs sent" in again.stderr
     monkeypatch.setenv("ITUKG_STORE", server.query)
@@ -172,7 +174,7 @@ def test_load_is_a_command_and_tells_what_it_did(
 
 
 @pytest.mark.exhaustive
-def test_wrong_credentials_are_said_and_not_shown(small: Callable[[str], Release], tmp_path: Path) -> None:
+def test_wrong_credentials_are_reported_and_not_shown(small: Callable[[str], Release], tmp_path: Path) -> None:
     with engines.virtuoso(tmp_path) as server:
         wrong = Settings.model_validate({"store_user": "dba", "store_password": "hunter2"})
         with pytest.raises(StoreUnavailable, match=r"failed on 127.*401.*ITUKG_STORE_USER") as caught:
@@ -263,21 +265,21 @@ def asked(holding: Holding) -> Asked:
 @pytest.mark.parametrize(
     ("status", "media_type", "text", "error", "words"),
     [
-        (200, "text/html", "<h1>Welcome</h1>", StoreUnavailable, 'answers with 200 and "text/html"'),
+        (200, "text/html", "<h1>Welcome</h1>", StoreUnavailable, 'answers with status 200 and media type "text/html"'),
         (200, SRJ, "{ garbage", StoreUnavailable, "cannot be read"),
         (200, SRJ, '{"head": {}}', StoreUnavailable, "cannot be read"),
         (200, SRJ, "[" * 100_000, StoreUnavailable, "cannot be read"),
         (200, SRJ, '{"head": {"vars": ["s"]}, "results": {"bindings": [{"s": {"type": "uri", "value": "no iri"}}]}}', StoreUnavailable, "cannot be read"),
-        (302, "text/html", "", StoreUnavailable, "answers with 302"),
+        (302, "text/html", "", StoreUnavailable, "answers with status 302"),
         (401, "text/plain", "no", StoreUnavailable, "ITUKG_STORE_TOKEN"),
         (500, "text/plain", "Out of\n disk", StoreUnavailable, "500.*Out of disk"),
-        (500, "text/plain", "Virtuoso S1T00 Error SR171: Transaction timed out", TimeLimit, "gave up"),
+        (500, "text/plain", "Virtuoso S1T00 Error SR171: Transaction timed out", TimeLimit, "hit its time limit"),
         (503, "text/plain", "", Overloaded, "is busy"),
-        (504, "text/plain", "", TimeLimit, "gave up"),
+        (504, "text/plain", "", TimeLimit, "hit its time limit"),
         (400, "text/plain", "Lexical error at line 3, column 5. " + "x" * 5000, SyntaxProblem, "Lexical error"),
     ],
 )  # fmt: skip
-def test_what_a_server_answers_instead_is_an_error_in_words(
+def test_an_answer_of_the_server_that_is_no_result_is_an_error_with_its_reason(
     status: int, media_type: str, text: str, error: type[ItukgError], words: str, *, asked: Asked
 ) -> None:
     with pytest.raises(error, match=words) as caught:
@@ -287,7 +289,7 @@ def test_what_a_server_answers_instead_is_an_error_in_words(
         assert (caught.value.line, caught.value.column) == (3, 5)
 
 
-def test_a_graph_that_is_no_graph_is_an_error_in_words(asked: Asked) -> None:
+def test_an_answer_that_is_no_graph_is_an_error_with_its_reason(asked: Asked) -> None:
     with pytest.raises(StoreUnavailable, match="cannot be read"):
         asked("CONSTRUCT WHERE { ?s ?p ?o }", lambda handler: reply(handler, 200, "text/turtle", "<html>"))
 
@@ -301,7 +303,7 @@ def test_turtle_is_read_where_a_server_writes_no_n_triples(asked: Asked) -> None
 
 def test_a_graph_that_the_server_cuts_or_spoils_is_not_passed_on(holding: Holding) -> None:
     for text, error, words in (
-        ("<urn:a> <urn:b> <urn:c> .\nThe SPARQL operation has been cancelled", TimeLimit, "gave up"),
+        ("<urn:a> <urn:b> <urn:c> .\nThe SPARQL operation has been cancelled", TimeLimit, "hit its time limit"),
         ("<html>Welcome</html>", StoreUnavailable, "cannot be read"),
         ("<urn:a> a <urn:b> .", StoreUnavailable, "cannot be read"),  # Turtle
     ):
@@ -311,7 +313,7 @@ def test_a_graph_that_the_server_cuts_or_spoils_is_not_passed_on(holding: Holdin
                 engine.ask("CONSTRUCT WHERE { ?s ?p ?o }", syntax, Dataset(), 1.0)
 
 
-def test_bytes_that_are_no_text_are_an_error_in_words(holding: Holding) -> None:
+def test_bytes_that_are_not_utf_8_are_an_error_with_its_reason(holding: Holding) -> None:
     def spoiled(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(200)
         handler.send_header("content-type", N_TRIPLES.media_type)
@@ -363,7 +365,7 @@ def test_a_graph_of_the_dataset_that_is_no_iri_is_not_sent(holding: Holding) -> 
     given = 'urn:a> define get:soft "replace" define input:default-graph-uri <http://127.0.0.1/'
     sent = threading.Event()
     engine = holding(lambda _: sent.set())
-    with pytest.raises(BadRequest, match="named by no IRI"):
+    with pytest.raises(BadRequest, match="must be named by an IRI"):
         engine.ask("ASK {}", CSV, Dataset(default=(given,)), 5.0)
     assert not sent.is_set()
 
@@ -400,7 +402,7 @@ def test_a_server_that_hangs_hits_the_time_limit(asked: Asked) -> None:
     assert time.monotonic() - began < 5
 
 
-def test_a_connection_that_breaks_is_an_error_in_words(asked: Asked) -> None:
+def test_a_connection_that_breaks_is_an_error_with_its_reason(asked: Asked) -> None:
     def half(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(200)
         handler.send_header("content-type", SRJ)
@@ -461,7 +463,7 @@ def test_an_unreachable_server_is_named_without_a_password(release: Release) -> 
     ],
     ids=["bearer", "basic", "digest"],
 )  # fmt: skip
-def test_credentials_are_sent_in_the_way_that_the_server_asks_for(
+def test_credentials_are_sent_by_the_scheme_that_the_server_requests(
     given: dict[str, str], challenge: str, expected: str
 ) -> None:
     def guarded(handler: BaseHTTPRequestHandler) -> None:
@@ -475,7 +477,7 @@ def test_credentials_are_sent_in_the_way_that_the_server_asks_for(
             for _ in range(2):
                 assert engine.table("SELECT ?g WHERE { ?g ?p ?o }") == ["urn:g"]
         with (
-            pytest.raises(StoreUnavailable, match="refuses us"),
+            pytest.raises(StoreUnavailable, match="refuses access"),
             opened("g", Release(Path("some")), Settings(store=url)),
         ):
             pass
@@ -484,8 +486,8 @@ def test_credentials_are_sent_in_the_way_that_the_server_asks_for(
 @pytest.fixture
 def at_short_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
     """Asks the server ten times a second whether it holds the release."""
-    monkeypatch.setattr("itukg.web.service.AGAIN", 0.1)
-    monkeypatch.setattr("itukg.store.remote.AGAIN", 0.1)
+    monkeypatch.setattr("itukg.web.service.RETRY_SECONDS", 0.1)
+    monkeypatch.setattr("itukg.engine.remote.RELEASE_CHECK_SECONDS", 0.1)
 
 
 @pytest.mark.usefixtures("at_short_intervals")
@@ -507,7 +509,7 @@ def test_the_application_waits_until_the_server_holds_the_release(release: Relea
 
 
 @pytest.mark.usefixtures("at_short_intervals")
-def test_a_server_that_loses_the_release_is_asked_anew_and_nothing_held_is_answered(
+def test_a_server_that_loses_the_release_is_queried_again_and_nothing_cached_is_answered(
     release: Release, home: Path
 ) -> None:
     there, row = threading.Event(), MARKS.replace("urn:g", "%s")
@@ -533,7 +535,7 @@ def test_a_server_that_loses_the_release_is_asked_anew_and_nothing_held_is_answe
         assert answer().text.split() == ["g", "urn:one#anew"]
 
 
-def test_a_drop_that_broke_off_goes_on(
+def test_an_interrupted_drop_resumes(
     server: engines.Server, small: Callable[[str], Release], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     release = small("broken-drop")
@@ -556,7 +558,7 @@ def test_a_drop_that_broke_off_goes_on(
         drop(release.name, server.graph_store, server.settings())
 
 
-def test_a_token_is_told_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_token_appears_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ITUKG_STORE", "http://127.0.0.1:9/sparql")
     monkeypatch.setenv("ITUKG_STORE_TOKEN", "s3cret\n")
     token = Settings().store_token
@@ -590,10 +592,10 @@ def test_a_server_that_fails_is_502_over_http(release: Release, home: Path) -> N
         failing.set()
         answer = client.get("/sparql", params={"query": "ASK {}"})
         assert answer.status_code == httpx2.codes.BAD_GATEWAY
-        assert answer.json()["title"] == "The triple store gives no answer"
+        assert answer.json()["title"] == "Triple store unavailable"
 
 
-def test_things_lists_and_searches_are_the_same_from_a_store_elsewhere(
+def test_things_lists_and_searches_are_the_same_from_a_remote_store(
     server: engines.Server, release: Release, home: Path, client: TestClient
 ) -> None:
     load(release, server.graph_store, server.settings())

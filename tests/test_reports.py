@@ -18,7 +18,7 @@ from test_sparql import ask, graph_of, problem_of, values
 from itukg import names
 from itukg.conformance import REPORT_FORMATS, Finding
 from itukg.formats import Format
-from itukg.release import Release
+from itukg.release.model import Release
 
 FINDING_KEYS = (
     "id", "severity", "profile", "shape", "shapeLabel", "focus", "focusLabel", "notation", "plan", "path", "value",
@@ -65,7 +65,7 @@ def test_accept_suffix_and_format_choose_the_same_report(client: TestClient, syn
     assert len({reply.content for reply in replies}) == 1
 
 
-def test_a_page_is_for_whoever_does_not_ask_for_another(client: TestClient) -> None:
+def test_a_page_is_the_default_syntax(client: TestClient) -> None:
     assert {media_type(get(client, "/conformance", accept)) for accept in (None, "*/*", "text/*")} == {"text/html"}
 
 
@@ -179,8 +179,8 @@ def test_coverage_counts_what_documents_state_and_no_gap(rows: dict[str, Any], c
 
 def test_the_rdf_is_a_report_as_the_standard_has_it(graph: Graph, findings: list[dict[str, Any]]) -> None:
     (report,) = graph.subjects(RDF.type, SH.ValidationReport)
-    assert list(graph.objects(None, SH.conforms)) == [Literal(False)]
-    assert graph.value(report, SH.conforms) == Literal(False)  # beside any result, whatever our verdict
+    assert list(graph.objects(None, SH.conforms)) == [graph.value(report, SH.conforms)] == [Literal(True)]
+    assert list(graph.objects(report, URIRef(names.SH + "conformanceDisallows"))) == [SH.Violation]
     results = set(graph.subjects(RDF.type, SH.ValidationResult))
     assert results == set(graph.objects(report, SH.result))
     assert len(results) == len(findings)
@@ -257,6 +257,6 @@ def test_every_link_is_a_row_of_links_csv_told_apart_by_its_basis(client: TestCl
     assert [(row["property"], row["line"]) for row in of_output] == [("contributesToSDGTarget", "343")]
 
 
-def test_a_table_or_release_that_is_not_there_is_404_in_words(client: TestClient) -> None:
+def test_an_absent_table_or_release_is_404(client: TestClient) -> None:
     for path in ("/data/latest/none.csv", "/data/0/links.csv", "/data/latest/..%2Fcurrent"):
         problem_of(get(client, path), 404)

@@ -16,9 +16,9 @@ from rdflib import BNode, Graph
 from test_sparql import ORIGIN, OUTPUT, ask, exchange, graph_of, problem_of, values
 
 from itukg import names
-from itukg.corpus import canonical_hash
 from itukg.formats import GRAPH_FORMATS, THING_FORMATS, Format
-from itukg.release import Release
+from itukg.rdf.parse import canonical_hash
+from itukg.release.model import Release
 from itukg.settings import Settings
 from itukg.web.app import create_app
 
@@ -182,7 +182,7 @@ def test_labels_and_definitions_are_language_maps(client: TestClient, things: li
 # --- negotiation ---
 
 
-def test_json_ld_is_for_whoever_does_not_ask_for_another(client: TestClient) -> None:
+def test_json_ld_is_the_default_syntax(client: TestClient) -> None:
     path = path_of(OUTPUT)
     silent = client.build_request("GET", path)
     del silent.headers["accept"]
@@ -202,7 +202,7 @@ def test_json_ld_is_for_whoever_does_not_ask_for_another(client: TestClient) -> 
         "application/ld+json;q=0, */*",
     ],
 )
-def test_a_page_is_for_whoever_likes_pages_better(client: TestClient, accept: str) -> None:
+def test_a_page_is_for_clients_that_prefer_html(client: TestClient, accept: str) -> None:
     assert media_type(get(client, path_of(OUTPUT), accept)) == HTML
 
 
@@ -345,7 +345,7 @@ def test_the_front_page_lists_every_plan_and_the_release(client: TestClient, rel
     assert {get(client, link).status_code for link in page.links} == {200}
 
 
-def test_health_and_readiness_are_told(client: TestClient, release: Release) -> None:
+def test_health_and_readiness_are_reported(client: TestClient, release: Release) -> None:
     assert get(client, "/healthz").json() == {"status": "ok"}
     assert get(client, "/readyz").json() == {"status": "ready", "release": release.name}
 

@@ -16,7 +16,8 @@ from test_sparql import ask, graph_of, post, problem_of
 
 from itukg.corpus import Corpus
 from itukg.formats import GRAPH_FORMATS
-from itukg.release import Release, build
+from itukg.release.build import build
+from itukg.release.model import Release
 from itukg.settings import Settings
 from itukg.web.app import create_app
 

@@ -106,13 +106,13 @@ SAID = {
     },
     "completeness/GapReported": {
         (
-            "The document leaves this open (missing: supported by; line 1: “Instruments: to be added”): the next edition"
+            "Output 1 names no instrument (line 1: “Instruments: to be added”; missing: supported by): the next edition"
             " should give it."
         ),
-        "The document leaves this open (missing: has part; line 3): the next edition should give it.",
+        "The document leaves this open (line 3; missing: has part): the next edition should give it.",
         (
-            "The text copy that was read does not have this (missing: contributes to; line 2: “Figure 1: Outputs and goals”;"
-            " our note: The copy keeps the caption alone), and the document may: a fuller copy should be read."
+            "Figure 1 is not in the copy (line 2: “Figure 1: Outputs and goals”; missing: contributes to; our note: The copy"
+            " keeps the caption alone), and the document may have it: a fuller copy should be read."
         ),
     },
     "references/CodeMisprinted": {

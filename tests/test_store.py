@@ -15,9 +15,10 @@ from conftest import Engine, processes
 
 from itukg import names
 from itukg.corpus import Corpus, merged
+from itukg.engine.sparql import Query, offers_for, read_query
+from itukg.engine.store import Dataset
 from itukg.errors import ItukgError, QueryRefused, SyntaxProblem, TimeLimit
 from itukg.formats import CSV, GRAPH_FORMATS, TABLE_FORMATS, TURTLE
-from itukg.store import Dataset, Query, offers_for, read_query
 
 
 def ask(store: Engine, query: str, dataset: Dataset = Dataset()) -> list[dict[str, str]]:  # noqa: B008  (immutable)
@@ -48,13 +49,13 @@ def test_the_merged_graph_has_no_name(store: Engine, corpus: Corpus) -> None:
     assert found == {names.graph(name) for name in expected} == set(store.graphs())
 
 
-def test_what_is_derived_is_asked_for(store: Engine) -> None:
+def test_derived_links_are_seen_only_by_the_name_of_their_graph(store: Engine) -> None:
     count = f"SELECT (COUNT(?l) AS ?n) WHERE {{ ?l <{names.ITU}basis> <{names.ITU}derived> }}"
     assert ask(store, count) == [{"n": "0"}]
     assert int(ask(store, count, Dataset(default=(names.graph("derived"),)))[0]["n"]) > 100
 
 
-def test_shapes_are_asked_for_and_entailments_are_seen(store: Engine) -> None:
+def test_shapes_are_seen_only_by_the_name_of_their_graph_and_entailments_always(store: Engine) -> None:
     kinds = "SELECT (COUNT(?s) AS ?n) WHERE { ?s a <http://www.w3.org/ns/shacl#PropertyShape> }"
     assert ask(store, kinds) == [{"n": "0"}]
     assert int(ask(store, kinds, Dataset(default=(names.graph("shapes"),)))[0]["n"]) > 0
@@ -92,7 +93,7 @@ def test_a_syntax_error_names_line_and_column(store: Engine) -> None:
     assert (caught.value.line, caught.value.column) == (2, 21)
 
 
-def test_a_query_without_an_answer_in_time_is_given_up_and_others_go_on(store: Engine) -> None:
+def test_a_query_over_its_time_limit_is_ended_and_others_go_on(store: Engine) -> None:
     slow = f"SELECT (COUNT(*) AS ?n) WHERE {{ ?a a <{names.ITU}Linkage> . ?d ?e ?f . FILTER(STRLEN(STR(?a)) + STRLEN(STR(?d)) < 0) }}"
     for seconds in (0.05, 1.3):  # while it is quick, and when it is slow
         with pytest.raises(TimeLimit, match=rf"within {seconds} s"):
@@ -107,14 +108,14 @@ def test_a_query_without_an_answer_in_time_is_given_up_and_others_go_on(store: E
         ("INSERT DATA { <urn:a> <urn:b> <urn:c> }", "INSERT is an update"),
         ("PREFIX e: <urn:e> DELETE WHERE { ?s ?p ?o }", "DELETE is an update"),
         ("clear all", "CLEAR is an update"),
-        ("SELECT * WHERE { SERVICE <http://localhost/> { ?s ?p ?o } }", "SERVICE is not run"),
-        ("SELECT * WHERE { service silent ?x { ?s ?p ?o } }", "SERVICE is not run"),
-        ("SELECT * { ?s <x:\\u0041'> ?o SERVICE <x:y> { ?a ?b ?c } FILTER(?o != 'x') }", "SERVICE is not run"),
-        ("ASK " + "{" * 20_000 + "}" * 20_000, "nests more than"),
+        ("SELECT * WHERE { SERVICE <http://localhost/> { ?s ?p ?o } }", "SERVICE is refused"),
+        ("SELECT * WHERE { service silent ?x { ?s ?p ?o } }", "SERVICE is refused"),
+        ("SELECT * { ?s <x:\\u0041'> ?o SERVICE <x:y> { ?a ?b ?c } FILTER(?o != 'x') }", "SERVICE is refused"),
+        ("ASK " + "{" * 20_000 + "}" * 20_000, "nests brackets more than"),
         ("ASK { FILTER(" + "1+" * 20_001 + "1) }", "operators"),
     ],
 )
-def test_updates_service_and_towers_of_brackets_are_refused_in_words(query: str, words: str) -> None:
+def test_updates_service_and_deeply_nested_brackets_are_refused_with_a_reason(query: str, words: str) -> None:
     with pytest.raises(QueryRefused, match=words):
         read_query(query)
 
@@ -140,7 +141,7 @@ def test_what_only_looks_like_service_or_update_is_not_refused(query: str) -> No
         ("describe <urn:x>", "DESCRIBE"),
     ],
 )
-def test_the_form_of_a_query_is_told_without_evaluating_it(query: str, form: str) -> None:
+def test_the_form_of_a_query_is_known_without_evaluating_it(query: str, form: str) -> None:
     assert read_query(query).form == form
     assert offers_for(read_query(query).form)
 
@@ -174,15 +175,17 @@ def test_what_only_looks_like_too_much_is_not_refused(query: str) -> None:
 
 
 @pytest.mark.parametrize(("query", "place"), [("", (1, 1)), ("\nSELEKT ?s", (2, 1))])
-def test_what_is_no_query_is_a_syntax_problem_with_its_place(query: str, place: tuple[int, int]) -> None:
+def test_a_text_that_is_no_query_is_a_syntax_problem_with_its_place(query: str, place: tuple[int, int]) -> None:
     with pytest.raises(SyntaxProblem, match="expected SELECT") as caught:
         read_query(query)
     assert (caught.value.line, caught.value.column) == place
 
 
-def test_what_nobody_foresaw_is_an_error_of_ours_and_the_worker_goes_on(two_graphs: Engine, tmp_path: Path) -> None:
+def test_an_unforeseen_exception_is_an_internal_error_and_the_worker_goes_on(
+    two_graphs: Engine, tmp_path: Path
+) -> None:
     before = processes_on(tmp_path)
-    with pytest.raises(ItukgError, match="in the log") as caught:
+    with pytest.raises(ItukgError, match="log says why") as caught:
         two_graphs.answer(Query("DESCRIBE <urn:x>", "SELECT"))  # a graph, of which a table is to be written
     assert caught.value.status == 500
     assert ask(two_graphs, "SELECT (1 AS ?n) {}") == [{"n": "1"}]

@@ -19,7 +19,8 @@ from test_sparql import OUTPUT, SELECT, TABLE, ask, by_accept_and_by_name, probl
 
 from itukg import names
 from itukg.errors import NotAcceptable
-from itukg.formats import TABLE_FORMATS, XLSX, Format, best_labels, write_table
+from itukg.formats import CSV, TABLE_FORMATS, XLSX, Format
+from itukg.tables import Table, best_labels, write_table, write_workbook
 from itukg.web.sparql import FORM, SPARQL_QUERY
 
 LABELLED = tuple(f for f in TABLE_FORMATS if f.labels)
@@ -31,14 +32,14 @@ ORDER BY ?p ?o ?n"""
 
 CONTROL = re.compile(r"_x(00[01][0-9A-F])_")
 
-Table = list[tuple[Any, ...]]
+Rows = list[tuple[Any, ...]]
 
 
 def sheet_of(content: bytes) -> Workbook:
     return load_workbook(io.BytesIO(content))
 
 
-def cells_of(content: bytes) -> Table:
+def cells_of(content: bytes) -> Rows:
     """The rows of a spreadsheet under its header, as openpyxl reads them."""
     rows = [tuple(cell.value for cell in row) for row in sheet_of(content).active.iter_rows()]
     # openpyxl leaves control characters as the file has them (_x0008_).
@@ -260,7 +261,8 @@ def test_no_file_is_opened_while_a_table_is_written() -> None:
     script = """
 import sys
 import pyoxigraph as ox
-from itukg.formats import TABLE_FORMATS, write_table
+from itukg.formats import TABLE_FORMATS
+from itukg.tables import write_table
 store = ox.Store()
 def refuse(event, arguments):
     if event in ("open", "import", "os.mkdir", "tempfile.mkstemp"):
@@ -283,6 +285,41 @@ def test_results_of_another_store_get_the_same_labels() -> None:
     assert written == b's,sLabel\r\nurn:x,"urn:x, known"\r\n'
 
 
+# --- tables of plain values ---
+
+
+def test_plain_values_give_the_csv_of_the_standard_and_numbers_in_a_spreadsheet() -> None:
+    columns = ["text", "number", "share", "none"]
+    texts = ["plain", "", 'a "b"', "a,b", "a\nb\r\nc", "=1", " x ", "é😀", "_:b", "<r>x</r>", "true"]
+    rows = [{"text": text, "number": n, "share": n / 4, "none": None, "more": 1} for n, text in enumerate(texts)]
+    table = Table.of_values(columns, rows)
+    expected = io.StringIO()
+    writer = csv.DictWriter(expected, columns, extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows(rows)
+    assert table.write(CSV) == expected.getvalue().encode()
+    assert cells_of(table.write(XLSX, "list")) == [
+        tuple(columns),
+        *((text, n, n / 4, None) for n, text in enumerate(texts)),
+    ]
+    assert sheet_of(table.write(XLSX, "list")).sheetnames == ["list"]
+
+
+def test_labels_are_added_to_a_table_once() -> None:
+    table = Table(["a"], [{"a": {"type": "uri", "value": "urn:x"}}, {}])
+    for _ in range(2):
+        table.add_labels(lambda things: dict.fromkeys(things, "X"))
+    assert table.write(CSV) == b"a,aLabel\r\nurn:x,X\r\n,\r\n"
+
+
+def test_a_workbook_has_a_sheet_for_each_table_or_none_is_written() -> None:
+    good, bad = Table.of_values(["a"], [{"a": 1}]), Table.of_values(["b"], [{"b": "x" * 32_768}])
+    book = sheet_of(write_workbook({"One": good, "Two": Table(["b"], [])}))
+    assert {sheet.title: [*sheet.values] for sheet in book} == {"One": [("a",), (1,)], "Two": [("b",)]}
+    with pytest.raises(NotAcceptable, match="row 2, column b"):
+        write_workbook({"One": good, "Two": bad})
+
+
 # --- negotiation ---
 
 
@@ -303,13 +340,13 @@ def test_results_of_another_store_get_the_same_labels() -> None:
         (XLSX.media_type + ";labels=1", XLSX.media_type),
     ],
 )
-def test_labels_come_to_those_who_name_them(client: TestClient, accept: str, media_type: str) -> None:
+def test_labels_come_only_when_they_are_requested(client: TestClient, accept: str, media_type: str) -> None:
     reply = ask(client, SELECT, accept)
     assert reply.status_code == 200, reply.text
     assert reply.headers["content-type"].removesuffix("; charset=utf-8") == media_type
 
 
-def test_labels_may_be_asked_for_in_every_way_of_asking(client: TestClient) -> None:
+def test_labels_may_be_requested_in_every_way(client: TestClient) -> None:
     for name, media_type in (("csv", CSV1), ("tsv", TSV1), ("xlsx", XLSX.media_type)):
         expected = ask(client, SELECT, media_type)
         bare = media_type.partition(";")[0]
@@ -332,7 +369,7 @@ def test_labels_may_be_asked_for_in_every_way_of_asking(client: TestClient) -> N
     )
 
 
-def test_whoever_takes_anything_and_wants_labels_gets_csv(client: TestClient) -> None:
+def test_a_client_that_accepts_anything_and_wants_labels_gets_csv(client: TestClient) -> None:
     for accept in (None, "*/*", "text/html, */*;q=0.8"):
         assert ask(client, SELECT, accept, labels=1).headers["content-type"].startswith(CSV1)
 

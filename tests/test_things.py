@@ -27,10 +27,11 @@ from rdflib.term import Node
 from test_resources import get, path_of
 from test_sparql import graph_of, problem_of, triples_of
 
-from itukg import jsonld, names
+from itukg import names
 from itukg.formats import PROFILES, THING_FORMATS
-from itukg.release import Release
-from itukg.things import NEAR
+from itukg.rdf import jsonld
+from itukg.release.model import Release
+from itukg.views.thing import MAX_INCOMING
 
 ROOT = Path(__file__).parents[1]
 PROFILE = names.JSONLD_PROFILE
@@ -116,7 +117,7 @@ class Merged:
         backing = {t.subject for t in by.pop(subject, set())}
         by.pop(ox.NamedNode(names.ITU + "predicate"), None)
         for predicate, links in by.items():
-            if len(links) > NEAR:
+            if len(links) > MAX_INCOMING:
                 address = f"{names.BASE}id?to={quote(iri, '')}&by={quote(predicate.value, '')}"
                 said.add(ox.Triple(thing, ox.NamedNode(names.PREFIXES["rdfs"] + "seeAlso"), ox.NamedNode(address)))
                 continue
@@ -247,7 +248,7 @@ def test_every_thing_says_the_same_in_every_syntax(
 
 
 @pytest.mark.parametrize("profile", PROFILES)
-def test_a_profile_is_asked_for_by_header_or_parameter(client: TestClient, profile: str) -> None:
+def test_a_profile_is_requested_by_header_or_parameter(client: TestClient, profile: str) -> None:
     asked = f'application/ld+json;profile="{PROFILE}{profile}"'
     replies = [get(client, path_of(OUTPUT), accept) for accept in (asked, f"text/html;q=0.5, {asked}")]
     replies += [get(client, f"{path_of(OUTPUT)}{way}", "text/html, */*") for way in (f"?profile={profile}",)]
@@ -297,11 +298,11 @@ def normal(document: Any) -> Any:
         ("frame=tree", 400, "plan-tree"),
         ("frame=../../etc/passwd", 400, "plan-tree"),
         ("frame=plan-tree", 400, "is for a plan"),
-        ("frame=linkages&profile=expanded", 400, "leave out"),
+        ("frame=linkages&profile=expanded", 400, "omit profile or frame"),
         ("frame=linkages&format=ttl", 406, "jsonld"),
     ],
 )
-def test_an_unknown_form_is_refused_in_words(client: TestClient, query: str, status: int, word: str) -> None:
+def test_an_unknown_form_is_refused_with_a_reason(client: TestClient, query: str, status: int, word: str) -> None:
     assert word in problem_of(get(client, f"{path_of(OUTPUT)}?{query}"), status)["detail"]
 
 
@@ -412,7 +413,7 @@ def test_a_frame_lays_out_the_answer_of_a_construct(client: TestClient, name: st
     assert again.content == reply.content
 
 
-def test_a_frame_and_a_profile_shape_describe_and_are_part_of_what_is_held(client: TestClient) -> None:
+def test_a_frame_and_a_profile_shape_describe_and_are_part_of_the_cache_key(client: TestClient) -> None:
     query = f"DESCRIBE <{OUTPUT}>"
     forms = [{}, {"frame": "linkages"}, {"profile": "expanded"}, {"profile": "flattened"}, {"frame": "linkages"}]
     replies = [client.get("/sparql", params={"query": query, "format": "jsonld", **form}) for form in forms]
@@ -519,7 +520,7 @@ def test_any_iri_of_the_graph_is_described(client: TestClient, merged: Merged) -
     ("query", "words"),
     [
         *((query, "/resource?iri=") for query in ("", "iri=", "iri=urn:a&iri=urn:b")),
-        ("IRI=urn:a", "known: iri"),
+        ("IRI=urn:a&iri=urn:b", 'No parameter "IRI" here; known: release, format, profile, frame, iri.'),
         ("iri=%0D%0AX:1", "control character"),
     ],
 )
@@ -558,7 +559,7 @@ def test_what_is_retired_leads_to_its_successor(retired: TestClient, asked: str,
     assert get(retired, sent).status_code == 200
 
 
-@pytest.mark.parametrize(("name", "words"), [("ended", "nothing is named"), ("split", "wsis/C2")])
+@pytest.mark.parametrize(("name", "words"), [("ended", "nothing replaces it"), ("split", "wsis/C2")])
 def test_what_is_retired_without_one_successor_is_410(retired: TestClient, name: str, words: str) -> None:
     assert words in problem_of(get(retired, f"/id/wsis/{name}"), 410)["detail"]
 
@@ -643,7 +644,7 @@ def test_what_is_linked_too_often_leads_to_the_list(client: TestClient, merged: 
     [other] = [link for link in document["seeAlso"] if link.startswith(names.BASE + "id?")]
     parts = parse_qs(urlsplit(other).query)
     assert parts == {"to": [PLAN], "by": [names.ITU + "plan"]}
-    assert len([t for t in merged.into[ox.NamedNode(PLAN)] if t.predicate.value == names.ITU + "plan"]) > NEAR
+    assert len([t for t in merged.into[ox.NamedNode(PLAN)] if t.predicate.value == names.ITU + "plan"]) > MAX_INCOMING
     assert "things" not in document  # of which the list is
     assert {linkage["plan"] for linkage in document["linkages"]} == {PLAN}
     page = get(client, path_of(PLAN) + ".html").text

@@ -25,15 +25,16 @@ from test_sparql import ask, problem_of
 
 from itukg import names
 from itukg.conformance import REPORT_FORMATS
-from itukg.corpus import Corpus, parse_rdf
+from itukg.corpus import Corpus
 from itukg.errors import Overloaded
 from itukg.formats import HTML
-from itukg.release import Release
+from itukg.rdf.parse import parse_rdf
+from itukg.release.model import Release
 from itukg.settings import Settings
-from itukg.upload.reading import BODY_TYPES, FORM, RDF_TYPES, read
-from itukg.upload.surroundings import Surroundings, check_file
-from itukg.upload.validator import UPLOADS, Validator
-from itukg.web.interface import CHOSEN
+from itukg.upload.context import ValidationContext, check_file
+from itukg.upload.read import BODY_TYPES, FORM, RDF_TYPES, read
+from itukg.upload.validator import MAX_BUFFERED_UPLOADS, Validator
+from itukg.web.reports import ChosenFindings
 
 ROOT = Path(__file__).parents[1]
 SHACL = "@prefix e: <urn:e:> . @prefix owl: <http://www.w3.org/2002/07/owl#> . @prefix sh: <http://www.w3.org/ns/shacl#> .\n"
@@ -113,7 +114,7 @@ def test_every_syntax_of_a_report_is_to_be_had_by_accept_and_format(client: Test
 def test_a_profile_and_a_syntax_may_be_named_in_the_body_too(client: TestClient) -> None:
     body = {"contentToValidate": DATA, "contentSyntax": "text/turtle"}
     chosen = client.post("/validate", json=body | {"validationType": "evidence", "reportSyntax": "application/json"})
-    assert (report(chosen)["verdict"], report(chosen)["selection"]) == ("conforms", {"profile": ["evidence"]})
+    assert (report(chosen)["verdict"], report(chosen)["selection"]) == ("nothing-checked", {"profile": ["evidence"]})
     form = {"data": ("a.ttl", DATA), "profile": (None, "structure"), "format": (None, "json")}
     assert report(client.post("/validate", files=form))["counts"]["Violation"] == 1
     addressed = client.post("/validate?format=json&profile=evidence&profile=budget", content=DATA, headers=TURTLE)
@@ -132,7 +133,7 @@ def test_every_syntax_of_rdf_is_read(client: TestClient) -> None:
     assert set(things) == set(RDF_TYPES)
     for media_type, text in things.items():
         reply = client.post("/validate?format=json", content="\ufeff" + text, headers={"content-type": media_type})
-        assert (report(reply)["verdict"] == "conforms") is (text != DATA)
+        assert report(reply)["verdict"] == ("does not conform" if text == DATA else "nothing-checked")
 
 
 def test_what_we_serve_is_read_back_by_our_own_context(client: TestClient) -> None:
@@ -193,9 +194,9 @@ def test_the_same_upload_gives_the_same_report_whatever_has_no_name_in_it(client
 
 
 def test_a_plan_that_is_checked_alone_finds_the_schemes_that_it_links_to(corpus: Corpus) -> None:
-    surroundings = Surroundings.of_corpus(corpus)
+    context = ValidationContext.of_corpus(corpus)
     for plan in ("buap-2018-2021", "sp-2020-2023"):
-        found = check_file(surroundings, corpus.root / "data" / "plans" / f"{plan}.ttl")
+        found = check_file(context, corpus.root / "data" / "plans" / f"{plan}.ttl")
         assert found.conforms, found.findings[:3]
         assert found.header.plans == (plan,)
         assert len(found.findings) > 50
@@ -211,14 +212,14 @@ PARTS = """e:S a sh:NodeShape ; sh:targetClass itu:Plan ;
 e:T a sh:NodeShape ; sh:targetClass e:Other ; sh:targetObjectsOf e:to ; sh:property [ sh:path e:name ; sh:minCount 1 ] ."""
 
 
-def test_findings_are_about_what_is_brought_and_a_plan_of_ours_makes_way_for_another_version() -> None:
+def test_findings_are_about_the_upload_and_a_plan_of_ours_is_replaced_by_its_version() -> None:
     ours = (
         quads("e:plan a itu:Plan . e:a a e:Thing ; e:of e:plan . e:b a e:Thing ; e:of e:plan .", "plan")
         + quads("e:o a e:Other ; e:to e:nobody . e:a e:to e:known . e:known a e:Thing .", "other")
         + quads(PARTS, "shapes")
     )
-    brought = quads("e:plan a itu:Plan . e:a a e:Thing ; e:of e:plan ; e:to e:mine .", "checked")
-    found = Surroundings(ours, frozenset()).check(brought, "x", with_release=True)
+    upload = quads("e:plan a itu:Plan . e:a a e:Thing ; e:of e:plan ; e:to e:mine .", "checked")
+    found = ValidationContext(ours, frozenset()).check(upload, "x", with_release=True)
     # The thing that only our version has is gone.
     assert {(f.focus, f.value) for f in found.findings} == {("urn:e:plan", "urn:e:a"), ("urn:e:mine", None)}
     results = Graph().parse(data=found.graph, format="nt")
@@ -238,10 +239,10 @@ def test_with_the_release_links_into_our_data_lead_somewhere_and_nothing_else_is
         for more in ("", "&with-release=1")
     )
     assert [f["focus"] for f in alone["findings"]] == [f"{names.THINGS}buap-2018-2021/output/2.1"]
-    assert (beside["findings"], beside["verdict"], beside["header"]["plans"]) == ([], "conforms", [])
+    assert (beside["findings"], beside["verdict"], beside["header"]["plans"]) == ([], "nothing-checked", [])
 
 
-def test_a_plan_that_is_described_anew_is_checked_without_our_version_of_it(
+def test_a_plan_that_the_upload_describes_is_checked_without_our_version_of_it(
     client: TestClient,
     itukg: Run,  # noqa: F811
     tmp_path: Path,
@@ -290,21 +291,21 @@ BAD: dict[str, tuple[Row, int, tuple[str, ...]]] = {
     ),
     "rdf 1.2": ({"content": "<urn:a> <urn:b> <<( <urn:a> <urn:b> 1 )>> .", "headers": TURTLE}, 400, ("about triples",)),
     "utf-16": ({"content": DATA.encode("utf-16"), "headers": TURTLE}, 400, ("UTF-8",)),
-    "no json": ({"content": b'{"a"', "headers": JSON}, 400, ("no JSON", "line 1, column 5")),
+    "no json": ({"content": b'{"a"', "headers": JSON}, 400, ("not JSON", "line 1, column 5")),
     "deep json": ({"content": b"[" * 100_000, "headers": JSON}, 400, ("recursion",)),
-    "a list": ({"json": []}, 400, ("an object is expected", "contentToValidate")),
+    "a list": ({"json": []}, 400, ("must be an object", "contentToValidate")),
     "no content": ({"json": {"contentSyntax": "text/turtle"}}, 400, ("contentToValidate is missing",)),
-    "a number": ({"json": {"contentToValidate": 1}}, 400, ("must be a text",)),
-    "url": ({"json": {"contentToValidate": "http://a/", "embeddingMethod": "URL"}}, 400, ("Nothing is fetched",)),
+    "a number": ({"json": {"contentToValidate": 1}}, 400, ("must be a string",)),
+    "url": ({"json": {"contentToValidate": "http://a/", "embeddingMethod": "URL"}}, 400, ("fetches nothing",)),
     "method": ({"json": {"contentToValidate": "x", "embeddingMethod": "FTP"}}, 400, ('"FTP"', "STRING, BASE64")),
-    "base64": ({"json": {"contentToValidate": "é", "embeddingMethod": "BASE64"}}, 400, ("no BASE64",)),
+    "base64": ({"json": {"contentToValidate": "é", "embeddingMethod": "BASE64"}}, 400, ("not BASE64",)),
     "query": ({"json": {"contentToValidate": "x", "contentQuery": "ASK {}"}}, 400, ('"contentQuery"',)),
     "imports": ({"json": {"contentToValidate": "x", "loadImports": True}}, 400, ('"loadImports"',)),
     "rules": ({"json": {"contentToValidate": "x", "externalRules": {"ruleSet": "x"}}}, 400, ("a list",)),
     "rules by url": (
         {"json": {"contentToValidate": "x", "externalRules": [{"ruleSet": "http://a/", "embeddingMethod": "URL"}]}},
         400,
-        ("Nothing is fetched", "ruleSet"),
+        ("fetches nothing", "ruleSet"),
     ),
     "json without syntax": ({"json": {"contentToValidate": DATA}}, 415, ("text/turtle", '"nothing"')),
     "text without syntax": ({"files": {"data": (None, DATA)}}, 415, ("text/turtle",)),
@@ -324,7 +325,7 @@ BAD: dict[str, tuple[Row, int, tuple[str, ...]]] = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_an_upload_that_cannot_be_read_is_refused_in_words(client: TestClient, name: str) -> None:
+def test_an_upload_that_cannot_be_read_is_refused_with_a_reason(client: TestClient, name: str) -> None:
     assert len(BAD) == 37
     sent, status, words = BAD[name]
     problem = problem_of(client.post("/validate", **sent), status)
@@ -345,7 +346,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("words", REFUSED)
-def test_shapes_that_are_not_applied_are_refused_in_words(
+def test_shapes_that_are_not_applied_are_refused_with_a_reason(
     client: TestClient,
     listener: socket.socket,  # noqa: F811
     words: str,
@@ -416,12 +417,12 @@ def limited(release: Release, home: Path) -> Iterator[serving]:
 @pytest.fixture(scope="module")
 def hasty(release: Release, home: Path) -> Iterator[serving]:
     """A server with little time for an upload."""
-    yield from validating(release, home, check_timeout=1)
+    yield from validating(release, home, validation_timeout=1)
 
 
 def validating(release: Release, home: Path, **settings: float) -> Iterator[serving]:
     """Run a server that has validated once: what it loads for that may take longer than an upload may."""
-    for running in served(release, home, strikes=0, **settings):
+    for running in served(release, home, limit_violations=0, **settings):
         with client_of(running) as client:
             eventually(lambda: client.post("/validate", content=DATA, headers=TURTLE).status_code == 200, "none", 30)
         yield running
@@ -432,7 +433,9 @@ def shapes_of_bomb(name: str) -> str:
 
 
 @pytest.mark.parametrize("name", BOMBS)
-def test_a_bomb_ends_in_words_and_a_query_is_answered_beside_it(request: pytest.FixtureRequest, name: str) -> None:
+def test_a_bomb_ends_with_a_problem_and_a_query_is_answered_beside_it(
+    request: pytest.FixtureRequest, name: str
+) -> None:
     assert len(BOMBS) == 3
     lines, _, status, kind = BOMBS[name]
     limited: serving = request.getfixturevalue("hasty" if kind == "time-limit" else "limited")
@@ -457,7 +460,7 @@ def test_an_upload_is_checked_beside_bombs_of_others(limited: serving) -> None:
     eventually(lambda: len(processes(limited.process.pid)) == settled, "a worker is left")
 
 
-def test_pdfs_that_nobody_waits_for_take_no_memory_of_the_server(limited: serving) -> None:
+def test_pdfs_of_disconnected_clients_take_no_memory_of_the_server(limited: serving) -> None:
     head = b"GET /conformance.pdf?q=%d HTTP/1.1\r\nHost: x\r\n\r\n"
     with client_of(limited) as client:
         assert client.get("/conformance.pdf").content.startswith(b"%PDF-")
@@ -479,7 +482,7 @@ def test_pdfs_that_nobody_waits_for_take_no_memory_of_the_server(limited: servin
     ],
     ids=["deep lists", "a long line of classes"],
 )  # fmt: skip
-def test_data_that_asks_for_too_much_is_refused_in_words(limited: serving, content: bytes) -> None:
+def test_data_that_needs_too_much_is_refused_with_a_reason(limited: serving, content: bytes) -> None:
     prefixes = f"@prefix itu: <{names.ITU}> .\n@prefix rdfs: <{names.PREFIXES['rdfs']}> .\n".encode()
     with client_of(limited) as client:
         reply = client.post("/validate", content=prefixes + content, headers=TURTLE)
@@ -531,7 +534,7 @@ def request_of_bomb(name: str) -> bytes:
     return "\r\n".join(("POST /validate HTTP/1.1", *fields)).encode() + body
 
 
-def test_a_client_that_leaves_gives_its_worker_back(limited: serving) -> None:
+def test_a_client_that_disconnects_releases_its_worker(limited: serving) -> None:
     settled = settled_processes(limited)
     with wire(limited, request_of_bomb("unions")):
         eventually(lambda: len(processes(limited.process.pid)) > settled, "it does not run")
@@ -540,11 +543,11 @@ def test_a_client_that_leaves_gives_its_worker_back(limited: serving) -> None:
         assert 'outcome="broken off"}' in client.get("/metrics").text
 
 
-def test_whoever_finds_every_place_taken_waits_or_is_told_to_come_back(release: Release) -> None:
+def test_an_upload_that_finds_every_slot_taken_waits_or_is_refused_with_a_time_to_retry(release: Release) -> None:
     async def crowd() -> None:
         validator = Validator(release.path, Settings(queue=1, queue_client=1))
         later = time.monotonic() + 20
-        places = [validator.slot("a", later) for _ in range(UPLOADS)]
+        places = [validator.slot("a", later) for _ in range(MAX_BUFFERED_UPLOADS)]
         for place in places:
             await place.__aenter__()
         waiting = validator.slot("a", later)
@@ -611,13 +614,13 @@ def test_the_description_tells_of_bodies_and_answers(client: TestClient) -> None
     assert set(described["responses"]["200"]["content"]) == {syntax.media_type for syntax in REPORT_FORMATS}
     assert {"400", "404", "406", "408", "413", "415", "429", "503", "504"} < set(described["responses"])
     assert {each["name"] for each in described["parameters"]} == {
-        *CHOSEN,
+        *(ChosenFindings.model_fields.keys() - {"release"}),
         "with-release",
         "format",
         "labels",
         "release",
     }
-    assert {"profile", "plan", "severity"} < set(CHOSEN)
+    assert {"profile", "plan", "severity"} < set(ChosenFindings.model_fields)
     assert "422" not in described["responses"]
     problem_of(client.put("/validate", content=DATA), 405)
 

@@ -14,7 +14,7 @@ import pytest
 from conftest import serving
 
 from itukg.corpus import Corpus
-from itukg.release import Release
+from itukg.release.model import Release
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())

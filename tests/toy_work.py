@@ -1,4 +1,4 @@
-"""Work that the tests of the pool give to its workers: a question is a command and its argument."""
+"""Work that the tests of the pool give to its workers: a request is a command and its argument."""
 
 import os
 import time
@@ -70,12 +70,12 @@ COMMANDS: dict[bytes, Callable[[bytes], bytes]] = {
 }
 
 
-def work(question: bytes, output: Writable) -> None:
-    command, _, argument = question.partition(b" ")
+def work(request: bytes, output: Writable) -> None:
+    command, _, argument = request.partition(b" ")
     if command == b"write-and-abort":
         write_and_abort(argument, output)
     output.write(COMMANDS[command](argument))
-    answered.append(question[:10])
+    answered.append(request[:10])
 
 
 def load(data: str) -> Work:

@@ -6,34 +6,37 @@ from typing import ClassVar
 class ItukgError(Exception):
     """Something the user, the curator or the operator can mend. The message says what, where and what to try."""
 
+    title: ClassVar[str] = "Internal error"
     status: ClassVar[int] = 500
     exit_code: ClassVar[int] = 2
-    title: ClassVar[str] = "Something went wrong"
     wait: int | None = None
     """Seconds after which trying again may help."""
+
+    def __init_subclass__(
+        cls, title: str, status: int | None = None, exit_code: int | None = None, wait: int | None = None
+    ) -> None:
+        """Set what the class says in its head; the rest is as in its base class."""
+        cls.title = title
+        cls.status = status or cls.status
+        cls.exit_code = exit_code or cls.exit_code
+        cls.wait = wait or cls.wait
 
     @property
     def problem_type(self) -> str:
         """The last part of the problem's type IRI (RFC 9457): the class name in kebab-case."""
-        name = type(self).__name__
-        return "".join("-" + c.lower() if c.isupper() else c for c in name).lstrip("-")
+        return "".join("-" + c.lower() if c.isupper() else c for c in type(self).__name__).lstrip("-")
 
     def extras(self) -> dict[str, object]:
-        """Return members that a problem of this class adds to the standard ones."""
+        """Return the members that a problem of this class adds to the standard ones."""
         return {}
 
 
-class BadRequest(ItukgError):
-    """What was sent cannot be understood."""
-
-    status = 400
-    title = "The request cannot be understood"
+class BadRequest(ItukgError, title="Bad request", status=400):
+    """A request that cannot be understood."""
 
 
-class SyntaxProblem(BadRequest):
-    """A query that is not SPARQL, or data that is not RDF. `line` and `column` count from 1; None where no place is named."""
-
-    title = "Syntax error"
+class SyntaxProblem(BadRequest, title="Syntax error"):
+    """A query that is not SPARQL, or data that is not RDF. `line` and `column` count from 1; None where unknown."""
 
     def __init__(self, message: str, line: int | None = None, column: int | None = None) -> None:
         super().__init__(message)
@@ -44,168 +47,102 @@ class SyntaxProblem(BadRequest):
         return {name: at for name, at in (("line", self.line), ("column", self.column)) if at is not None}
 
 
-class QueryRefused(BadRequest):
+class QueryRefused(BadRequest, title="Query refused"):
     """A well-formed query, or an update, that this service does not run."""
 
-    title = "This service does not run such queries"
 
-
-class ShapesRefused(BadRequest):
+class ShapesRefused(BadRequest, title="Shapes refused"):
     """Shapes that cannot be applied, or that this service does not apply."""
 
-    title = "These shapes are not applied"
 
-
-class NotFound(ItukgError):
+class NotFound(ItukgError, title="Not found", status=404):
     """A thing, file or name that does not exist."""
 
-    status = 404
-    title = "Not found"
 
-
-class NotAllowed(ItukgError):
-    """A method that a resource does not have."""
-
-    status = 405
-    title = "Method not allowed"
+class NotAllowed(ItukgError, title="Method not allowed", status=405):
+    """A method that a resource does not have; `methods` are those that it has."""
 
     def __init__(self, message: str, methods: tuple[str, ...]) -> None:
         super().__init__(f"{message} Allowed: {', '.join(methods)}.")
         self.methods = methods
 
 
-class NotAcceptable(ItukgError):
-    """No syntax on offer is one that the client takes."""
-
-    status = 406
-    title = "This cannot be served in the requested syntax"
+class NotAcceptable(ItukgError, title="Not acceptable", status=406):
+    """An Accept header, or a format, that none of the available syntaxes fits."""
 
 
-class TooSlow(ItukgError):
-    """A request that does not arrive."""
-
-    status = 408
-    title = "The request did not arrive in time"
+class TooSlow(ItukgError, title="Request timeout", status=408):
+    """A request whose body does not arrive in time."""
 
 
-class Gone(ItukgError):
-    """A thing that is retired. `successors` are the IRIs of what replaces it."""
-
-    status = 410
-    title = "The thing is retired"
+class Gone(ItukgError, title="Retired", status=410):
+    """A retired thing; `successors` are the IRIs of the things that replace it."""
 
     def __init__(self, iri: str, successors: list[str]) -> None:
-        named = f": in its place is {', '.join(f'<{each}>' for each in successors)}"
-        super().__init__(f"<{iri}> is retired{named if successors else '; nothing is named in its place'}.")
+        replaced_by = f"replaced by {', '.join(f'<{each}>' for each in successors)}"
+        super().__init__(f"<{iri}> is retired, {replaced_by if successors else 'and nothing replaces it'}.")
         self.successors = successors
 
 
-class PreconditionFailed(ItukgError):
-    """A request for another state of a thing than the one it is in."""
-
-    status = 412
-    title = "A condition of the request is not met"
+class PreconditionFailed(ItukgError, title="Precondition failed", status=412):
+    """A conditional request whose condition does not hold."""
 
 
-class TooLarge(ItukgError):
-    """A request over the size that is read."""
-
-    status = 413
-    title = "The request is too large"
+class TooLarge(ItukgError, title="Content too large", status=413):
+    """A request body over the size limit."""
 
 
-class UriTooLong(ItukgError):
-    """A request target over the size that is read."""
-
-    status = 414
-    title = "The request's address is too long"
+class UriTooLong(ItukgError, title="Address too long", status=414):
+    """A request target over the size limit."""
 
 
-class HeadersTooLarge(ItukgError):
-    """A request's head over the size that is read."""
-
-    status = 431
-    title = "The request's headers are too large"
+class UnsupportedMediaType(ItukgError, title="Unsupported media type", status=415):
+    """A request body in a syntax that this route does not read."""
 
 
-class UnsupportedMediaType(ItukgError):
-    """A request body in a syntax that is not read."""
-
-    status = 415
-    title = "The request's media type is not understood"
+class HeadersTooLarge(ItukgError, title="Request headers too large", status=431):
+    """A request head over the size limit."""
 
 
-class MemoryLimit(QueryRefused):
+class MemoryLimit(QueryRefused, title="Memory limit exceeded"):
     """A query or a check that needs more memory than one may take."""
 
-    title = "This needs too much memory"
 
-
-class Quota(ItukgError):
-    """A client that asks for more than its share. `wait` is in seconds."""
-
-    status = 429
-    title = "Too many requests"
+class Quota(ItukgError, title="Too many requests", status=429):
+    """A client over its quota; `wait` is in seconds."""
 
     def __init__(self, message: str, wait: int) -> None:
         super().__init__(message)
         self.wait = wait
 
 
-class Overloaded(ItukgError):
-    """More requests wait than the queue holds; trying again helps."""
-
-    status = 503
-    title = "The service is busy"
-    wait = 2
+class Overloaded(ItukgError, title="Service busy", status=503, wait=2):
+    """A request that the queue has no room for; trying again helps."""
 
 
-class WorkerKilled(ItukgError):
-    """A process that was killed from outside while it worked, by an operator or for want of memory on the machine."""
-
-    status = 503
-    title = "The process at work was killed"
-    wait = 2
+class WorkerKilled(ItukgError, title="Worker process killed", status=503, wait=2):
+    """A worker process killed from outside, by an operator or by a machine that ran out of memory."""
 
 
-class StoreUnavailable(ItukgError):
-    """A triple store elsewhere that gives no answer, or none that can be read."""
-
-    status = 502
-    title = "The triple store gives no answer"
+class StoreUnavailable(ItukgError, title="Triple store unavailable", status=502):
+    """A remote triple store that does not answer, or whose answer cannot be read."""
 
 
-class NotReady(ItukgError):
-    """The release is still being loaded; trying again helps."""
-
-    status = 503
-    title = "The service is still loading"
-    wait = 2
+class NotReady(ItukgError, title="Service starting", status=503, wait=2):
+    """The release is still loading; trying again helps."""
 
 
-class TimeLimit(ItukgError):
-    """A query or a check that gave no answer in its time."""
-
-    status = 504
-    title = "This took too long"
+class TimeLimit(ItukgError, title="Time limit exceeded", status=504):
+    """A query or a check that did not finish in its time."""
 
 
-class DataError(ItukgError):
-    """A file of ours that cannot be read: names the file, the line and the reason."""
-
-    title = "A data file cannot be read"
+class DataError(ItukgError, title="Data error"):
+    """A file of ours that cannot be read: the message names the file, the line and the reason."""
 
 
-class DoesNotConform(ItukgError):
+class DoesNotConform(ItukgError, title="The data does not conform to the shapes", exit_code=1):
     """Data with violations: it is not published."""
 
-    exit_code = 1
-    title = "The data does not conform to the shapes"
 
-
-class NotSupported(ItukgError):
-    """Something that needs a part which is not installed, or that is not done here at all."""
-
-    status = 501
-    exit_code = 3
-    title = "This is not supported here"
+class NotSupported(ItukgError, title="Not supported", status=501, exit_code=3):
+    """Something that needs a part that is not installed, or that this software does not do."""

@@ -2,22 +2,25 @@
 
 import csv
 import hashlib
-import io
+import json
 import re
 import unicodedata
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import pyoxigraph as ox
 
 from itukg import names
-from itukg.corpus import Corpus, file_hash, read_rdf
+from itukg.corpus import Corpus, file_hash
 from itukg.errors import DataError, NotFound
-from itukg.html import render
+from itukg.formats import CSV
+from itukg.pages import render
+from itukg.rdf.parse import read_rdf
+from itukg.tables import Table
 
 VERBATIM = (
     "rdfs:label",
@@ -33,8 +36,11 @@ VERBATIM = (
 _TEXTS = f"""{names.PROLOGUE}
 SELECT ?thing ?property ?text ?document ?line WHERE {{
   VALUES ?property {{ {" ".join(VERBATIM)} }}
-  ?thing ?property ?text ; dcterms:source ?document ; itu:line ?line .
+  ?thing ?property ?text ; dcterms:source ?document ; itu:line ?begins .
+  OPTIONAL {{ ?thing itu:definitionLine ?apart FILTER(?property = skos:definition) }}
+  BIND(COALESCE(?apart, ?begins) AS ?line)
   ?document itu:sha256 ?digest .
+  FILTER(isNumeric(?line))
   FILTER(?property NOT IN (rdfs:label, skos:altLabel) || NOT EXISTS {{ ?thing itu:ownWords true }})
 }} ORDER BY ?document ?line ?thing ?property ?text"""
 _DOCUMENTS = f"{names.PROLOGUE}SELECT ?document ?notation ?digest ?lines WHERE {{ ?document itu:sha256 ?digest ; itu:lineCount ?lines ; skos:notation ?notation }}"
@@ -154,18 +160,29 @@ def check(corpus: Corpus, sources: Path, file: Path | None = None) -> list[Check
     return results
 
 
-def record(corpus: Corpus, results: Iterable[Checked]) -> dict[str, Any]:
-    """Return what `data/evidence.json` keeps: each document's digest, each data file's hash, texts looked for and found."""
+def record(corpus: Corpus, results: Iterable[Checked], only: Path | None = None) -> dict[str, Any]:
+    """Return what `data/evidence.json` keeps: each document's digest, each data file's hash, texts looked for and found.
+
+    With `only` a data file, of which alone the `results` are, it is the record that stands with that file's part renewed.
+    """
     results = list(results)
     found = {text for result in results for text in result.found}
+    whole = _load(data_files(corpus))
+    quoted, copied, texts = _quoted(whole), _with_text_copy(whole), [*_texts(whole)]
     files = {}
-    for path in data_files(corpus):
-        wanted = list(_texts(_load({path: "file"}), documents=results))
-        files[path.relative_to(corpus.root).as_posix()] = {
+    for path in data_files(corpus) if only is None else [only]:
+        things = _things(path)  # whose texts may stand in another file, or their lines
+        wanted = {text for text in texts if text.thing in things}
+        without = sorted(map(names.shorten, {d for thing in things for d in quoted.get(thing, ())} - copied))
+        files[_name(corpus, path)] = {
             "sha256": file_hash(path),
             "looked_for": len(wanted),
-            "found": sum(text in found for text in wanted),
+            "found": len(wanted & found),
+            **({"noTextCopy": without} if without else {}),
         }
+    if only is not None:
+        stands = _recorded(corpus)
+        return stands | {"files": dict(sorted((stands["files"] | files).items()))}
     documents = {
         names.shorten(r.document): {
             "sha256": r.digest,
@@ -176,6 +193,81 @@ def record(corpus: Corpus, results: Iterable[Checked]) -> dict[str, Any]:
         for r in results
     }
     return {"documents": documents, "files": files}
+
+
+def unverified(corpus: Corpus) -> dict[str, str]:
+    """Return each data file that quotes documents and whose words were not all found in them, and why not.
+
+    `data/evidence.json` says what was found, and in which state of a file.
+    """
+    checked = _recorded(corpus)["files"]
+    quoted = _quoted(_load(data_files(corpus)))
+    quoting = (path for path in data_files(corpus) if not quoted.keys().isdisjoint(_things(path)))
+    doubts = {(name := _name(corpus, path)): _doubt(checked.get(name), file_hash(path)) for path in quoting}
+    return {name: reason for name, reason in doubts.items() if reason is not None}
+
+
+def without_text_copy(corpus: Corpus) -> dict[str, str]:
+    """Return each data file that quotes a document of which no text copy is known, so that nobody can look, and which."""
+    whole = _load(data_files(corpus))
+    quoted, copied = _quoted(whole), _with_text_copy(whole)
+    missing = {
+        _name(corpus, path): sorted({d for thing in _things(path) for d in quoted.get(thing, ())} - copied)
+        for path in data_files(corpus)
+    }
+    return {
+        name: f"quotes {', '.join(map(names.shorten, documents))}, of which there is no text copy"
+        for name, documents in missing.items()
+        if documents
+    }
+
+
+def _recorded(corpus: Corpus) -> dict[str, Any]:
+    """Return what `data/evidence.json` says. Raises DataError for a file that is no such record."""
+    path = corpus.root / "data" / "evidence.json"
+    if not path.is_file():
+        return {"documents": {}, "files": {}}
+    try:
+        found: dict[str, Any] = json.loads(path.read_bytes())
+        for entry in found["files"].values():
+            entry["sha256"], entry["looked_for"] - entry["found"]
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise DataError(
+            f"{path} is no record of evidence; delete it, and write it again with: itukg evidence"
+        ) from None
+    return found
+
+
+def _doubt(checked: dict[str, Any] | None, digest: str) -> str | None:
+    if checked is None:
+        return "was never checked against the documents"
+    if checked["sha256"] != digest:
+        return "has changed since it was checked against the documents"
+    missed = checked["looked_for"] - checked["found"]
+    return f"has words that are not on the lines it names ({missed})" if missed else None
+
+
+def _name(corpus: Corpus, path: Path) -> str:
+    return path.relative_to(corpus.root).as_posix()
+
+
+def _quoted(store: ox.Store) -> dict[str, set[str]]:
+    """Return each thing of which a line is named, with its documents."""
+    found: dict[str, set[str]] = {}
+    for row in _solutions(store, f"{names.PROLOGUE}SELECT ?thing ?d {{ ?thing dcterms:source ?d ; itu:line ?line }}"):
+        found.setdefault(row["thing"].value, set()).add(row["d"].value)
+    return found
+
+
+def _things(path: Path) -> set[str]:
+    """Return the things of which a data file says something."""
+    return {
+        quad.subject.value for quad in read_rdf(path, names.graph("file")) if isinstance(quad.subject, ox.NamedNode)
+    }
+
+
+def _with_text_copy(store: ox.Store) -> set[str]:
+    return {row["d"].value for row in _solutions(store, f"{names.PROLOGUE}SELECT ?d {{ ?d itu:sha256 ?digest }}")}
 
 
 def write_text(results: Iterable[Checked]) -> str:
@@ -199,13 +291,10 @@ def write_text(results: Iterable[Checked]) -> str:
 
 def write_table(results: Iterable[Checked]) -> bytes:
     """Write the uncovered lines as CSV: document, line, reason, note, words."""
-    table = io.StringIO()
-    writer = csv.writer(table)
-    writer.writerow(("document", "line", "reason", "note", "words"))
-    for result in results:
-        for line in result.uncovered:
-            writer.writerow((names.shorten(result.document), line.line, line.reason, line.note, line.words))
-    return table.getvalue().encode()
+    lines = (
+        {"document": names.shorten(result.document), **asdict(line)} for result in results for line in result.uncovered
+    )
+    return Table.of_values(("document", "line", "reason", "note", "words"), lines).write(CSV)
 
 
 def write_page(results: Iterable[Checked]) -> bytes:
@@ -260,11 +349,7 @@ def _solutions(store: ox.Store, query: str) -> ox.QuerySolutions:
     return results
 
 
-def _texts(store: ox.Store, documents: Iterable[Checked] = ()) -> Iterator[Text]:
-    # A single file need not describe the document it quotes: say it again for those already read.
-    for known in documents:
-        digest = ox.NamedNode(names.ITU + "sha256")
-        store.add(ox.Quad(ox.NamedNode(known.document), digest, ox.Literal(known.digest)))
+def _texts(store: ox.Store) -> Iterator[Text]:
     for row in _solutions(store, _TEXTS):
         yield Text(
             row["thing"].value, row["property"].value, row["text"].value, row["document"].value, int(row["line"].value)

@@ -1,7 +1,7 @@
 """Namespaces and the prefix table: the only place where Python spells an IRI."""
 
 BASE = "https://w3id.org/itukg/"
-"""Where all our identifiers begin. An identifier, not an address: a deployment answers by path."""
+"""The start of all our identifiers. It is an identifier, not an address: a deployment answers by path."""
 
 THINGS = BASE + "id/"
 GRAPHS = BASE + "graph/"
@@ -18,7 +18,7 @@ CATALOG = BASE + "catalog"
 DATASET = BASE + "data"
 DESCRIPTION = BASE + ".well-known/void"
 LICENSE = "https://www.apache.org/licenses/LICENSE-2.0"
-"""Of ontology, shapes and queries, and of the graph but for the wording that it quotes (NOTICE)."""
+"""The license of ontology, shapes and queries, and of the graph except for quoted wording (NOTICE)."""
 SDG = "http://metadata.un.org/sdg/"
 
 ITU = ONTOLOGY + "#"
@@ -33,7 +33,7 @@ PROTOCOL = "https://www.w3.org/TR/sparql11-protocol/"
 OPENAPI = "https://spec.openapis.org/oas/v3.1.0"
 SARIF_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 JSONLD_PROFILE = "http://www.w3.org/ns/json-ld#"
-"""Where the names of the forms of JSON-LD begin (JSON-LD 1.1, section 6)."""
+"""The start of the IRIs of JSON-LD forms (JSON-LD 1.1, section 6)."""
 JSON_SCHEMA = "https://json-schema.org/draft/2020-12/schema"
 RDF_TYPE = "http://www.w3.org/1999/02/22-rdf-syntax-ns#type"
 
@@ -59,10 +59,10 @@ PREFIXES = {
     "void": VOID,
     "xsd": "http://www.w3.org/2001/XMLSchema#",
 }
-"""Prefix → namespace, for every file, query and answer of ours."""
+"""Prefix → namespace, for all our files, queries and answers."""
 
 PROLOGUE = "".join(f"PREFIX {prefix}: <{iri}>\n" for prefix, iri in PREFIXES.items())
-"""All prefixes, as a SPARQL query declares them."""
+"""Declarations of all prefixes for a SPARQL query."""
 
 
 def graph(name: str) -> str:
@@ -71,7 +71,7 @@ def graph(name: str) -> str:
 
 
 def release(name: str) -> str:
-    """Return the IRI of the release `name`; on a shared server, a graph of it stands below, as `…/sdg`."""
+    """Return the IRI of the release `name`; on a remote server, the IRIs of its graphs start with it, such as `…/sdg`."""
     return RELEASES + name
 
 

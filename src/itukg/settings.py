@@ -1,4 +1,4 @@
-"""Every knob: default, unit, help. Read once from the environment (`ITUKG_…`) and passed in."""
+"""Every setting, with default, unit and help: read once from the environment (`ITUKG_…`), and passed in."""
 
 import os
 from pathlib import Path
@@ -27,18 +27,18 @@ def default_home() -> Path:
 
 
 def cores() -> int:
-    """Return how many processors this process may use."""
+    """Return the number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def address(url: str) -> str:
-    """Return `url` if it can be the address of a server. Raises BadRequest, which does not repeat it: it may hold a password."""
+    """Return `url` if it is the address of a server. Raises BadRequest, which does not repeat it: it may contain a password."""
     try:
         parsed = TypeAdapter(HttpUrl).validate_python(url)
     except ValidationError:
         raise BadRequest("The address of a triple store begins with http:// or https:// and names a host.") from None
     if parsed.username or parsed.password:
-        raise BadRequest("Name user and password by ITUKG_STORE_USER and ITUKG_STORE_PASSWORD, not in the address.")
+        raise BadRequest("Put user and password into ITUKG_STORE_USER and ITUKG_STORE_PASSWORD, not into the address.")
     return url
 
 
@@ -51,12 +51,12 @@ def _address(url: str | None) -> str | None:
 
 def _sendable(secret: SecretStr | None) -> SecretStr | None:
     if secret is not None and not (secret.get_secret_value().isascii() and secret.get_secret_value().isprintable()):
-        raise ValueError("It holds a character that cannot be sent in a header.")
+        raise ValueError("It contains a character that cannot be sent in a header.")
     return secret
 
 
 def _given(value: object) -> object:
-    """Return a value without the end of its line, and nothing for an empty one: files of settings and secrets leave such."""
+    """Return a value without line ends, and None for an empty one: files of settings and secrets leave these."""
     return (value.strip("\r\n") or None) if isinstance(value, str) else value
 
 
@@ -77,69 +77,73 @@ class Settings(BaseSettings):
     timeout: float = Field(default=10.0, gt=0, description="Seconds that a query may take, from its arrival.")
     store: Annotated[str | None, _GIVEN, AfterValidator(_address)] = Field(
         default=None,
-        description="Address of a SPARQL 1.1 server that is the store; by default the release is held in memory.",
+        description="Address of a SPARQL 1.1 server to use as the store; by default the release is in memory.",
     )
     store_user: Annotated[str | None, _GIVEN] = Field(
-        default=None, description="User of that server; basic or digest, as it asks for."
+        default=None, description="User name for that server, by basic or digest authentication."
     )
     store_password: Annotated[SecretStr | None, _GIVEN] = Field(default=None, description="Password of that user.")
     store_token: Annotated[SecretStr | None, _GIVEN, AfterValidator(_sendable)] = Field(
-        default=None, description="Bearer token for that server, instead of a user."
+        default=None, description="Bearer token for that server, instead of a user name."
     )
     workers: int = Field(
         default_factory=lambda: cores() + 1,
         ge=1,
         le=64,
-        description="Processes that evaluate queries: by default one more than there are cores, so that none is left idle.",
+        description="Processes that evaluate queries: by default one more than there are cores, so that no core is idle.",
     )
-    slow: int = Field(
+    slow_workers: int = Field(
         default=2,
         ge=1,
         le=64,
-        description="Queries of over a second that run at once, each in a further process and at a lower priority.",
+        description="Queries of over a second that run at once, each in another process and at a lower priority.",
     )
     memory: int = Field(
         default=500_000_000,
         ge=0,
-        description="Memory that one query or validation may take, in bytes; 0 is without limit.",
+        description="Memory that one query or validation may take, in bytes; 0: no limit.",
     )
-    sending: float = Field(
+    send_timeout: float = Field(
         default=60.0,
         gt=0,
-        description="Seconds that a client may take to read an answer too large to be held, and to read on in any other.",
+        description="Seconds that a client may take to read an answer too large to be buffered, or the next part of any other.",
     )
     query_size: int = Field(default=200_000, ge=1, description="Largest request body or query that is read, in bytes.")
     upload_size: int = Field(default=10_000_000, ge=1, description="Largest upload that is validated, in bytes.")
-    checks: int = Field(
+    validation_workers: int = Field(
         default=1,
         ge=1,
         le=64,
-        description="Uploads that are validated at once, and as many of over a second beside them; others wait.",
+        description="Uploads that are validated at once, and as many again that take over a second; others wait.",
     )
-    check_timeout: float = Field(
+    validation_timeout: float = Field(
         default=30.0,
         gt=0,
-        description="Seconds that the validation of an upload may take, and may wait for its turn before.",
+        description="Seconds that an upload may wait for its turn, and as many that its validation may take.",
     )
-    queue: int = Field(default=256, ge=1, description="Queries that may wait for their turn; as many uploads may.")
+    queue: int = Field(default=256, ge=1, description="Queries that may wait for their turn, and as many uploads.")
     queue_client: int = Field(default=64, ge=1, description="Queries of one client that may wait for their turn.")
-    strikes: int = Field(
+    limit_violations: int = Field(
         default=60,
         ge=0,
-        description="Queries of one client a minute that may hit a limit, then 429; 0 is without limit.",
+        description="Queries of one client a minute that may hit a limit, then 429; 0: no limit.",
     )
     rate: int = Field(
-        default=0, ge=0, description="Queries of one client a minute that are evaluated, then 429; 0 is without limit."
+        default=0, ge=0, description="Queries of one client a minute that are evaluated, then 429; 0: no limit."
     )
-    cache: int = Field(default=64_000_000, ge=0, description="Bytes of answers that are kept for whoever asks again.")
-    older: int = Field(
-        default=2, ge=0, le=64, description="Older releases that are open at once for `?release=`; 0 answers from none."
+    cache: int = Field(default=64_000_000, ge=0, description="Size of the cache of answers, in bytes.")
+    open_releases: int = Field(
+        default=2, ge=0, le=64, description="Older releases that `?release=` keeps open at once; 0 refuses `?release=`."
     )
-    older_idle: float = Field(
-        default=300.0, gt=0, description="Seconds after which an older release that nobody asks is closed."
+    open_release_idle: float = Field(
+        default=300.0, gt=0, description="Seconds without a request after which an older release is closed."
     )
     slow_log: float = Field(
         default=1.0, ge=0, description="Seconds after which a query is logged as slow, by its hash."
+    )
+    unverified: bool = Field(
+        default=False,
+        description="Whether data is built whose words were not checked against the documents; the release then says so.",
     )
     services: tuple[str, ...] = Field(
         default=(), description="IRIs that SERVICE may name, as a JSON list; by default none."

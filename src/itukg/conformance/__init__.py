@@ -1,18 +1,11 @@
-"""SHACL: data against the shapes → a `Report` of findings with a verdict; baseline, waivers and renderings of it."""
+"""SHACL validation: a `Report` of findings with a verdict, compared with a baseline, with waivers, and written in every syntax."""
 
-from itukg.conformance.engine import results_of, to_rdflib
-from itukg.conformance.model import (
-    SEVERITIES,
-    Finding,
-    Header,
-    HistoryRow,
-    Report,
-    Selection,
-    moment,
-    now,
-    read_baseline,
-)
-from itukg.conformance.renderings import (
+from itukg.conformance.findings import SEVERITIES, Finding, Selection
+from itukg.conformance.model import Header, HistoryRow, Report, moment, now, read_baseline
+from itukg.conformance.shacl import results_of, to_rdflib
+from itukg.conformance.validation import Own, everything, for_derived, for_report, header_of, report_of, validate
+from itukg.conformance.waivers import Waiver, read_waivers, waived
+from itukg.conformance.writers import (
     HISTORY_FORMATS,
     REPORT_FORMATS,
     pdf_of,
@@ -20,9 +13,8 @@ from itukg.conformance.renderings import (
     write,
     write_history,
     write_text,
+    write_violations,
 )
-from itukg.conformance.validation import Own, everything, for_derived, header_of, report_of, told, validate
-from itukg.conformance.waivers import Waiver, read_waivers, waived
 
 __all__ = [
     "HISTORY_FORMATS",
@@ -37,6 +29,7 @@ __all__ = [
     "Waiver",
     "everything",
     "for_derived",
+    "for_report",
     "header_of",
     "moment",
     "now",
@@ -47,10 +40,10 @@ __all__ = [
     "report_of",
     "results_of",
     "to_rdflib",
-    "told",
     "validate",
     "waived",
     "write",
     "write_history",
     "write_text",
+    "write_violations",
 ]

@@ -1,4 +1,4 @@
-"""Data against the shapes: what the engine's results say to an auditor."""
+"""Validation of data against shapes: the engine's results as findings that an auditor can act on."""
 
 import hashlib
 import re
@@ -12,8 +12,9 @@ from rdflib.namespace import DCTERMS, RDF, RDFS, SH, SKOS
 from rdflib.term import Node
 
 from itukg import __version__, names
-from itukg.conformance.engine import engine, results_of, to_rdflib
-from itukg.conformance.model import SEVERITIES, Coverage, Finding, Header, Report, Rule, Share, actor_by
+from itukg.conformance.findings import SEVERITIES, Finding, actor_by
+from itukg.conformance.model import Coverage, Header, Report, Rule, Share
+from itukg.conformance.shacl import engine, results_of, to_rdflib
 
 ITU = rdflib.Namespace(names.ITU)
 ITUSH = rdflib.Namespace(names.PREFIXES["itush"])
@@ -23,32 +24,32 @@ _READ = frozenset(
     ox.NamedNode(str(term))
     for term in (
         RDF.type, RDFS.label, RDFS.subClassOf, SKOS.notation, DCTERMS.source,
-        ITU.plan, ITU.quote, ITU.section, ITU.line, ITU.missing, ITU.about, ITU.ofClass,
+        ITU.plan, ITU.quote, ITU.section, ITU.line, ITU.missing, ITU.about, ITU.ofClass, ITU.outcomeOf,
     )
 )  # fmt: skip
-"""The properties that are read below."""
-_NOT_KEPT = frozenset([SH.conforms, SH.sourceConstraint, SH.resultMessage])
-"""What the engine says and our report graph does not, or says in other words."""
+"""The properties that a report reads."""
+_OMITTED = frozenset([SH.conforms, SH.sourceConstraint, SH.resultMessage])
+"""Properties of the engine's report that ours omits or states otherwise."""
 
 Own = Callable[[Node], bool]
-"""Whether a report is about a thing, and not about what stands beside it."""
+"""Whether a report is about a thing, not merely validated with it."""
 
 
 def everything(_thing: Node) -> bool:
-    """Whatever is there is one's own."""
+    """Report on every thing."""
     return True
 
 
 def validate(data: Collection[ox.Quad], shapes: rdflib.Graph) -> Report:
-    """Validate `data`, which holds the ontology too, against `shapes`.
+    """Validate `data`, which includes the ontology, against `shapes`.
 
-    Raises ShapesRefused, with the engine's words: it follows no owl:imports, asks no service, and runs no rule or script.
+    Raises ShapesRefused, with the engine's message: it follows no owl:imports, calls no service, and runs no rule or script.
     """
-    return report_of(results_of(data, shapes), told(data), shapes)
+    return report_of(results_of(data, shapes), for_report(data), shapes)
 
 
-def told(data: Iterable[ox.Quad]) -> rdflib.Graph:
-    """Return what a report reads of the data, about half of it."""
+def for_report(data: Iterable[ox.Quad]) -> rdflib.Graph:
+    """Return the triples that a report reads, about half of the data."""
     return to_rdflib(quad for quad in data if quad.predicate in _READ)
 
 
@@ -61,9 +62,9 @@ def report_of(
     files: Mapping[str, str] | None = None,
     own: Own = everything,
 ) -> Report:
-    """Return the report on `data`, as far as `told` gives it, by the engine's `results` against `shapes`.
+    """Return the report on `data`, which may be only what `for_report` selects, from the engine's `results` for `shapes`.
 
-    `files` names the data file that describes a thing. Findings and coverage are of one's `own` things alone.
+    `files` maps a thing to the data file that describes it. Findings and coverage are of `own` things only.
     """
     found = [
         (_finding(result, results, data, shapes), result)
@@ -74,7 +75,7 @@ def report_of(
     seen: Counter[str] = Counter()
     for place, (finding, result) in enumerate(found):
         seen[finding.id] += 1
-        # One shape may find two faults in one value.
+        # One shape may find two faults in one value, which would have one id.
         key = finding.id if seen[finding.id] == 1 else _hash(f"{finding.id} {seen[finding.id]}")
         found[place] = replace(finding, id=key, file=(files or {}).get(finding.focus)), result
     findings = tuple(finding for finding, _ in found)
@@ -92,7 +93,7 @@ def header_of(
     graph: rdflib.Graph,
     own: Own = everything,
 ) -> Header:
-    """Return the header of a report on one's `own` things in `graph`, checked against `rules`, with the hashes of both."""
+    """Return the header of a report on `own` things in `graph`, checked against `rules`, with the hashes of both."""
     profiles = tuple(
         {
             "name": _after_hash(str(profile)) or str(profile),
@@ -107,14 +108,14 @@ def header_of(
 
 
 def for_derived(shapes: rdflib.Graph) -> rdflib.Graph:
-    """Return the shapes with targets for those alone that are put to what is derived (`itush:checksDerived`)."""
-    kept = rdflib.Graph()
-    kept += shapes
+    """Return the shapes, with targets only for those that check derived links (`itush:checksDerived`)."""
+    targeted = rdflib.Graph()
+    targeted += shapes
     for shape in set(shapes.subjects(RDF.type, SH.NodeShape)):
         if (shape, ITUSH.checksDerived, rdflib.Literal(True)) not in shapes:
             for target in (SH.targetClass, SH.targetSubjectsOf, SH.targetObjectsOf, SH.targetNode):
-                kept.remove((shape, target, None))
-    return kept
+                targeted.remove((shape, target, None))
+    return targeted
 
 
 def _finding(result: Node, results: rdflib.Graph, data: rdflib.Graph, shapes: rdflib.Graph) -> Finding:
@@ -159,7 +160,7 @@ def _finding(result: Node, results: rdflib.Graph, data: rdflib.Graph, shapes: rd
 
 
 def _with_iri(shape: Node, shapes: rdflib.Graph) -> Node:
-    """Return the shape, or where it has no IRI the one that it is a property shape of."""
+    """Return the shape, or the nearest shape with an IRI that it is a property shape of."""
     seen = {shape}
     while isinstance(shape, rdflib.BNode):
         outer = shapes.value(predicate=SH.property, object=shape)
@@ -175,15 +176,15 @@ def _hash(key: str) -> str:
 
 
 def _severity(stated: Node | None) -> str:
-    """Return one of SEVERITIES; a severity of one's own counts as the default, a violation."""
+    """Return one of SEVERITIES; any other severity counts as the default, a violation."""
     severity = str(stated).removeprefix(names.SH)
     return severity if severity in SEVERITIES else "Violation"
 
 
 def _actor(shape: Node, severity: str, shapes: rdflib.Graph) -> str:
-    """Return who can act: as the shape says, else its profile, else by severity."""
-    said = shapes.value(shape, ITUSH.actor) or shapes.value(shapes.value(shape, RDFS.isDefinedBy), ITUSH.actor)
-    return actor_by(severity) if said is None else _after_hash(str(said)) or str(said)
+    """Return who can act: as stated by the shape, else by its profile, else by severity."""
+    stated = shapes.value(shape, ITUSH.actor) or shapes.value(shapes.value(shape, RDFS.isDefinedBy), ITUSH.actor)
+    return actor_by(severity) if stated is None else _after_hash(str(stated)) or str(stated)
 
 
 def _path(path: Node | None, results: rdflib.Graph, shapes: rdflib.Graph) -> str | None:
@@ -208,13 +209,13 @@ def _path(path: Node | None, results: rdflib.Graph, shapes: rdflib.Graph) -> str
 
 
 def _message(results: rdflib.Graph, result: Node, general: str) -> str:
-    """Return the message with the values of this result, where the constraint has one beside the shape's general one."""
+    """Return the constraint's message with this result's values if there is one, else the shape's general message."""
     found = sorted(str(message) for message in results.objects(result, SH.resultMessage))
     return next((message for message in found if message != general), general)
 
 
 def _cure(shapes: rdflib.Graph, shape: Node, message: str, general: str) -> str | None:
-    """Return how to mend it: the end of the shape's message, or of the constraint's where that one ends otherwise."""
+    """Return how to mend a finding: the end of the shape's message, or of the constraint's where that differs."""
     written = (str(text) for each in shapes.objects(shape, SH.sparql) for text in shapes.objects(each, SH.message))
     cures = [general.partition(": ")[2], *(text.rpartition("}")[2].partition(": ")[2] for text in written)]
     return next((cure for cure in cures if cure and message.endswith(cure)), cures[0] or None)
@@ -225,7 +226,7 @@ def _after_hash(iri: str | None) -> str | None:
 
 
 def _rules(shapes: rdflib.Graph) -> tuple[Rule, ...]:
-    """Return the shapes that have a message, by profile: what was asked of the data."""
+    """Return the shapes that have a message, by profile: the rules that were applied."""
 
     def rule(shape: Node) -> Rule:
         severity = _severity(shapes.value(shape, SH.severity))
@@ -244,7 +245,7 @@ def _rules(shapes: rdflib.Graph) -> tuple[Rule, ...]:
 
 
 def _coverage(data: rdflib.Graph, shapes: rdflib.Graph, findings: Iterable[Finding], own: Own) -> tuple[Coverage, ...]:
-    """Count, for each shape of the completeness pair, the things that neither break it nor have a gap instead."""
+    """Count, for each completeness shape, the things that neither violate it nor have a gap instead."""
     broken = {(finding.shape, finding.focus) for finding in findings}
     rows = []
     for shape in sorted(shapes.subjects(RDF.type, SH.NodeShape), key=str):
@@ -257,8 +258,9 @@ def _coverage(data: rdflib.Graph, shapes: rdflib.Graph, findings: Iterable[Findi
         open_ = {thing for thing in things if (str(shape), str(thing)) in broken}
         for gap in data.subjects(ITU.missing, missing):
             about = data.value(gap, ITU.about)
-            whole = data.subjects(ITU.plan, about) if (gap, ITU.ofClass, kind) in data else ()
-            open_ |= things & {about, *whole}
+            # of a plan, or of a topic or priority whose outcomes it is about
+            parts = (ITU.plan, ITU.outcomeOf) if (gap, ITU.ofClass, kind) in data else ()
+            open_ |= things & {about, *(thing for part in parts for thing in data.subjects(part, about))}
         plans = {thing: data.value(data.value(thing, ITU.plan), SKOS.notation) for thing in things}
         total, left = (Counter(str(plans[t] or "") for t in of) for of in (things, open_))
         shares = tuple(Share(plan or None, total[plan] - left[plan], total[plan]) for plan in sorted(total))
@@ -276,7 +278,7 @@ def _coverage(data: rdflib.Graph, shapes: rdflib.Graph, findings: Iterable[Findi
 
 
 def _gap_property(shape: Node, shapes: rdflib.Graph) -> Node | None:
-    """Return the property whose absence a gap may excuse under `shape`: of the `sh:qualifiedValueShape` in its `sh:or`."""
+    """Return the property whose absence a gap may excuse: that of the `sh:qualifiedValueShape` in the shape's `sh:or`."""
     alternatives = shapes.value(shape, SH["or"])
     for alternative in shapes.items(alternatives) if alternatives is not None else ():
         gap_shape = shapes.value(alternative, SH.qualifiedValueShape)
@@ -287,23 +289,23 @@ def _gap_property(shape: Node, shapes: rdflib.Graph) -> Node | None:
 
 
 def _pure(results: rdflib.Graph, findings: Mapping[Node, Finding]) -> bytes:
-    """Return the standard's report graph but for `sh:conforms`, sorted, with an IRI for each result."""
+    """Return the standard report graph without `sh:conforms`, sorted, with an IRI for each result."""
     renamed: dict[Node, Node] = {node: rdflib.URIRef(finding_iri(each.id)) for node, each in findings.items()}
     report = results.value(predicate=RDF.type, object=SH.ValidationReport)
     assert report is not None
     renamed[report] = rdflib.URIRef(REPORT)
-    kept = rdflib.Graph(store="SimpleMemory")
+    pure = rdflib.Graph(store="SimpleMemory")
     for s, p, o in results:
-        left_out = p in _NOT_KEPT or (p == SH.resultPath and isinstance(o, rdflib.BNode))
-        left_out |= p == SH.result and o not in renamed  # it is of what stands beside
+        left_out = p in _OMITTED or (p == SH.resultPath and isinstance(o, rdflib.BNode))
+        left_out |= p == SH.result and o not in renamed  # a result on a thing that the report is not about
         if s in renamed and not left_out:
-            kept.add((renamed[s], p, renamed.get(o, o)))
+            pure.add((renamed[s], p, renamed.get(o, o)))
     for node, finding in findings.items():
-        kept.add((renamed[node], SH.resultMessage, rdflib.Literal(finding.message, lang="en")))
-    lines = kept.serialize(format="nt", encoding="utf-8").splitlines(keepends=True)
+        pure.add((renamed[node], SH.resultMessage, rdflib.Literal(finding.message, lang="en")))
+    lines = pure.serialize(format="nt", encoding="utf-8").splitlines(keepends=True)
     return b"".join(sorted(line for line in lines if line.strip()))
 
 
 def finding_iri(key: str) -> str:
-    """Return the IRI of the result behind a finding."""
+    """Return the IRI of a finding's result in the report graph."""
     return f"{names.THINGS}finding/{key}"

@@ -1,4 +1,4 @@
-"""Waivers: findings that someone accepts, for a reason, in a role, until a day; they are checked themselves."""
+"""Waivers: findings that someone accepts, with a reason, a role and a last day, all of which are checked."""
 
 import tomllib
 from collections.abc import Iterable
@@ -8,21 +8,22 @@ from pathlib import Path
 from typing import Any
 
 from itukg import names
-from itukg.conformance.model import Finding, Report
+from itukg.conformance.findings import Finding
+from itukg.conformance.model import Report
 from itukg.errors import DataError
 
-_WORDS = ("finding", "shape", "focus", "reason", "owner")
+_TEXT_KEYS = ("finding", "shape", "focus", "reason", "owner")
 
 
 @dataclass(frozen=True)
 class Waiver:
-    """One `[[waiver]]` of a file: it names a finding by its id, or a shape with a thing."""
+    """One `[[waiver]]` of a file: it names a finding by its id, or a shape and a thing."""
 
     reason: str
     owner: str
-    """The role, not the name, of whoever accepts the finding."""
+    """The role, not the name, of the person who accepts the finding."""
     expires: date
-    """The last day on which it holds."""
+    """The last day of the waiver."""
     finding: str | None = None
     shape: str | None = None
     focus: str | None = None
@@ -35,7 +36,7 @@ class Waiver:
 
 
 def read_waivers(file: Path) -> list[Waiver]:
-    """Read a file of waivers (TOML). Raises DataError, naming the entry, for one that is not complete."""
+    """Read a file of waivers (TOML). Raises DataError, naming the entry, for an incomplete waiver."""
     try:
         document = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
@@ -44,14 +45,14 @@ def read_waivers(file: Path) -> list[Waiver]:
         raise DataError(f"{file}: {error}") from None
     entries = document.pop("waiver", [])
     if document or not isinstance(entries, list):
-        raise DataError(f"{file}: expected nothing but [[waiver]] blocks, found {', '.join(document) or 'waiver'}.")
+        raise DataError(f"{file}: expected only [[waiver]] blocks, found {', '.join(document) or 'waiver'}.")
     return [_read(entry, f"{file}, waiver {number}") for number, entry in enumerate(entries, 1)]
 
 
 def waived(report: Report, waivers: Iterable[Waiver], *, published: bool = False) -> Report:
-    """Return the report, which has a date, with these waivers as they hold on its day, and what came of each.
+    """Return the report with these waivers applied as of its date, and the effect of each.
 
-    In what is `published`, a violation cannot be waived: it must be mended.
+    In `published` data, a violation cannot be waived: it must be mended.
     """
     assert report.header.date is not None
     today = datetime.fromisoformat(report.header.date).date()
@@ -82,18 +83,18 @@ def waived(report: Report, waivers: Iterable[Waiver], *, published: bool = False
 def _read(entry: Any, where: str) -> Waiver:
     if not isinstance(entry, dict):
         raise DataError(f"{where}: write it as a [[waiver]] block.")
-    if unknown := entry.keys() - {*_WORDS, "expires"}:
-        raise DataError(f"{where}: no key {', '.join(sorted(unknown))}; known: {', '.join(_WORDS)}, expires.")
-    texts = {key: entry.get(key) for key in _WORDS}
+    if unknown := entry.keys() - {*_TEXT_KEYS, "expires"}:
+        raise DataError(f"{where}: no key {', '.join(sorted(unknown))}; known: {', '.join(_TEXT_KEYS)}, expires.")
+    texts = {key: entry.get(key) for key in _TEXT_KEYS}
     for key, text in texts.items():
         if text is not None and not (isinstance(text, str) and text.strip()):
-            raise DataError(f"{where}: {key} must be words.")
+            raise DataError(f"{where}: {key} must be a string that is not empty.")
     for key in ("reason", "owner"):
         if texts[key] is None:
             raise DataError(f"{where} has no {key}: write why the finding is accepted, and in which role.")
     expires = entry.get("expires")
     if not isinstance(expires, date) or isinstance(expires, datetime):
-        raise DataError(f"{where}: expires must be a day, such as expires = 2027-06-30.")
+        raise DataError(f"{where}: expires must be a date, such as expires = 2027-06-30.")
     if [key for key in ("finding", "shape", "focus") if texts[key]] not in (["finding"], ["shape", "focus"]):
         raise DataError(f"{where}: name a finding by its id, or a shape and a focus.")
     iris = {key: None if texts[key] is None else names.expand(str(texts[key])) for key in ("shape", "focus")}

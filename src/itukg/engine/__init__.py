@@ -1,1 +1,1 @@
-"""What runs work that may be large, hostile or endless: worker processes with limits (`worker`), and who shares them (`pool`)."""
+"""Evaluates SPARQL: worker processes with limits (`worker`), the pool that clients share (`pool`), and the stores."""

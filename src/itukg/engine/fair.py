@@ -1,4 +1,4 @@
-"""Queues in which clients take turns, however many requests each of them sends."""
+"""Queues in which clients take turns, however many requests each sends."""
 
 import asyncio
 import contextlib
@@ -14,10 +14,10 @@ _CLOSED = "The store is closed."
 
 
 class FairQueue(Generic[T]):
-    """A bounded queue of free items; the clients that wait for one take turns, however many requests each sends."""
+    """A bounded queue of free items; clients that wait for one take turns, however many requests each sends."""
 
     def __init__(self, waiting: int, per_client: int) -> None:
-        """Let `waiting` requests wait in all, and `per_client` of one client."""
+        """Let up to `waiting` requests wait in all, and `per_client` of one client."""
         self._limit, self._per_client = waiting, per_client
         self._free: list[T] = []
         self._is_closed = False
@@ -28,14 +28,15 @@ class FairQueue(Generic[T]):
         return sum(map(len, self._waiting.values()))
 
     def get_nowait(self) -> T | None:
-        """Return the free item that was used last, or None."""
+        """Return the most recently used free item, or None."""
         return self._free.pop() if self._free else None
 
     async def get(self, client: str, deadline: float, *, again: bool = False) -> T:
-        """Return an item as soon as it is the turn of `client`; one that gave its item back to others waits `again`.
+        """Return an item when it is the turn of `client`.
 
-        Raises Overloaded where the queue, or the client's part of it, is full, but not `again`; TimeLimit where `deadline` of the
-        monotonic clock passes first; DataError once the queue is closed.
+        Raises Overloaded where the queue, or the client's share of it, is full, but not for a request that waits `again`, having
+        given its item back for others; TimeLimit where `deadline` of the monotonic clock passes first; DataError once the queue
+        is closed.
         """
         if self._is_closed:
             raise DataError(_CLOSED)
@@ -43,9 +44,9 @@ class FairQueue(Generic[T]):
             return self._free.pop()
         own = self._waiting.get(client, ())
         if len(own) >= self._per_client and not again:
-            raise Overloaded(f"{len(own)} requests of yours are waiting already. Send the next when one is answered.")
+            raise Overloaded(f"{len(own)} of your requests are already waiting. Send the next when one is answered.")
         if self.waiting() >= self._limit and not again:
-            raise Overloaded(f"{self._limit} requests are waiting already. Try again in a few seconds.")
+            raise Overloaded(f"{self._limit} requests are already waiting. Try again in a few seconds.")
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(client, deque()).append(future)
         try:
@@ -53,15 +54,15 @@ class FairQueue(Generic[T]):
                 return await future
         except BaseException as error:
             if future.done() and not future.cancelled() and future.exception() is None:
-                self.put(future.result())  # it was handed over just as the request was given up
+                self.put(future.result())  # it arrived just as the request was cancelled
             if isinstance(error, TimeoutError):
-                raise TimeLimit("The request waited for its turn until its time was over. Try again later.") from None
+                raise TimeLimit("The request's time ran out while it waited for its turn. Try again later.") from None
             raise
         finally:
             self._forget(client, future)
 
     def put(self, item: T) -> None:
-        """Hand an item to the client whose turn it is, or keep it."""
+        """Give an item to the client whose turn it is, or add it to the free ones."""
         while self._waiting:
             client, futures = self._waiting.popitem(last=False)
             future = futures.popleft()
@@ -73,14 +74,14 @@ class FairQueue(Generic[T]):
         self._free.append(item)
 
     def discard(self, item: T) -> bool:
-        """Take an item out, and return whether it was free."""
+        """Remove an item, and return whether it was free."""
         if item not in self._free:
             return False
         self._free.remove(item)
         return True
 
     def close(self) -> None:
-        """Refuse all who wait or will: no item comes any more."""
+        """Refuse all waiting and future requests."""
         self._is_closed = True
         self._free.clear()
         for futures in self._waiting.values():
@@ -97,7 +98,7 @@ class FairQueue(Generic[T]):
 
 
 class Slots(FairQueue[bool]):
-    """So many slots, which are taken and put back."""
+    """A fixed number of slots, to take and to put back."""
 
     def __init__(self, number: int, waiting: int, per_client: int) -> None:
         """As FairQueue."""

@@ -1,4 +1,4 @@
-"""The server's end of a worker process: packets out and in, on the event loop."""
+"""The server's side of a worker process: it sends and receives packets on the event loop."""
 
 import asyncio
 import json
@@ -8,11 +8,11 @@ from math import inf
 from time import monotonic
 from typing import NamedTuple
 
-from itukg.engine.worker import EXIT, HEAD, LENGTH, PACKET, READY
+from itukg.engine.worker import EXIT, HEAD, LENGTH, PACKET_BYTES, READY
 
 
 class Packet(NamedTuple):
-    """What a worker sends, or, as EXIT, its parent."""
+    """What a worker sends; EXIT comes from its parent."""
 
     kind: bytes
     seconds: float = 0.0
@@ -20,10 +20,10 @@ class Packet(NamedTuple):
 
 
 class Worker:
-    """A worker process, which answers one question at a time."""
+    """A worker process, which answers one request at a time."""
 
     def __init__(self, number: int, server: socket.socket, on_end: Callable[["Worker"], None]) -> None:
-        """Talk to the worker that its parent knows by `number`; `on_end` is called when it ends while it is idle."""
+        """Connect to the worker that its parent knows by `number`; `on_end` is called when it ends while idle."""
         server.setblocking(False)
         self.number = number
         self.pid = self.thread = 0
@@ -33,20 +33,20 @@ class Worker:
         self._is_watched = self._is_closed = False
         self.is_idle = False
         self.is_fresh = True
-        """Whether it has answered nothing yet, so that all its memory is for the question at hand."""
+        """Whether it has not answered yet, so that all its memory is free for the current request."""
 
     async def ready(self, deadline: float) -> Packet | None:
-        """Return the first packet, READY where the process has begun; None where none comes before `deadline`."""
+        """Return the first packet, READY where the process has started; None where none comes before `deadline`."""
         packet = await self.packet(deadline)
         if packet is not None and packet.kind == READY:
             self.pid, self.thread = json.loads(packet.content)
         return packet
 
-    async def send(self, question: bytes, deadline: float) -> bool:
-        """Send a question; return whether that was done before `deadline`. That the process has ended is seen by `packet`."""
+    async def send(self, request: bytes, deadline: float) -> bool:
+        """Send a request; return whether it was sent before `deadline`. `packet` reports a process that has ended."""
         self.is_idle = self.is_fresh = False
-        packets = [LENGTH.pack(len(question)) + question[:PACKET]]
-        packets += [question[begin : begin + PACKET] for begin in range(PACKET, len(question), PACKET)]
+        packets = [LENGTH.pack(len(request)) + request[:PACKET_BYTES]]
+        packets += [request[begin : begin + PACKET_BYTES] for begin in range(PACKET_BYTES, len(request), PACKET_BYTES)]
         for packet in packets:
             while True:
                 try:
@@ -54,7 +54,7 @@ class Worker:
                 except BlockingIOError:
                     if not await self._writable(deadline):
                         return False
-                except OSError:  # it has ended, or is closed
+                except OSError:  # the process has ended, or the connection is closed
                     return True
                 else:
                     break
@@ -67,8 +67,8 @@ class Worker:
         self._watch()
         return await self._wait(deadline)
 
-    def rest(self) -> None:
-        """Watch, until the next question, whether the process ends."""
+    def set_idle(self) -> None:
+        """Watch for the end of the process until the next request."""
         self.is_idle = True
         self._watch()
 
@@ -82,8 +82,8 @@ class Worker:
             self._wake(Packet(EXIT))
 
     async def _writable(self, deadline: float) -> bool:
-        """Wait until something can be sent, or the connection is closed; return whether that was so before `deadline`."""
-        self._unwatch()  # what comes meanwhile is for `packet`
+        """Wait until the socket is writable or closed; return whether that happened before `deadline`."""
+        self._unwatch()  # `packet` reads what arrives meanwhile
         self._loop.add_writer(self._socket, self._wake, Packet(b""))
         try:
             return await self._wait(deadline) is not None
@@ -92,7 +92,7 @@ class Worker:
                 self._loop.remove_writer(self._socket)
 
     async def _wait(self, deadline: float) -> Packet | None:
-        """Return what `_wake` is called with, or None where that is not before `deadline`."""
+        """Return the argument of the next `_wake`, or None where `deadline` passes first."""
         waiter: asyncio.Future[Packet | None] = self._loop.create_future()
         self._waiter = waiter
         timer = None if deadline == inf else self._loop.call_later(max(0.0, deadline - monotonic()), self._wake, None)
@@ -108,13 +108,13 @@ class Worker:
             self._waiter.set_result(packet)
 
     def _receive(self) -> Packet | None:
-        """Return the packet that has come, if any."""
+        """Return the packet that has arrived, if any."""
         try:
-            received = self._socket.recv(HEAD.size + PACKET)
+            received = self._socket.recv(HEAD.size + PACKET_BYTES)
         except BlockingIOError:
             return None
-        except ConnectionError:  # it died with some of the question unread; EXIT follows
-            self._unwatch()  # libuv stops to watch what has an error
+        except ConnectionError:  # it died with part of the request unread; EXIT follows
+            self._unwatch()  # libuv stops watching a socket with an error
             self._watch()
             return None
         if not received:
@@ -136,7 +136,7 @@ class Worker:
         if self._waiter is not None:
             if not self._waiter.done() and (packet := self._receive()) is not None:
                 self._wake(packet)
-        else:  # an answer that its client does not read yet, or the end of the process
+        else:  # an answer that the client does not read yet, or the end of the process
             self._unwatch()
             if self.is_idle:
                 self._on_end(self)

@@ -1,11 +1,11 @@
-"""The worker's side: one parent process loads the data once and forks workers, each of which answers one question at a time.
+"""The worker's side: one parent process loads the data once and forks workers, each of which answers one request at a time.
 
-A module with work to do calls `main` when it is run as `python -m MODULE DATA`. Its process loads DATA, then forks a
-worker for each order that comes by the socket that is its standard input: in milliseconds, with the loaded memory shared. A
-worker has one socket to the server and can open no other, and no file: nothing that it is sent reaches the network or the disk.
+A module calls `main` when it is run as `python -m MODULE DATA`. Its process loads DATA, then forks a worker for each order
+that arrives on its standard input, a socket: in milliseconds, with the loaded memory shared. A worker has one socket to the
+server and can open no other, and no file: no request reaches the network or the disk.
 
-All sockets carry packets. A question is its length, then its bytes in as many packets as they need. The answer is DATA
-packets and one END, or one ERROR. When a worker ends, however it does, the parent sends EXIT with its exit code.
+All sockets carry packets. A request is its length, then its bytes in as many packets as they need. The answer is DATA
+packets and one END, or one ERROR. When a worker ends for any reason, the parent sends EXIT with its exit code.
 """
 
 import contextlib
@@ -30,29 +30,29 @@ from itukg import errors
 from itukg.errors import DataError, ItukgError, MemoryLimit
 
 HEAD = struct.Struct("!cd")
-"""What a packet from a worker begins with: its kind and, with END, the seconds that the answer took."""
+"""How a packet from a worker begins: its kind and, with END, the seconds that the answer took."""
 LENGTH = struct.Struct("!Q")
-"""What the first packet of a question begins with: the bytes of the whole question."""
+"""How the first packet of a request begins: the length of the whole request in bytes."""
 ORDER = struct.Struct("!cIQ?")
-"""What the parent is sent: a kind and the number of a worker; with FORK its memory limit in bytes, and whether it has the
-network; with SIGNAL a signal; with NICE the thread whose priority is lowered. A number, unlike a pid, is never used again."""
+"""An order to the parent: its kind and the number of a worker; with FORK the memory limit in bytes, and whether the worker
+may use the network; with SIGNAL a signal; with NICE the thread whose priority is lowered. Numbers, unlike pids, are not reused."""
 READY, DATA, END, ERROR, EXIT = b"R", b"D", b"E", b"X", b"Q"
 FORK, SIGNAL, NICE = b"F", b"S", b"N"
 NICENESS = 5
-"""How far a priority is lowered (setpriority(2)): others go first, and a busy machine still serves it."""
-PACKET = 128 * 1024
-"""Bytes of content in one packet, at most: the kernel takes packets up to the size of a socket's buffer."""
+"""How far a priority is lowered (setpriority(2)): others go first, but even on a busy machine the thread still runs."""
+PACKET_BYTES = 128 * 1024
+"""Most bytes of content in one packet: the kernel takes packets up to the size of a socket's buffer."""
 MAX_HANDLES = 4096
-"""Upper bound of the file numbers of the parent, which has a few, and one for each worker."""
-STACK = 256 * 1024 * 1024
-"""Bytes of stack for the thread that works: parsers recurse into every bracket."""
+"""Upper bound of the parent's file descriptors: it has a few, and one for each worker."""
+STACK_BYTES = 256 * 1024 * 1024
+"""Stack of the thread that works: parsers recurse into every bracket."""
 
 _PR_SET_PDEATHSIG = 1
 
 
 def pack_error(error: ItukgError) -> bytes:
-    """Return the content of an ERROR packet, whose message may be cut: JSON takes up to 12 bytes for a character."""
-    return json.dumps([type(error).__name__, str(error)[: PACKET // 16], error.extras()]).encode()
+    """Return the content of an ERROR packet. A long message is cut: JSON takes up to 12 bytes for a character."""
+    return json.dumps([type(error).__name__, str(error)[: PACKET_BYTES // 16], error.extras()]).encode()
 
 
 def unpack_error(content: bytes) -> ItukgError:
@@ -64,22 +64,22 @@ def unpack_error(content: bytes) -> ItukgError:
 
 
 class DisconnectedError(Exception):
-    """The server has closed its end."""
+    """The server has closed its end of the socket."""
 
 
 class Output:
-    """A file to write an answer into, which leaves in packets: DATA while there is more, END with the rest."""
+    """A file object that sends what is written in packets: DATA while there is more, END with the rest."""
 
     def __init__(self, server: socket.socket) -> None:
         self._server = server
         self._buffer = bytearray()
 
     def write(self, content: bytes) -> int:
-        """Add a piece to the answer; full packets are sent at once."""
+        """Append to the answer; full packets are sent at once."""
         self._buffer += content
-        while len(self._buffer) > PACKET:
-            self._send(DATA, bytes(self._buffer[:PACKET]))
-            del self._buffer[:PACKET]
+        while len(self._buffer) > PACKET_BYTES:
+            self._send(DATA, bytes(self._buffer[:PACKET_BYTES]))
+            del self._buffer[:PACKET_BYTES]
         return len(content)
 
     def flush(self) -> None:
@@ -101,32 +101,32 @@ class Output:
 
 
 class Writable(Protocol):
-    """What an answer is written into."""
+    """A file object that an answer is written into."""
 
     def write(self, content: bytes, /) -> int:
-        """Add a piece, and return its length."""
+        """Append bytes, and return how many."""
         ...
 
     def flush(self) -> None:
-        """Do what is to be done before more comes."""
+        """Write what is buffered, if anything."""
         ...
 
 
 Work = Callable[[bytes, Writable], None]
-"""Answers a question by writing into the output; raises ItukgError."""
+"""Answers a request by writing into the output; raises ItukgError."""
 
 
 # --- the parent ---
 
 
 def main(load: Callable[[str], Work]) -> None:
-    """Load the data, then fork workers and send them signals as ordered, until the server closes its end.
+    """Load the data, then carry out the server's orders to fork and signal workers, until it closes its end.
 
-    `load` may raise DataError, which ends the process with the message. It must read and import all that workers need:
-    they can open no file.
+    `load` may raise DataError, which ends the process with the message. It must read and import everything that workers
+    need: they can open no file.
     """
     (data,) = sys.argv[1:]
-    for ending in (signal.SIGINT, signal.SIGTERM):  # these are for the server, which then closes the socket
+    for ending in (signal.SIGINT, signal.SIGTERM):  # the server handles these, and closes the socket
         signal.signal(ending, signal.SIG_IGN)
     control = socket.socket(fileno=0)
     try:
@@ -134,8 +134,8 @@ def main(load: Callable[[str], Work]) -> None:
     except DataError as error:
         sys.exit(str(error))
     gc.collect()
-    gc.freeze()  # the collector never looks at what is loaded, so its pages stay shared
-    with contextlib.suppress(AttributeError):  # mimalloc: memory that only loading needed would be in every worker
+    gc.freeze()  # the collector never touches what is loaded, so its pages stay shared
+    with contextlib.suppress(AttributeError):  # mimalloc: give memory that only loading needed back to the system
         ctypes.CDLL(None).mi_collect(True)
     _Parent(work, control).obey()
 
@@ -146,13 +146,13 @@ class _Child(NamedTuple):
 
 
 class _Parent:
-    """Forks workers, sends them signals, and reports their ends, as ordered by `control`, until that is closed."""
+    """Forks workers, sends them signals and reports their ends, as ordered on `control`, until that is closed."""
 
     def __init__(self, work: Work, control: socket.socket) -> None:
         self._work, self._control = work, control
         self._children: dict[int, _Child] = {}
         self._ended: dict[socket.socket, bytes] = {}
-        """What is still to be sent of workers that have ended, where the server has not read all that they sent."""
+        """EXIT packets of ended workers, which wait until the server has read the packets before them."""
 
     def obey(self) -> None:
         awake, waker = socket.socketpair()
@@ -177,7 +177,7 @@ class _Parent:
 
     def _carry_out(self, order: bytes, handles: list[int]) -> None:
         kind, number, amount, network = ORDER.unpack(order)
-        child = self._children.get(number)  # which is not reaped yet: its pid and its thread are its own
+        child = self._children.get(number)  # not reaped yet, so no other process has its pid
         with contextlib.suppress(ProcessLookupError):
             if kind == FORK and handles:
                 self._fork(number, socket.socket(fileno=handles[0]), amount, network=network)
@@ -189,7 +189,7 @@ class _Parent:
     def _fork(self, number: int, server: socket.socket, memory: int, *, network: bool) -> None:
         try:
             pid = os.fork()
-        except OSError:  # the system has no memory or process left, which the server learns by the closed socket
+        except OSError:  # out of memory or processes; the closed socket says so to the server
             server.close()
             return
         if not pid:
@@ -220,7 +220,7 @@ class _Parent:
 
 def _run(work: Work, server: socket.socket, memory: int, *, network: bool) -> NoReturn:
     begin = threading.Event()
-    with contextlib.suppress(AttributeError):  # Linux has it: nobody could end a worker whose parent has ended
+    with contextlib.suppress(AttributeError):  # Linux only: nothing could end a worker whose parent has ended
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
     def loop() -> None:
@@ -235,10 +235,10 @@ def _run(work: Work, server: socket.socket, memory: int, *, network: bool) -> No
         finally:
             os._exit(code)
 
-    threading.stack_size(STACK)
+    threading.stack_size(STACK_BYTES)
     thread = threading.Thread(target=loop, daemon=True)
     thread.start()
-    # Limits count what is in use already, the thread's stack too: they are set once that is reserved.
+    # The limit counts memory already in use, the thread's stack too: it is set after the stack is reserved.
     pages = int(Path("/proc/self/statm").read_text().split()[0]) if Path("/proc/self/statm").exists() else 0
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if memory and pages:
@@ -252,33 +252,33 @@ def _run(work: Work, server: socket.socket, memory: int, *, network: bool) -> No
 
 
 def _serve(work: Work, server: socket.socket) -> None:
-    while (question := _question(server)) is not None:
+    while (request := _request(server)) is not None:
         started = perf_counter()
         output = Output(server)
         try:
-            work(question, output)
+            work(request, output)
         except ItukgError as error:
             output.fail(error)
         except (MemoryError, RecursionError):
-            output.fail(MemoryLimit("The answer needs more memory, or stack, than it may take."))
+            output.fail(MemoryLimit("The answer needs more memory or stack than its process has."))
         except DisconnectedError:
             raise
-        except Exception:  # noqa: BLE001  (the worker goes on, and the log has the traceback)
+        except Exception:  # noqa: BLE001  (the log has the traceback, and the worker goes on)
             traceback.print_exc()
-            output.fail(ItukgError("The fault is ours; it is in the log."))
+            output.fail(ItukgError("The server failed; its log says why."))
         else:
             output.end(perf_counter() - started)
 
 
-def _question(server: socket.socket) -> bytes | None:
-    """Return the next question, or None once the server has closed its end."""
-    packet = server.recv(LENGTH.size + PACKET)
+def _request(server: socket.socket) -> bytes | None:
+    """Return the next request, or None once the server has closed its end."""
+    packet = server.recv(LENGTH.size + PACKET_BYTES)
     if not packet:
         return None
     (length,) = LENGTH.unpack_from(packet)
-    if len(packet) == LENGTH.size + length:  # as nearly all do
+    if len(packet) == LENGTH.size + length:  # nearly all requests fit into one packet
         return packet[LENGTH.size :]
-    question = bytearray(packet[LENGTH.size :])
-    while len(question) < length and (packet := server.recv(PACKET)):
-        question += packet
-    return bytes(question)
+    request = bytearray(packet[LENGTH.size :])
+    while len(request) < length and (packet := server.recv(PACKET_BYTES)):
+        request += packet
+    return bytes(request)

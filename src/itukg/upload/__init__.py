@@ -1,1 +1,1 @@
-"""Anyone's data: how it is read (`reading`), what it is checked beside (`surroundings`), and where (`worker`, `validator`)."""
+"""Uploads: how they are read (`read`), the data they are validated with (`context`), and the processes (`worker`, `validator`)."""

@@ -1,4 +1,4 @@
-"""The server's side of validating uploads, and of writing reports as PDF: worker processes with limits."""
+"""The server's side of validating uploads and of writing reports as PDF: worker processes with limits."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,33 +10,33 @@ from itukg.engine.fair import Slots
 from itukg.engine.pool import Messages, Pool
 from itukg.formats import Format, write_json
 from itukg.settings import Settings
-from itukg.upload.reading import Fields
+from itukg.upload.read import Fields
 from itukg.upload.worker import pack
 
-UPLOADS = 8
-"""Bodies in memory at once, so that they take no more of it than so many times the size of one."""
+MAX_BUFFERED_UPLOADS = 8
+"""Upload bodies in memory at once, which bounds the memory that they take."""
 _MESSAGES = Messages(
     late="No report within {seconds:.2g} s. Send less, or shapes that are easier to check.",
-    memory="The check ended its process: it needs more than {memory} MB of memory, or more stack than there is. "
-    "Send less, or in parts.",
+    memory="The validation needs more than {memory} MB of memory, or more stack than its process has. "
+    "Send less, or in several uploads.",
 )
 
 
 class Validator:
-    """Validates uploads beside one release. Its processes start with the first of them."""
+    """Validates uploads with the data of one release. Its processes start with the first upload."""
 
     def __init__(self, release: Path, settings: Settings) -> None:
-        self._seconds = settings.check_timeout
-        self._slots = Slots(UPLOADS, settings.queue, settings.queue_client)
+        self._seconds = settings.validation_timeout
+        self._slots = Slots(MAX_BUFFERED_UPLOADS, settings.queue, settings.queue_client)
         self._pool = Pool(
             "itukg.upload.worker",
             str(release),
-            workers=settings.checks,
-            slow=settings.checks,
+            workers=settings.validation_workers,
+            slow=settings.validation_workers,
             memory=settings.memory,
             waiting=settings.queue,
             per_client=settings.queue_client,
-            reuse=False,  # nothing of one upload is there for the next
+            reuse=False,  # nothing of an upload remains for the next
             messages=_MESSAGES,
         )
 
@@ -52,22 +52,22 @@ class Validator:
     async def check(
         self, body: bytes, content_type: str, fields: Fields, syntax: Format, *, deadline: float, client: str
     ) -> tuple[str, bytes]:
-        """Return the report on an upload and its media type, which the upload may choose; else it is in `syntax`.
+        """Return the media type of the report on an upload, and the report, in `syntax` unless the upload names another.
 
-        The check must begin before `deadline` of the monotonic clock, and end in `settings.check_timeout`. Raises what can
-        be said against the upload, MemoryLimit, TimeLimit and Overloaded.
+        The validation must start before `deadline` of the monotonic clock, and finish within `settings.validation_timeout`.
+        Raises errors in the upload, MemoryLimit, TimeLimit and Overloaded.
         """
         given = {"content_type": content_type, "fields": fields, "media_type": syntax.media_type}
-        return await self._ask(pack("check", body, **given), deadline, client)
+        return await self._submit(pack("check", body, **given), deadline, client)
 
     async def pdf(self, report: Report, client: str) -> bytes:
         """Return a report as PDF. Raises TimeLimit and Overloaded."""
-        _, content = await self._ask(pack("pdf", write_json(report.as_rows())), inf, client)
+        _, content = await self._submit(pack("pdf", write_json(report.as_rows())), inf, client)
         return content
 
-    async def _ask(self, question: bytes, deadline: float, client: str) -> tuple[str, bytes]:
+    async def _submit(self, request: bytes, deadline: float, client: str) -> tuple[str, bytes]:
         await self._pool.start()
-        response = await self._pool.ask(question, deadline=deadline, client=client, seconds=self._seconds)
+        response = await self._pool.submit(request, deadline=deadline, client=client, seconds=self._seconds)
         try:
             answer = b"".join([piece async for piece in response])
         finally:
@@ -76,5 +76,5 @@ class Validator:
         return media_type.decode(), report
 
     async def close(self) -> None:
-        """End the processes."""
+        """Kill the processes."""
         await self._pool.close()

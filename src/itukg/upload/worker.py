@@ -1,7 +1,7 @@
-"""What a worker does for the web process that could take long there: it checks an upload, or writes a report as PDF.
+"""Work that could block the web process, done in a worker: to validate an upload, and to write a report as PDF.
 
-`python -m itukg.upload.worker RELEASE` loads the files that the release in the folder RELEASE was made of; see
-`engine.worker`. An answer is a line with the media type of the report, and the report.
+`python -m itukg.upload.worker RELEASE` loads the files that the release in the folder RELEASE was built from; see
+`engine.worker`. An answer is a line with the media type of the report, then the report.
 """
 
 import json
@@ -18,35 +18,35 @@ from itukg.engine.pool import BUFFER_BYTES
 from itukg.engine.worker import Work, Writable, main
 from itukg.errors import BadRequest, DataError, ItukgError, MemoryLimit
 from itukg.formats import PDF, choose
-from itukg.release import Release
-from itukg.upload.reading import FORM, Fields, read
-from itukg.upload.surroundings import Surroundings
+from itukg.release.model import Release
+from itukg.upload.context import ValidationContext
+from itukg.upload.read import FORM, Fields, read
 
 _CLASS = f"{names.ITU}ActionLine".encode()
 
 
 Task = Callable[..., tuple[str, bytes]]
-"""Returns a report with its media type, given the content of a question and what else it names."""
+"""Returns the media type of a report and the report, given the content of a request and its arguments."""
 
 
 def pack(task: str, content: bytes, **given: object) -> bytes:
-    """Return the question that a worker answers by the function of this module that is so named."""
+    """Return the request for a worker to call the function `task` of this module."""
     return marshal.dumps((task, content, given))
 
 
 def load(release: str) -> Work:
-    """Return what does the tasks beside the release in the folder `release`. Raises DataError."""
-    warnings.simplefilter("ignore")  # libraries warn of what is sent, which is not for the server's log
+    """Read the release in the folder `release`, and return the function that does the tasks. Raises DataError."""
+    warnings.simplefilter("ignore")  # libraries warn about uploads, which is not for the server's log
     logging.disable()
     try:
-        surroundings = Surroundings.of_release(Release(Path(release)))
+        context = ValidationContext.of_release(Release(Path(release)))
     except (OSError, ValueError, SyntaxError) as error:
         raise DataError(f"{release}: {error}") from None
-    _warm(surroundings)
-    tasks: dict[str, Task] = {"check": partial(check, surroundings), "pdf": pdf}
+    _warm_up(context)
+    tasks: dict[str, Task] = {"check": partial(check, context), "pdf": pdf}
 
-    def work(question: bytes, output: Writable) -> None:
-        task, content, given = marshal.loads(question)  # noqa: S302  (of ours)
+    def work(request: bytes, output: Writable) -> None:
+        task, content, given = marshal.loads(request)  # noqa: S302  (of ours)
         media_type, report = tasks[task](content, **given)
         output.write(media_type.encode() + b"\n")
         output.write(report)
@@ -55,14 +55,14 @@ def load(release: str) -> Work:
 
 
 def check(
-    surroundings: Surroundings, body: bytes, *, content_type: str, fields: Fields, media_type: str
+    context: ValidationContext, body: bytes, *, content_type: str, fields: Fields, media_type: str
 ) -> tuple[str, bytes]:
-    """Return the report on an upload with its media type, which the upload may choose. Raises what is wrong with it."""
+    """Return the media type of the report on an upload, and the report, as the upload requests. Raises errors in the upload."""
     try:
         upload = read(body, content_type, fields)
         syntax = choose(REPORT_FORMATS, None, next(iter(upload.fields.get("format", ())), media_type))
         selection = Selection.of(upload.fields)
-        report = surroundings.check(
+        report = context.check(
             upload.data.quads(),
             upload.name,
             shapes=[quad for document in upload.shapes for quad in document.quads()] if upload.shapes else None,
@@ -70,18 +70,18 @@ def check(
             place=upload.name,
         )
         content = write(report.dated(now()).selected(selection), syntax)
-    except OSError as error:  # whoever wanted a file or a socket here
-        raise ItukgError(f"The check needs what it may not have: {error}") from error
+    except OSError as error:  # a library that wanted a file or a socket
+        raise ItukgError(f"The validation tried to open a file or a socket, which it may not: {error}") from error
     if len(content) > BUFFER_BYTES:
         raise MemoryLimit(
-            f"The report is larger than {BUFFER_BYTES // 1_000_000} MB. Ask for a part of it, such as ?severity=Violation, "
-            "or make it at home with: itukg check"
+            f"The report is larger than {BUFFER_BYTES // 1_000_000} MB. Request a part of it, such as ?severity=Violation, "
+            "or write it on your own machine with: itukg check"
         )
     return syntax.media_type, content
 
 
 def pdf(rows: bytes) -> tuple[str, bytes]:
-    """Return the report with these rows, as JSON, as PDF."""
+    """Return the report with these rows, which are JSON, as PDF."""
     return PDF.media_type, pdf_of(json.loads(rows))
 
 
@@ -92,14 +92,14 @@ def _is_set(fields: Fields, name: str) -> bool:
     return "1" in given
 
 
-def _warm(surroundings: Surroundings) -> None:
-    """Do once what workers do, so that all is read and imported: a worker can open no file."""
+def _warm_up(context: ValidationContext) -> None:
+    """Do the tasks once, so that everything they need is read and imported: a worker can open no file."""
     form = (
         b'--x\r\nContent-Disposition: form-data; name="data"; filename="a.ttl"\r\n\r\n[] a <%s> .\r\n--x--\r\n' % _CLASS
     )
-    report = surroundings.check(read(form, f"{FORM}; boundary=x", {}).data.quads(), "")
+    report = context.check(read(form, f"{FORM}; boundary=x", {}).data.quads(), "")
     for syntax in REPORT_FORMATS:
-        if syntax != PDF:  # its writer starts threads, which a fork does not take along
+        if syntax != PDF:  # its writer starts threads, which a fork does not copy
             write(report, syntax)
     pdf_template()
 

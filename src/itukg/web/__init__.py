@@ -1,1 +1,1 @@
-"""HTTP: one file per audience. `app` puts them together; each endpoint tells its whole story."""
+"""HTTP: one file for each audience; `app` puts them together."""

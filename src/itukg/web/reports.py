@@ -1,67 +1,104 @@
 """For auditors: the conformance report on the served release, and its history."""
 
+from typing import Annotated
 from urllib.parse import quote
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse
+from pydantic import Field
 
 from itukg.conformance import HISTORY_FORMATS, REPORT_FORMATS, Selection, write, write_history
 from itukg.errors import NotFound
-from itukg.formats import PDF, Format, split_suffix
-from itukg.release import history as releases
-from itukg.web.answers import Kept
-from itukg.web.interface import CHOSEN, Route, described
-from itukg.web.requests import Watch, client_of
-from itukg.web.service import known_suffix, service_of, wanted
+from itukg.formats import PDF, Format
+from itukg.release.model import history as releases
+from itukg.web.deps import Answers, Client, Labelled, Negotiated, Parameters, Served, Text
+from itukg.web.requests import StopWhenLeft
+from itukg.web.service import Service
 
-router = APIRouter(route_class=Route)
+router = APIRouter()
 
-_REPORT, _HISTORY = described(REPORT_FORMATS, CHOSEN), described(HISTORY_FORMATS)
+_REPORT, _HISTORY = Answers(REPORT_FORMATS), Answers(HISTORY_FORMATS)
+_FINDING = Answers(REPORT_FORMATS, moved=303)
+_SCOPE = "What is checked: verdict and numbers are of these alone; may be repeated: "
+_LISTED = "Which findings are listed; may be repeated: "
 
 
-@router.get("/conformance", **_REPORT)
-@router.get("/conformance{suffix}", **_REPORT, include_in_schema=False)
-async def conformance(request: Request, suffix: str = "") -> Response:
+class ChosenFindings(Parameters):
+    """The parameters by which a part of a report is chosen."""
+
+    profile: list[Text] = Field([], description=f"{_SCOPE}a profile, such as completeness.")
+    plan: list[Text] = Field([], description=f"{_SCOPE}a plan, by its notation.")
+    shape: list[Text] = Field([], description=f"{_SCOPE}a shape, such as itush:GapReported.")
+    focus: list[Text] = Field([], description=f"{_SCOPE}a thing, by IRI, prefixed name or path.")
+    severity: list[Text] = Field([], description=f"{_LISTED}Violation, Warning or Info.")
+    actor: list[Text] = Field([], description=f"{_LISTED}who can act: us, document or referenceData.")
+    status: list[Text] = Field([], description=f"{_LISTED}new, persisting, fixed or waived.")
+    q: list[Text] = Field([], description=f"{_LISTED}words that stand in them.")
+
+    def chosen(self, *, profile: str | None = None) -> Selection:
+        """Return what they choose, of one profile where that is given. Raises BadRequest and NotFound."""
+        return Selection.of(self.model_dump() | ({"profile": [profile]} if profile else {}))
+
+
+class ReportParameters(ChosenFindings, Labelled):
+    """Those of a report in several syntaxes."""
+
+
+@_REPORT.get(router, "/conformance")
+async def conformance(
+    request: Request,
+    given: Annotated[ReportParameters, Query()],
+    service: Served,
+    client: Client,
+    syntax: Annotated[Format, Depends(_REPORT.chosen)],
+) -> Response:
     """Return the conformance report, or what `profile`, `plan`, `shape`, `focus`, `severity`, `actor`, `status` and `q` choose of it."""
-    syntax = wanted(request, REPORT_FORMATS, known_suffix("/conformance", suffix, REPORT_FORMATS))
-    return await _report(request, syntax)
+    return await _report(request, service, client, given.chosen(), syntax)
 
 
-@router.get("/conformance/history", **_HISTORY)
-@router.get("/conformance/history{suffix}", **_HISTORY, include_in_schema=False)
-async def history(request: Request, suffix: str = "") -> Response:
-    """Return the verdict and the counts of each release kept here, and what changed since the one before."""
-    syntax = wanted(request, HISTORY_FORMATS, known_suffix("/conformance/history", suffix, HISTORY_FORMATS))
-    found = await run_in_threadpool(releases, service_of(request).release.home)
-    return Kept(write_history(found, syntax), syntax.media_type)
+@_HISTORY.get(router, "/conformance/history")
+async def history(
+    _: Annotated[Negotiated, Query()], service: Served, syntax: Annotated[Format, Depends(_HISTORY.chosen)]
+) -> Response:
+    """Return the verdict and the counts of each release of this server, and what changed since the one before."""
+    found = await run_in_threadpool(releases, service.release.home)
+    return Response(write_history(found, syntax), media_type=syntax.media_type)
 
 
-@router.get("/conformance/{profile}", **_REPORT)
-async def of_profile(request: Request, profile: str) -> Response:
+@_REPORT.get(router, "/conformance/{profile}")
+async def of_profile(
+    request: Request,
+    profile: str,
+    given: Annotated[ReportParameters, Query()],
+    service: Served,
+    client: Client,
+    syntax: Annotated[Format, Depends(_REPORT.chosen)],
+) -> Response:
     """Return the part of the conformance report that one profile makes, such as `completeness`."""
-    profile, suffix = split_suffix(profile, REPORT_FORMATS)
-    return await _report(request, wanted(request, REPORT_FORMATS, suffix), profile)
+    return await _report(request, service, client, given.chosen(profile=profile), syntax)
 
 
-@router.get("/id/finding/{name}", **described(REPORT_FORMATS, moved=303))
-async def finding(request: Request, name: str) -> Response:
-    """Lead from the IRI of a finding to the part of the report that tells of it."""
-    name, suffix = split_suffix(name, REPORT_FORMATS)
-    wanted(request, REPORT_FORMATS, suffix)
-    report = await run_in_threadpool(lambda: service_of(request).release.report)
+@_FINDING.get(router, "/id/finding/{name}")
+async def finding(
+    request: Request,
+    name: str,
+    _: Annotated[ReportParameters, Query()],
+    service: Served,
+    _syntax: Annotated[Format, Depends(_FINDING.chosen)],
+) -> Response:
+    """Redirect from the IRI of a finding to the part of the report that lists it."""
+    report = await run_in_threadpool(lambda: service.release.report)
     if name not in {each.id for each in report.findings}:
         raise NotFound(f'No finding "{name}" in the report on this release; all are listed at /conformance.')
-    kept = f"&{request.url.query}" if request.url.query else ""
-    return RedirectResponse(f"/conformance{f'.{suffix}' if suffix else ''}?q={quote(name)}{kept}", 303)
+    suffix = request.path_params.get("suffix", "")
+    more = f"&{request.url.query}" if request.url.query else ""
+    return RedirectResponse(f"/conformance{suffix}?q={quote(name)}{more}", 303)
 
 
-async def _report(request: Request, syntax: Format, profile: str | None = None) -> Response:
-    asked = {name: request.query_params.getlist(name) for name in request.query_params}
-    selection = Selection.of(asked | ({"profile": [profile]} if profile else {}))
-    service = service_of(request)
-    report = await run_in_threadpool(lambda: service.release.report.selected(selection))
+async def _report(request: Request, service: Service, client: str, chosen: Selection, syntax: Format) -> Response:
+    report = await run_in_threadpool(lambda: service.release.report.selected(chosen))
     if syntax == PDF:  # which takes a core for a second
-        with Watch(request.scope):
-            return Kept(await service.validator.pdf(report, client_of(request)), PDF.media_type)
-    return Kept(await run_in_threadpool(write, report, syntax), syntax.media_type)
+        with StopWhenLeft(request):
+            return Response(await service.validator.pdf(report, client), media_type=PDF.media_type)
+    return Response(await run_in_threadpool(write, report, syntax), media_type=syntax.media_type)

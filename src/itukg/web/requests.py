@@ -1,8 +1,7 @@
-"""How requests arrive: their bodies, in bounded size and time, from clients that may leave."""
+"""How requests arrive: their headers and bodies, in bounded size and time, from clients that may leave."""
 
 import asyncio
 import re
-from collections.abc import Callable
 from typing import cast
 from urllib.parse import unquote_to_bytes
 
@@ -14,22 +13,22 @@ from itukg.errors import BadRequest, TooLarge, TooSlow, UnsupportedMediaType
 
 HOST = re.compile(r"(?:\w[\w.-]{0,252}|\[[\da-fA-F:.]{2,45}\])(?::\d{1,5})?", re.ASCII)
 """What names a host, and maybe its port (RFC 9110, 7.2), and stands in an IRI, in each syntax of it, as it is."""
-RECEIVING = 10.0
+RECEIVE_SECONDS = 10.0
 """Seconds in which the body of a request must have arrived."""
-WhenLeft = Callable[[Callable[[], None] | None], bool]
-LEFT = "itukg.left"
-"""ASGI extension of our server: where a scope has it, it takes what is to be called when the client leaves, or None; it tells
-whether that has left already."""
+WATCH_SECONDS = 0.05
+"""Seconds after which the server begins to watch for a disconnect: what takes less ends by itself."""
+MAX_PREFERENCES = 4000
+"""Characters of a header that states preferences; a longer one takes too long to be read."""
 
 
-class BrokenOff(Exception):
-    """An answer that cannot be finished, though its beginning is sent."""
+class ClientLeft(Exception):
+    """The client has left, or does not read on: the answer cannot be finished, though its beginning may be sent."""
 
 
-async def body_of(request: Request, limit: int, seconds: float = RECEIVING) -> bytes:
+async def body_of(request: Request, limit: int, seconds: float = RECEIVE_SECONDS) -> bytes:
     """Return the body of a request.
 
-    Raises TooLarge as soon as it is larger than `limit` bytes, TooSlow, and BrokenOff when the client has left.
+    Raises TooLarge as soon as it is larger than `limit` bytes, TooSlow, and ClientLeft.
     """
     body = bytearray()
     try:
@@ -41,7 +40,7 @@ async def body_of(request: Request, limit: int, seconds: float = RECEIVING) -> b
     except TimeoutError:
         raise TooSlow(f"The request body did not arrive within {seconds:.3g} s.") from None
     except ClientDisconnect:
-        raise BrokenOff("the client has left") from None
+        raise ClientLeft("the client has left") from None
     return bytes(body)
 
 
@@ -63,57 +62,56 @@ def text_of(body: bytes) -> str:
         raise BadRequest(f"The body is not UTF-8 (byte {error.start}).") from None
 
 
-def client_of(request: Request) -> str:
-    """Return who asks, for turns and quotas."""
-    client = request.scope.get("client")
-    return client[0] if client else ""
+def accepted(scope: Scope, name: bytes = b"accept") -> str:
+    """Return the Accept header, or another one, whose several lines are one list (RFC 9110, 5.3). Raises BadRequest."""
+    # Of the raw headers: to make all of them into a mapping costs more than the rest of the request's reading.
+    value = b", ".join([value for key, value in scope["headers"] if key == name]).decode("latin-1")
+    if len(value) > MAX_PREFERENCES:
+        raise BadRequest(
+            f"{name.decode().title()} has more than {MAX_PREFERENCES} characters. Name the few media types that are best."
+        )
+    return value
 
 
 def parameters_of(encoded: bytes) -> list[tuple[str, str]]:
     """Return names and values of a query string or a form, in order. Raises BadRequest for what is not UTF-8."""
     pairs = [part.partition(b"=") for part in encoded.split(b"&") if part]
     try:
-        return [(unquoted(name).decode(), unquoted(value).decode()) for name, _, value in pairs]
+        return [(_unquoted(name).decode(), _unquoted(value).decode()) for name, _, value in pairs]
     except UnicodeDecodeError as error:
         raise BadRequest(f"A parameter is not UTF-8 once it is percent-decoded: {error.reason}.") from None
 
 
-def unquoted(encoded: bytes) -> bytes:
-    r"""Return what a name or value of a query string stands for: what `urllib.parse.unquote_plus` does, three times as fast.
-
-    Queries come full of escapes. Python decodes \x41 quickly, so %41 is written as that; not so where a backslash stands,
-    or a % that begins no escape.
-    """
-    text = encoded.replace(b"+", b" ")
-    if b"%" not in text:
-        return text
-    try:
-        if b"\\" not in text:
-            return text.replace(b"%", b"\\x").decode("unicode_escape").encode("latin-1")
-    except UnicodeDecodeError:
-        pass
-    return unquote_to_bytes(text)
+def _unquoted(encoded: bytes) -> bytes:
+    return unquote_to_bytes(encoded.replace(b"+", b" "))
 
 
-class Watch:
-    """Ends what is done within it, by BrokenOff, once the client has left, where the server tells that (see LEFT)."""
+class StopWhenLeft:
+    """Stops the work within it, by ClientLeft, once the client has left. The body must have been read before."""
 
-    def __init__(self, scope: Scope) -> None:
-        self._tell: WhenLeft | None = scope.get("extensions", {}).get(LEFT)
-        self._left = False
+    _left = False
+    _watch: asyncio.Task[None] | None = None
+
+    def __init__(self, request: Request) -> None:
+        self._receive = request.receive
 
     def __enter__(self) -> None:
         self._running = cast("asyncio.Task[None]", asyncio.current_task())
-        if self._tell is not None and self._tell(self._leave):
-            raise BrokenOff("the client has left")
+        self._timer = asyncio.get_running_loop().call_later(WATCH_SECONDS, self._begin)
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if self._tell is not None:
-            self._tell(None)
+        self._timer.cancel()
+        if self._watch is not None:
+            self._watch.cancel()
         if self._left and kind is asyncio.CancelledError:  # others, who cancel too, go on
             self._running.uncancel()
-            raise BrokenOff("the client has left") from None
+            raise ClientLeft("the client has left") from None
 
-    def _leave(self) -> None:
+    def _begin(self) -> None:
+        self._watch = asyncio.create_task(self._wait())
+
+    async def _wait(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
         self._left = True
         self._running.cancel()

@@ -1,298 +1,273 @@
 """For researchers: the SPARQL endpoint (SPARQL 1.1 Protocol, query operation; the QUERY method of RFC 10008).
 
-A plain ASGI application, for which no router is asked.
+Its parameters stand in the address or in the body, so it reads both itself, by one model.
 """
 
 import asyncio
 import hashlib
 import logging
 import re
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import AsyncIterator
 from functools import lru_cache
 from math import inf
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, Self
 
 from anyio import to_thread
 from fastapi import Request, Response
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, BeforeValidator, Field
 from starlette.types import Receive, Scope, Send
 from werkzeug.http import parse_options_header
 
+from itukg.engine.describe import answer_query
 from itukg.engine.pool import BUFFER_BYTES
+from itukg.engine.sparql import Form, Query, offers_for, read_query
+from itukg.engine.store import Answer, Body, Dataset
 from itukg.errors import (
     BadRequest,
     ItukgError,
     MemoryLimit,
-    NotAllowed,
     QueryRefused,
     Quota,
     TooLarge,
     TooSlow,
     UnsupportedMediaType,
 )
-from itukg.formats import GRAPH_FORMATS, HTML, JSONLD, TABLE_FORMATS, Format, choose, in_profile, labels_wanted
-from itukg.store import Answer, Body, Dataset, Form, Query, offers_for, read_query
-from itukg.store.describe import ask
-from itukg.web.answers import (
-    HELD_MESSAGE,
-    REVALIDATE,
-    VARY,
-    Header,
-    Held,
-    accepted,
-    media_type_header,
-    takes_gzip,
+from itukg.formats import (
+    GRAPH_FORMATS,
+    HTML,
+    JSONLD,
+    PROFILES,
+    TABLE_FORMATS,
+    Format,
+    choose,
+    in_profile,
+    labels_wanted,
 )
-from itukg.web.interface import parameters, responses
-from itukg.web.requests import BrokenOff, Watch, body_of, client_of, parameters_of, refuse_early, text_of
+from itukg.web.deps import Answers, client_of
+from itukg.web.description import bare_endpoint
+from itukg.web.middleware import NO_STORE, QUERY_TYPES
+from itukg.web.requests import (
+    ClientLeft,
+    StopWhenLeft,
+    accepted,
+    body_of,
+    parameters_of,
+    refuse_early,
+    text_of,
+)
 from itukg.web.service import Service
 
 log = logging.getLogger("itukg")
 
 PATH = "/sparql"
-FORM = "application/x-www-form-urlencoded"
-SPARQL_QUERY = "application/sparql-query"
-REQUEST_TYPES = (FORM, SPARQL_QUERY)
-"""Media types of the body of POST and QUERY."""
-METHODS = ("GET", "HEAD", "OPTIONS", "POST", "QUERY")
-_SECONDS = re.compile(r"\d*\.?\d+(?:e-?\d+)?", re.ASCII | re.IGNORECASE)
-LONG = 10_000
+METHODS = ("GET", "POST", "QUERY")
+FORM, SPARQL_QUERY = QUERY_TYPES
+LONG_QUERY = 10_000
 """Characters of a query from which on it is read beside the event loop, one such at a time."""
-
-
-_PARAMETERS = {
-    "query": "The SPARQL query.",
-    "default-graph-uri": "A graph that the query sees as its default graph; may be repeated.",
-    "named-graph-uri": "A graph that the query may name with GRAPH; may be repeated.",
-    "timeout": "Seconds to wait, up to the server's own limit.",
-    "format": "The syntax of the answer, by suffix or media type; overrides Accept.",
-    "profile": "The form of JSON-LD: compacted, expanded, flattened or framed.",
-    "frame": "The frame by which JSON-LD is laid out: one of /frames/.",
-    "labels": "1: CSV, TSV or XLSX with a column of labels after each column of IRIs.",
-}
+_SECONDS = re.compile(r"\d*\.?\d+(?:e-?\d+)?", re.ASCII | re.IGNORECASE)
+_STRING = {"type": "string"}
 _FORMATS = (*TABLE_FORMATS, *GRAPH_FORMATS)
-_ERRORS = (Quota, MemoryLimit)
 
 
-def openapi() -> dict[str, Any]:
-    """Return the OpenAPI path item of the endpoint."""
-    asked = parameters(_FORMATS, _PARAMETERS)
-    body = {"content": {media_type: {"schema": {"type": "string"}} for media_type in REQUEST_TYPES}, "required": True}
-    sent = (*_ERRORS, TooSlow, TooLarge, UnsupportedMediaType)
-    return {
-        "get": {
-            "summary": "Answer the SPARQL query in ?query=",
-            "description": "Without any parameter the service describes itself, and for a browser it is a page to ask from.",
-            "parameters": asked,
-            "responses": _as_json(responses((*_FORMATS, HTML), *_ERRORS, TooLarge)),
-        },
-        "post": {
-            "summary": "Answer the SPARQL query in the body",
-            "description": "A form, or the query itself; QUERY takes the same bodies (RFC 10008).",
-            "parameters": [parameter for parameter in asked if parameter["name"] != "query"],
-            "requestBody": body,
-            "responses": _as_json(responses(_FORMATS, *sent)),
-        },
-    }
+def _first(values: list[str]) -> str:
+    return values[0]
 
 
-def _as_json(answers: dict[int | str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    return {str(status): answer for status, answer in answers.items()}
+def _seconds(values: list[str]) -> float:
+    seconds = float(values[0]) if _SECONDS.fullmatch(values[0]) else 0.0
+    if not 0 < seconds < inf:
+        raise BadRequest(f'timeout must be a number of seconds above 0, not "{values[0]}".')
+    return seconds
 
 
-Parameters = dict[str, list[str]]
-"""What a request gives, by name, in the order in which it comes."""
+First = Annotated[str, BeforeValidator(_first)]
+"""Of a parameter that comes several times, the first counts."""
 
 
-class Question(NamedTuple):
-    """All that an answer depends on, and how long it may take."""
+class Parameters(BaseModel):
+    """What a SPARQL request may say, in its address or its body; what else it says is for other endpoints, and ignored."""
+
+    query: tuple[str, ...] = Field((), description="The SPARQL query.")
+    update: tuple[str, ...] = Field((), exclude=True)
+    default_graph_uri: tuple[str, ...] = Field(
+        (),
+        alias="default-graph-uri",
+        description="A graph that the query sees as its default graph; may be repeated.",
+    )
+    named_graph_uri: tuple[str, ...] = Field(
+        (), alias="named-graph-uri", description="A graph that the query may name with GRAPH; may be repeated."
+    )
+    timeout: Annotated[float | None, BeforeValidator(_seconds)] = Field(
+        None, description="Seconds to wait, up to the server's own limit."
+    )
+    format: First | None = Field(
+        None, description="The syntax of the answer, by suffix or media type; overrides Accept."
+    )
+    profile: First | None = Field(None, description=f"The form of JSON-LD: {', '.join(PROFILES)}.")
+    frame: First | None = Field(None, description="The frame by which JSON-LD is laid out: one of /frames/.")
+    labels: First | None = Field(
+        None, description="1: CSV, TSV or XLSX with a column of labels after each column of IRIs."
+    )
+    release: tuple[str, ...] = Field((), description="The name of the release that answers.")
+
+    @classmethod
+    def of(cls, pairs: list[tuple[str, str]]) -> Self:
+        """Read them from names and values in their order. Raises BadRequest for a wrong value."""
+        given: dict[str, list[str]] = {}
+        for name, value in pairs:
+            given.setdefault(name, []).append(value)
+        return cls.model_validate(given)
+
+    @classmethod
+    def described(cls, *but: str) -> list[dict[str, Any]]:
+        """Return the query parameters but for some, for OpenAPI."""
+        properties = cls.model_json_schema(mode="serialization")["properties"]
+        return [
+            {"name": name, "in": "query", "required": False, "description": schema["description"], "schema": _STRING}
+            for name, schema in properties.items()
+            if name not in but
+        ]
+
+
+class QueryRequest(NamedTuple):
+    """A query, the graphs that it sees, the syntax of the answer, and how long that may take."""
 
     query: Query
     dataset: Dataset
     syntax: Format
     seconds: float
-    zipped: bool
 
-    @property
-    def key(self) -> Hashable:
-        """What is the same where the answer is."""
-        return self.query.text, self.dataset, self.syntax.media_type, self.zipped
+
+def openapi() -> dict[str, Any]:
+    """Return the OpenAPI path item of the endpoint; OpenAPI 3.1 has no QUERY."""
+    get = Answers((*_FORMATS, HTML), (Quota, MemoryLimit, TooLarge))
+    post = Answers(_FORMATS, (Quota, MemoryLimit, TooSlow, TooLarge, UnsupportedMediaType))
+    body = {"content": {media_type: {"schema": {"type": "string"}} for media_type in QUERY_TYPES}, "required": True}
+    return {
+        "get": {
+            "summary": "Answer the SPARQL query in ?query=",
+            "description": "Without any parameter the service describes itself, and for a browser it is a page to ask from.",
+            "parameters": Parameters.described(),
+            "responses": {str(status): answer for status, answer in get.responses().items()},
+        },
+        "post": {
+            "summary": "Answer the SPARQL query in the body",
+            "description": "A form, or the query itself; QUERY takes the same bodies (RFC 10008).",
+            "parameters": Parameters.described("query"),
+            "requestBody": body,
+            "responses": {str(status): answer for status, answer in post.responses().items()},
+        },
+    }
 
 
 class Endpoint:
-    """The ASGI application at PATH; `describe_service` answers a request without a query."""
-
-    def __init__(self, service: Service, describe_service: Callable[[Request], Awaitable[Response]]) -> None:
-        self._service, self._describe_service = service, describe_service
+    """The endpoint, an ASGI application: FastAPI's way to a function takes twice as long as all else that a lookup needs here."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request: from the cache where the same was asked in other words, else from the store."""
-        arrived, request = monotonic(), Request(scope, receive, send)
-        if scope["method"] == "GET" and not scope["query_string"]:
-            response = await self._describe_service(request)
-            await response(scope, receive, send)
-            return
-        try:
-            question = await _read(request, self._service)
-        except ItukgError as error:
-            self._service.counts.query("unread", error.problem_type, monotonic() - arrived)
-            raise
-        held = self._service.cache.get(question.key)
-        if held is None:
-            held = await self._evaluate(request, question, arrived, send)
-            if held is None:  # it is sent already, piece by piece
-                return
-        if question.query.volatile:
-            await held.send(scope, send)
-        else:
-            await send({"type": HELD_MESSAGE, "held": held, "keys": (question.key,), "release": None})
-
-    async def _evaluate(self, request: Request, question: Question, arrived: float, send: Send) -> Held | None:
-        """Return the answer of the store; one that is too large to be held is sent as it comes, and None returned."""
-        service, client, outcome = self._service, client_of(request), "evaluated"
-        answer: Answer | None = None
-        try:
-            with Watch(request.scope):
-                service.quotas.check(client)
-                answer = await ask(
-                    service.store,
-                    question.query,
-                    question.dataset,
-                    question.syntax,
-                    deadline=arrived + question.seconds,
-                    client=client,
-                )
-                content, more = await _collected(answer.body)
-                headers = self._headers(question, answer.seconds)
-                if more:
-                    await self._stream(content, answer, headers, request.scope, send)
-                    outcome = "streamed"
-                    return None
-        except (BrokenOff, asyncio.CancelledError):
-            outcome = "broken off"
-            raise
-        except ItukgError as error:
-            outcome = error.problem_type
-            service.quotas.remember(client, error)
-            raise
-        finally:
-            if answer is not None:
-                await answer.body.aclose()
-            self._record(question.query, outcome, monotonic() - arrived)
-        return await Held.of(content, answer.media_type, headers, zipped=question.zipped)
-
-    async def _stream(self, begin: bytes, answer: Answer, headers: list[Header], scope: Scope, send: Send) -> None:
-        """Send an answer as it comes. What cannot be finished is broken off: its last chunk never comes."""
-        if scope["http_version"] == "1.0":  # which knows no chunks, so that a part could be taken for the whole
-            raise QueryRefused(f"The answer has more than {BUFFER_BYTES // 1_000_000} MB: ask with HTTP/1.1.")
-        kind = [(b"content-type", media_type_header(answer.media_type))]
-        try:
-            async with asyncio.timeout(self._service.settings.sending):
-                await send({"type": "http.response.start", "status": 200, "headers": [*kind, *headers]})
-                piece: bytes | None = None if scope.get("head") else begin
-                while piece is not None:
-                    await send({"type": "http.response.body", "body": piece, "more_body": True})
-                    piece = await anext(answer.body, None)
-                await send({"type": "http.response.body"})
-        except (ItukgError, TimeoutError) as error:
-            raise BrokenOff(str(error) or "the client reads too slowly") from None
-
-    def _record(self, query: Query, outcome: str, seconds: float) -> None:
-        """Count a query with its outcome and its time, and log one that is slow."""
-        self._service.counts.query(query.form, outcome, seconds)
-        if seconds >= self._service.settings.slow_log:
-            digest = hashlib.sha256(query.text.encode()).hexdigest()[:16]
-            log.warning("slow query %s: %s, %s, %.2f s", digest, query.form, outcome, seconds)
-
-    def _headers(self, question: Question, seconds: float) -> list[Header]:
-        keep = b"no-store" if question.query.volatile else REVALIDATE
-        timing = b"engine;dur=%.1f" % (seconds * 1000)
-        return [(b"vary", VARY), (b"cache-control", keep), (b"server-timing", timing)]
+        """Answer a request from the release that it names."""
+        request = Request(scope, receive, send)
+        pairs = parameters_of(scope["query_string"])
+        named = [value for name, value in pairs if name == "release"]
+        async with request.app.state.releases.opened(named) as service:
+            request.state.release = service.release
+            if scope["method"] == "GET" and len(pairs) == len(named):
+                response = await bare_endpoint(request, service)
+            else:
+                response = await _answer(request, service, pairs)
+            try:
+                await response(scope, receive, send)
+            finally:
+                if isinstance(response, _Pieces):  # which may not have begun
+                    await response.close()
 
 
-async def _read(request: Request, service: Service) -> Question:
-    """Return what a request asks. Raises the errors that the protocol names (SPARQL 1.1 Protocol, 2.1)."""
-    settings, method = service.settings, request.scope["method"]
-    if method not in METHODS:
-        raise NotAllowed(f"{method} is not a method of {PATH}.", METHODS)
-    pairs = parameters_of(request.scope["query_string"])
-    if method != "GET":
-        sent_as, given_with = parse_options_header(request.headers.get("content-type"))
-        if (media_type := sent_as.lower()) not in REQUEST_TYPES:
-            raise UnsupportedMediaType(
-                f'Send the query as {" or ".join(REQUEST_TYPES)}, not as "{sent_as or "nothing"}".'
-            )
-        if (charset := given_with.get("charset", "utf-8").lower()) not in ("utf-8", "utf8", "us-ascii"):
-            raise UnsupportedMediaType(f"Send the query in UTF-8, not in {charset}.")
-        refuse_early(request, settings.query_size)
-        body = await body_of(request, settings.query_size)
-        pairs += parameters_of(body) if media_type == FORM else [("query", text_of(body))]
-    given: Parameters = {}
-    for name, value in pairs:
-        given.setdefault(name, []).append(value)
-    if "release" in given:  # in the address it has led to another service
-        raise BadRequest("Name the release in the address, not in the body.")
-    text = _query(given)
-    if len(text.encode()) > settings.query_size:
-        raise TooLarge(f"The query is longer than {settings.query_size} bytes.")
-    if len(text) > LONG:
-        query = await to_thread.run_sync(read_query, text, settings.services, limiter=service.reading)
-    else:
-        query = read_query(text, settings.services)
-    return Question(
-        query,
-        Dataset(tuple(given.get("default-graph-uri", ())), tuple(given.get("named-graph-uri", ()))),
-        _syntax(query.form, accepted(request.scope), tuple([_first(given, name) for name in _OF_THE_SYNTAX])),
-        _seconds(given, settings.timeout),
-        takes_gzip(accepted(request.scope, b"accept-encoding")),
+async def _answer(request: Request, service: Service, pairs: list[tuple[str, str]]) -> Response:
+    """Answer the SPARQL query in a request, which has these parameters in its address."""
+    arrived, client, outcome = monotonic(), client_of(request), "evaluated"
+    try:
+        requested = await _read(request, service, pairs)
+    except ItukgError as error:
+        service.metrics.query("unread", error.problem_type, monotonic() - arrived)
+        raise
+    try:
+        with StopWhenLeft(request):
+            response = await _evaluate(requested, service, client, arrived)
+        if isinstance(response, _Pieces):
+            outcome = "streamed"
+            await response.check_version(request)
+    except (ClientLeft, asyncio.CancelledError):
+        outcome = "broken off"
+        raise
+    except ItukgError as error:
+        outcome = error.problem_type
+        service.quotas.remember(client, error)
+        raise
+    finally:
+        _record(service, requested.query, outcome, monotonic() - arrived)
+    return response
+
+
+async def _evaluate(requested: QueryRequest, service: Service, client: str, arrived: float) -> Response:
+    """Return the answer of the store: whole, or in pieces where it is too large to be buffered."""
+    service.quotas.check(client)
+    answer = await answer_query(
+        service.store,
+        requested.query,
+        requested.dataset,
+        requested.syntax,
+        deadline=arrived + requested.seconds,
+        client=client,
     )
+    headers = {"Server-Timing": f"engine;dur={answer.seconds * 1000:.1f}"} | (
+        NO_STORE if requested.query.volatile else {}
+    )
+    try:
+        content, more = await _buffered(answer.body)
+    except BaseException:
+        await answer.body.aclose()
+        raise
+    if more:
+        return _Pieces(content, answer, headers, service.settings.send_timeout)
+    await answer.body.aclose()
+    return Response(content, headers=headers, media_type=answer.media_type)
 
 
-_OF_THE_SYNTAX = ("format", "labels", "profile", "frame")
-"""The parameters that say in which syntax an answer is wanted."""
+class _Pieces(StreamingResponse):
+    """An answer that is sent as it comes, within a time. What cannot be finished is broken off: its last chunk never comes."""
+
+    def __init__(self, begin: bytes, answer: Answer, headers: dict[str, str], seconds: float) -> None:
+        own = {"Vary": "Accept, Accept-Encoding", "Cache-Control": "no-cache"}
+        super().__init__(_pieces(begin, answer.body), headers=own | headers, media_type=answer.media_type)
+        self._body, self._seconds = answer.body, seconds
+
+    async def check_version(self, request: Request) -> None:
+        """Raise QueryRefused for HTTP/1.0, which knows no chunks, so that a part of an answer could be taken for the whole."""
+        if request.scope["http_version"] == "1.0":
+            await self.close()
+            raise QueryRefused(f"The answer has more than {BUFFER_BYTES // 1_000_000} MB: ask with HTTP/1.1.")
+
+    async def close(self) -> None:
+        """Stop what still writes."""
+        await self._body.aclose()
+
+    async def stream_response(self, send: Send) -> None:
+        """Send the pieces. Raises ClientLeft where the client is too slow, or the store does not go on."""
+        try:
+            async with asyncio.timeout(self._seconds):
+                await super().stream_response(send)
+        except (ItukgError, TimeoutError) as error:
+            raise ClientLeft(str(error) or "the client reads too slowly") from None
 
 
-@lru_cache(maxsize=1000)  # only what is to be had is held, and that is short
-def _syntax(form: Form, accept: str, given: tuple[str | None, ...]) -> Format:
-    """Return the syntax that is asked for; profile and frame are forms of JSON-LD, and of graphs."""
-    name, labelled, profile, frame = given
-    labels, offers = labels_wanted(labelled), offers_for(form)
-    if profile or frame:
-        if JSONLD not in offers:
-            raise BadRequest(f"profile and frame are forms of JSON-LD, which a CONSTRUCT or DESCRIBE gives, no {form}.")
-        offers = (JSONLD,)
-    return in_profile(choose(offers, accept, name, labels), accept, profile, frame)
+async def _pieces(begin: bytes, body: Body) -> AsyncIterator[bytes]:
+    yield begin
+    async for piece in body:
+        yield piece
 
 
-def _query(given: Parameters) -> str:
-    if "update" in given:
-        raise QueryRefused("This service is read-only: it takes no updates.")
-    match given.get("query", []):
-        case []:
-            raise BadRequest(
-                'No query. Send one as "?query=…", as a form with "query", or as application/sparql-query.'
-            )
-        case [query]:
-            return query
-        case several:
-            raise BadRequest(f"{len(several)} queries in one request. Send one.")
-
-
-def _first(given: Parameters, name: str) -> str | None:
-    return given[name][0] if name in given else None
-
-
-def _seconds(given: Parameters, limit: float) -> float:
-    asked = _first(given, "timeout")
-    if asked is None:
-        return limit
-    seconds = float(asked) if _SECONDS.fullmatch(asked) else 0.0
-    if not 0 < seconds < inf:
-        raise BadRequest(f'timeout must be a number of seconds above 0, not "{asked}".')
-    return min(seconds, limit)
-
-
-async def _collected(body: Body) -> tuple[bytes, bool]:
+async def _buffered(body: Body) -> tuple[bytes, bool]:
     """Return an answer, or what of it is more than BUFFER_BYTES, and whether more may follow."""
     pieces: list[bytes] = []
     size = 0
@@ -302,3 +277,75 @@ async def _collected(body: Body) -> tuple[bytes, bool]:
         if size > BUFFER_BYTES:
             return b"".join(pieces), True
     return b"".join(pieces), False
+
+
+def _record(service: Service, query: Query, outcome: str, seconds: float) -> None:
+    """Count a query with its outcome and its time, and log one that is slow."""
+    service.metrics.query(query.form, outcome, seconds)
+    if seconds >= service.settings.slow_log:
+        digest = hashlib.sha256(query.text.encode()).hexdigest()[:16]
+        log.warning("slow query %s: %s, %s, %.2f s", digest, query.form, outcome, seconds)
+
+
+async def _read(request: Request, service: Service, pairs: list[tuple[str, str]]) -> QueryRequest:
+    """Return the query of a request, and how to answer it. Raises the errors that the protocol names (SPARQL 1.1 Protocol, 2.1)."""
+    limit = service.settings.query_size
+    if request.method != "GET":
+        sent = await _body(request, limit)
+        if any(name == "release" for name, _ in sent):
+            raise BadRequest("Name the release in the address, not in the body.")
+        pairs = [*pairs, *sent]
+    given = Parameters.of(pairs)
+    text = _query(given)
+    if len(text.encode()) > limit:
+        raise TooLarge(f"The query is longer than {limit} bytes.")
+    services = service.settings.services
+    if len(text) > LONG_QUERY:
+        query = await to_thread.run_sync(read_query, text, services, limiter=service.reading)
+    else:
+        query = read_query(text, services)
+    return QueryRequest(
+        query,
+        Dataset(given.default_graph_uri, given.named_graph_uri),
+        _syntax(query.form, accepted(request.scope), given.format, given.labels, given.profile, given.frame),
+        min(given.timeout or inf, service.settings.timeout),
+    )
+
+
+async def _body(request: Request, limit: int) -> list[tuple[str, str]]:
+    """Return what the body of a POST or QUERY says, as parameters."""
+    sent_as, options = parse_options_header(request.headers.get("content-type"))
+    if (media_type := sent_as.lower()) not in QUERY_TYPES:
+        raise UnsupportedMediaType(f'Send the query as {" or ".join(QUERY_TYPES)}, not as "{sent_as or "nothing"}".')
+    if (charset := options.get("charset", "utf-8").lower()) not in ("utf-8", "utf8", "us-ascii"):
+        raise UnsupportedMediaType(f"Send the query in UTF-8, not in {charset}.")
+    refuse_early(request, limit)
+    body = await body_of(request, limit)
+    return parameters_of(body) if media_type == FORM else [("query", text_of(body))]
+
+
+@lru_cache(maxsize=1000)  # only what can be served is cached, and that is short
+def _syntax(
+    form: Form, accept: str, name: str | None, labelled: str | None, profile: str | None, frame: str | None
+) -> Format:
+    """Return the syntax that a client requests; profile and frame are forms of JSON-LD, and of graphs."""
+    labels, offers = labels_wanted(labelled), offers_for(form)
+    if profile or frame:
+        if JSONLD not in offers:
+            raise BadRequest(f"profile and frame are forms of JSON-LD, which a CONSTRUCT or DESCRIBE gives, no {form}.")
+        offers = (JSONLD,)
+    return in_profile(choose(offers, accept, name, labels), accept, profile, frame)
+
+
+def _query(given: Parameters) -> str:
+    if given.update:
+        raise QueryRefused("This service is read-only: it takes no updates.")
+    match given.query:
+        case ():
+            raise BadRequest(
+                'No query. Send one as "?query=…", as a form with "query", or as application/sparql-query.'
+            )
+        case (query,):
+            return query
+        case several:
+            raise BadRequest(f"{len(several)} queries in one request. Send one.")

@@ -1,0 +1,42 @@
+"""The command line. Exit codes: 0 conforms or done, 1 does not conform or nothing was checked, 2 could not run, 3 not supported."""
+
+import sys
+
+import typer
+
+from itukg.cli.ask import describe, diff, query
+from itukg.cli.build import build
+from itukg.cli.check import check, evidence, history
+from itukg.cli.command import say
+from itukg.cli.data import doctor, export, load
+from itukg.cli.serve import serve
+
+# Each command imports what it needs when it runs, so that `--help` is quick.
+
+app = typer.Typer(
+    help="The ITU results knowledge graph: build it, query it, check it, serve it.",
+    epilog="Settings are environment variables (ITUKG_HOME, ITUKG_TIMEOUT, …): see docs/reference.md.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+COMMANDS = (build, serve, query, diff, describe, check, history, evidence, export, load, doctor)
+for command in COMMANDS:
+    app.command()(command)
+
+
+def main() -> None:
+    """Run the command line; one of our errors gives a message and an exit code, never a traceback."""
+    from itukg.errors import ItukgError
+
+    try:
+        app()
+    except ItukgError as error:
+        message = str(error)
+        if message[1:2].islower():  # "Not found: no plan …", but "Query refused: SERVICE is …"
+            message = message[0].lower() + message[1:]
+        say(f"{error.title}: {message}")
+        sys.exit(error.exit_code)
+    except (OSError, UnicodeDecodeError) as error:
+        say(f"Could not run: {error}")
+        sys.exit(2)

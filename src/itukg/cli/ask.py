@@ -1,0 +1,112 @@
+"""Commands that answer from the release of the files: query, describe and diff."""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from itukg.corpus import Corpus
+    from itukg.engine.store import Store
+from itukg.cli.command import Output, built, corpus_of, settings_of, with_store, write_answer, write_out
+
+
+def query(
+    source: Annotated[
+        str, typer.Argument(metavar="FILE_OR_TEXT", help="A SPARQL query, a .rq file, or the name of a saved query.")
+    ],
+    format: Annotated[
+        str | None,
+        typer.Option(
+            help="srj, srx, csv (default), tsv, json, xlsx; for graphs ttl (default), nt, jsonld, rdf, trig, nq."
+        ),
+    ] = None,
+    timeout: Annotated[float | None, typer.Option(help="Seconds that the query may take [ITUKG_TIMEOUT].")] = None,
+    output: Output = "-",
+) -> None:
+    """Answer a SPARQL query on the release of the files.
+
+    Examples: itukg query outputs-for-sdg-target; itukg query my.rq --format tsv;
+    itukg query 'SELECT * WHERE { ?s a itu:Output }'. A query given as text need not declare our prefixes.
+    """
+    from itukg.engine.sparql import offers_for, read_query
+    from itukg.formats import CSV, choose
+
+    settings = settings_of(timeout=timeout)
+    corpus = corpus_of(settings)
+    parsed = read_query(_text(source, corpus), settings.services)
+    offers = offers_for(parsed.form)
+    syntax = choose(offers, None, format or (CSV.name if CSV in offers else None))
+    with_store(settings, lambda store: write_answer(store, parsed, syntax, settings.timeout, output))
+
+
+def diff(
+    older: Annotated[str, typer.Argument(help="The older plan, such as bap-2026-2029-draft.")],
+    newer: Annotated[str, typer.Argument(help="The newer plan, such as bap-2026-2029.")],
+    format: Annotated[str, typer.Option(help="csv, tsv, xlsx, srj, srx or json.")] = "csv",
+    output: Output = "-",
+) -> None:
+    """List what a newer plan restates, revises, merges, splits, adds and drops of an older one.
+
+    A reader judged each change and gave a reason. The command runs the saved query changes-between-plans.
+    """
+    from itukg import names
+    from itukg.engine.sparql import read_query
+    from itukg.engine.store import rows
+    from itukg.errors import NotFound
+    from itukg.formats import TABLE_FORMATS, choose
+
+    settings = settings_of()
+    corpus = corpus_of(settings)
+    syntax = choose(TABLE_FORMATS, None, format)
+    text = corpus.query("changes-between-plans").bound(olderPlan=names.expand(older), newerPlan=names.expand(newer))
+
+    async def compare(store: "Store") -> None:
+        if not await rows(store, text):
+            pairs = await rows(
+                store,
+                f"SELECT DISTINCT ?older ?newer WHERE {{ ?new <{names.ITU}succeeds> ?old . "
+                f"?new <{names.ITU}plan> ?newer . ?old <{names.ITU}plan> ?older }} ORDER BY ?older ?newer",
+            )
+            known = ", ".join(f"{names.shorten(p['older'].value)} {names.shorten(p['newer'].value)}" for p in pairs)
+            raise NotFound(f"No change is recorded between {older} and {newer}; known pairs: {known}.")
+        await write_answer(store, read_query(text), syntax, settings.timeout, output)
+
+    with_store(settings, compare)
+
+
+def describe(
+    iri: Annotated[
+        str, typer.Argument(help="An IRI, a prefixed name (sdg:9.c), or a path (buap-2018-2021/output/2.1).")
+    ],
+    format: Annotated[str, typer.Option(help="jsonld, ttl, nt, rdf or html.")] = "jsonld",
+    output: Output = "-",
+) -> None:
+    """Print what the graph says of a thing, with the evidence behind its links."""
+    from itukg import names
+    from itukg.formats import THING_FORMATS, choose
+    from itukg.views.thing import describe as described
+
+    settings = settings_of()
+    syntax = choose(THING_FORMATS, None, format)
+    terms = built(settings).overview.terms
+
+    async def write(store: "Store") -> None:
+        write_out(await described(store, terms, names.expand(iri), syntax), output)
+
+    with_store(settings, write)
+
+
+def _text(source: str, corpus: "Corpus") -> str:
+    from itukg.errors import NotFound
+    from itukg.names import PROLOGUE
+
+    if source.endswith(".rq"):
+        if not Path(source).is_file():
+            saved = ", ".join(q.name for q in corpus.queries())
+            raise NotFound(f"No file {source}. Give a saved query by its name: {saved}.")
+        return Path(source).read_text()
+    if re.fullmatch(r"[\w-]+", source):
+        return corpus.query(source).text
+    return source if re.match(r"\s*(?:#.*\n\s*)*(?:PREFIX|BASE)\b", source, re.IGNORECASE) else PROLOGUE + source

@@ -1,0 +1,115 @@
+"""What all commands share: settings, files, a store, progress bars and output."""
+
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from itukg.corpus import Corpus
+    from itukg.engine.sparql import Query
+    from itukg.engine.store import Store
+    from itukg.formats import Format
+    from itukg.release.model import Release
+    from itukg.settings import Settings
+
+Output = Annotated[str, typer.Option("--output", "-o", help='File to write to; "-" is standard output.')]
+
+
+def settings_of(**given: object) -> "Settings":
+    """Return the settings of the environment, overridden by options. Raises BadRequest, naming the wrong setting."""
+    from pydantic import ValidationError
+
+    from itukg.errors import BadRequest
+    from itukg.settings import Settings
+
+    try:
+        return Settings.model_validate({**Settings().model_dump(), **{k: v for k, v in given.items() if v is not None}})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"]))
+        got = "" if name.startswith("store") else f" (got {first['input']!r})"  # settings of the store may be secret
+        raise BadRequest(f"Setting {name}: {first['msg']}{got}.") from None
+
+
+def corpus_of(settings: "Settings") -> "Corpus":
+    """Return the files that the settings name."""
+    from itukg.corpus import Corpus
+
+    return Corpus(settings.corpus)
+
+
+def built(settings: "Settings") -> "Release":
+    """Return the release of the files; build it if it does not exist."""
+    from itukg.release.build import build as make
+
+    with progress_of_build() as announce:
+        return make(corpus_of(settings), settings.home, announce, allow_unverified=settings.unverified)
+
+
+def with_store(settings: "Settings", work: "Callable[[Store], Awaitable[None]]") -> None:
+    """Call `work` with a store of the release of the files, then close the store."""
+    import asyncio
+
+    from itukg.engine.local import LocalStore
+    from itukg.engine.open import open_store
+
+    release = built(settings)
+
+    async def run() -> None:
+        store = await open_store(release.dataset, settings) if settings.store else LocalStore(release.dataset)
+        try:
+            await work(store)
+        finally:
+            await store.close()
+
+    asyncio.run(run())
+
+
+async def write_answer(store: "Store", query: "Query", syntax: "Format", seconds: float, output: str) -> None:
+    """Answer a query within `seconds`, and write the answer to `output`."""
+    from time import monotonic
+
+    from itukg.engine.describe import answer_query
+    from itukg.engine.store import Dataset
+
+    answer = await answer_query(store, query, Dataset(), syntax, deadline=monotonic() + seconds)
+    write_out(await answer.read(), output)
+
+
+@contextmanager
+def progress_of_build() -> Iterator[Callable[[str], None]]:
+    """Show a bar on standard error while a release is built, if that is a terminal."""
+    from itukg.release.build import STEPS
+
+    with progress_bar() as announce:
+        yield lambda step: announce(step, STEPS.index(step) / len(STEPS))
+
+
+@contextmanager
+def progress_bar() -> Iterator[Callable[[str, float], None]]:
+    """Show a bar on standard error, if that is a terminal; call it with the current step and the completed share."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("", total=1.0, visible=False)
+        yield lambda step, part: progress.update(task, description=step, completed=part, visible=True)
+
+
+def write_out(content: bytes, output: str) -> None:
+    """Write to a file, or to standard output where `output` is "-"."""
+    if output == "-":
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+    else:
+        Path(output).write_bytes(content)
+
+
+def say(text: str) -> None:
+    """Print a message on standard error."""
+    typer.echo(text, err=True)

@@ -1,0 +1,77 @@
+"""The validation of all our data, and the function that every validation uses."""
+
+from dataclasses import replace
+
+import pyoxigraph as ox
+import rdflib
+
+from itukg import names
+from itukg.conformance import (
+    Own,
+    Report,
+    everything,
+    for_derived,
+    for_report,
+    header_of,
+    report_of,
+    results_of,
+    to_rdflib,
+    validate,
+)
+from itukg.conformance.targets import nodes_of
+from itukg.corpus import Corpus
+from itukg.rdf.parse import canonical_hash
+
+
+def check_corpus(corpus: Corpus, quads: list[ox.Quad], derived: list[ox.Quad] | None = None) -> Report:
+    """Validate the `quads` of the corpus, without entailments, against the shapes among them.
+
+    Derived links are validated apart, for their evidence only: they must not fill what a document leaves open.
+    """
+    name = corpus.fingerprint()
+    files = {names.graph(graph): path.relative_to(corpus.root).as_posix() for path, graph in corpus.files().items()}
+    shapes = ox.NamedNode(names.graph("shapes"))
+    rules = [quad for quad in quads if quad.graph_name == shapes]
+    data = [quad for quad in quads if quad.graph_name != shapes]
+    report = check_quads(data, rules, files, name, release=name)
+    if not derived:
+        return report
+    ontology = ox.NamedNode(names.graph("ontology"))
+    terms = [quad for quad in quads if quad.graph_name == ontology]
+    return report.joined(validate([*terms, *derived], for_derived(to_rdflib(rules))))
+
+
+def check_quads(
+    data: list[ox.Quad],
+    rules: list[ox.Quad],
+    files: dict[str, str],
+    subject: str,
+    *,
+    release: str | None = None,
+    own: Own = everything,
+) -> Report:
+    """Validate `data`, which includes the ontology, against the shapes in `rules`; report findings on `own` things only.
+
+    `files` maps a graph to the path of its file. Raises ShapesRefused for rules that cannot be applied.
+    """
+    places = {
+        str(subject.value): files[graph.value]
+        for subject, graph in dict.fromkeys((quad.subject, quad.graph_name) for quad in data)
+        if isinstance(subject, ox.NamedNode | ox.BlankNode) and isinstance(graph, ox.NamedNode) and graph.value in files
+    }
+    shapes = to_rdflib(rules)
+    graph = for_report(data)
+    hashes = {"data": canonical_hash(data), "shapes": canonical_hash(rules)}
+    header = header_of(subject, release, **hashes, rules=shapes, graph=graph, own=own)
+    report = report_of(results_of(data, shapes), graph, shapes, header, files=places, own=own)
+    return _with_nodes(report, data, shapes, own)
+
+
+def _with_nodes(report: Report, data: list[ox.Quad], shapes: rdflib.Graph, own: Own) -> Report:
+    """Return a report that says of each rule how many `own` nodes it looked at, and at which things none did."""
+    nodes = nodes_of(data, shapes)
+    subjects = {quad.subject.value for quad in data if isinstance(quad.subject, ox.NamedNode)}
+    ours = {node for node in subjects.union(*nodes.values()) if own(rdflib.URIRef(node))}
+    rules = tuple(replace(rule, nodes=len(nodes.get(rule.shape, set()) & ours)) for rule in report.rules)
+    unchecked = tuple(sorted((subjects & ours).difference(*nodes.values())))
+    return replace(report, rules=rules, header=replace(report.header, unchecked=unchecked))

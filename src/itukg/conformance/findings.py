@@ -1,0 +1,144 @@
+"""A finding, how bad it is, who can act on it, and which of them a reader chooses."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Self
+
+from itukg import names
+from itukg.errors import BadRequest, NotFound
+
+Row = dict[str, Any]
+
+SEVERITIES = {
+    "Violation": "A fault of the graph or of the data checked. It decides the verdict, and ours is not published with one.",
+    "Warning": "The document leaves a gap or holds a defect, or the text copy that was read lacks something. It is published, so that it can be seen and mended.",
+    "Info": "Wording and form, for the next edition.",
+}
+"""The severities of SHACL, worst first, and what each means in this project."""
+
+ACTORS = {"us": "us", "document": "the document", "referenceData": "the reference data"}
+"""Who can act on a finding: those who enter the data, edit the document, or maintain the code lists."""
+
+STATUSES = {
+    "new": "Not in the baseline.",
+    "persisting": "In the baseline too.",
+    "fixed": "In the baseline only: it is listed but not counted.",
+    "waived": "Accepted for a reason, until a day: it is listed but not counted.",
+}
+"""How a finding compares with a baseline, and whether it is waived."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One result, with what an auditor needs to act on it. Fields are named as in the JSON rows; None where unknown.
+
+    `id` is a hash of shape, focus, path and value, so that it survives rewording. `status` is one of STATUSES, or None
+    without a comparison.
+    """
+
+    id: str
+    severity: str
+    profile: str | None
+    shape: str
+    shapeLabel: str | None  # noqa: N815  (the row's key)
+    focus: str
+    focusLabel: str | None  # noqa: N815
+    notation: str | None
+    plan: str | None
+    path: str | None
+    value: str | None
+    message: str
+    cure: str | None
+    quote: str | None
+    document: str | None
+    section: str | None
+    line: int | None
+    status: str | None = None
+    actor: str = "us"
+    file: str | None = None
+    """The data file that describes the focus."""
+    waiver: str | None = None
+    """The reason of its waiver."""
+
+    @property
+    def stands(self) -> bool:
+        """Whether it counts: whether it is neither fixed nor waived."""
+        return self.status not in ("fixed", "waived")
+
+    @property
+    def order(self) -> tuple[int, str, str, str, int, str, str, str]:
+        """The sort key of findings: worst first, then by rule, then by place."""
+        place = self.shape, self.document or "", self.line or 0, self.focus, self.value or "", self.id
+        return list(SEVERITIES).index(self.severity), self.profile or "", *place
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The requested part of a report. Several values of a field are alternatives; a field without values selects all.
+
+    Profile, plan, shape and focus limit what is checked: verdict, counts and coverage are of that part. Severity, actor,
+    status and q limit which findings are listed, and leave the verdict as it is.
+    """
+
+    profile: tuple[str, ...] = ()
+    plan: tuple[str, ...] = ()
+    shape: tuple[str, ...] = ()
+    focus: tuple[str, ...] = ()
+    severity: tuple[str, ...] = ()
+    actor: tuple[str, ...] = ()
+    status: tuple[str, ...] = ()
+    q: tuple[str, ...] = ()
+
+    SCOPE = ("profile", "plan", "shape", "focus")
+    IRIS = ("shape", "focus")
+
+    def __post_init__(self) -> None:
+        """Expand abbreviated IRIs. Raises BadRequest for values that no report can have."""
+        for name in self.IRIS:
+            prefix = names.PREFIXES["itush"] if name == "shape" else ""
+            given = (text if ":" in text else prefix + text for text in getattr(self, name))
+            object.__setattr__(self, name, tuple(names.expand(text) for text in given))
+        for name, known in (("severity", SEVERITIES), ("actor", ACTORS), ("status", STATUSES)):
+            check_known(name, getattr(self, name), known)
+
+    @classmethod
+    def of(cls, given: Mapping[str, Iterable[str]]) -> Self:
+        """Read a selection from query parameters or options; empty values count as absent."""
+        return cls(**{f.name: tuple(text for text in given.get(f.name, ()) if text) for f in fields(cls)})
+
+    def as_row(self) -> dict[str, list[str]]:
+        """Return the selected values, by field."""
+        return {f.name: list(chosen) for f in fields(self) if (chosen := getattr(self, f.name))}
+
+    def covers(self, finding: Finding) -> bool:
+        """Whether a finding belongs to the checked part."""
+        return all(getattr(finding, name) in chosen for name in self.SCOPE if (chosen := getattr(self, name)))
+
+    def lists(self, finding: Finding) -> bool:
+        """Whether a finding is to be listed."""
+        for name in ("severity", "actor", "status"):
+            if (chosen := getattr(self, name)) and getattr(finding, name) not in chosen:
+                return False
+        texts = " ".join(str(value) for value in asdict(finding).values() if value is not None).casefold()
+        return not self.q or any(text.casefold() in texts for text in self.q)
+
+
+def finding_of(row: Row) -> Finding:
+    """Read the row of a finding; rows of older versions have fewer keys."""
+    needed = {key: str(row[key]) for key in ("id", "severity", "shape", "focus", "message")}
+    known = {f.name: row.get(f.name) for f in fields(Finding)} | needed
+    known["actor"] = known["actor"] or actor_by(needed["severity"])
+    return Finding(**known)  # type: ignore[arg-type]
+
+
+def actor_by(severity: str) -> str:
+    """Return who can act on a finding whose rule does not say so."""
+    return "us" if severity == "Violation" else "document"
+
+
+def check_known(
+    name: str, given: Collection[str], known: Collection[str], error: type[BadRequest | NotFound] = BadRequest
+) -> None:
+    """Raise an error, which names those known, for a given value that is none of them."""
+    if unknown := [text for text in given if text not in known]:
+        raise error(f'No {name} "{unknown[0]}"; known: {", ".join(known)}.')

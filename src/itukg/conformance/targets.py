@@ -1,0 +1,89 @@
+"""What shapes look at: the nodes of the data that their targets select (SHACL, section 2.1.3)."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+import pyoxigraph as ox
+import rdflib
+from rdflib.namespace import OWL, RDF, RDFS, SH
+from rdflib.term import Node
+
+Nodes = dict[str, set[str]]
+
+
+def nodes_of(data: Iterable[ox.Quad], shapes: rdflib.Graph) -> Nodes:
+    """Return each shape with the nodes it looks at: those that it targets, and those of a shape that it is a part of.
+
+    A property shape looks at the nodes of the shapes that name it by sh:property, and so does one named by sh:node.
+    """
+    found = _targeted(data, shapes)
+    for part in {*shapes.objects(None, SH.property), *shapes.objects(None, SH.node)}:
+        for whole in _wholes(part, shapes):
+            found[str(part)] |= found.get(str(whole), set())
+    return found
+
+
+def _wholes(part: Node, shapes: rdflib.Graph) -> set[Node]:
+    """Return the shapes that a shape is a part of, directly or through others; shapes may name each other in a circle."""
+    found: set[Node] = set()
+    waiting = [part]
+    while waiting:
+        inner = waiting.pop()
+        outer = {*shapes.subjects(SH.property, inner), *shapes.subjects(SH.node, inner)} - found
+        found |= outer
+        waiting += outer
+    return found
+
+
+def _targeted(data: Iterable[ox.Quad], shapes: rdflib.Graph) -> defaultdict[str, set[str]]:
+    subjects, objects, instances, narrower = _looked_up(data, shapes)
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    for shape, node in shapes.subject_objects(SH.targetNode):
+        found[str(shape)].add(str(node))
+    for target, nodes in ((SH.targetSubjectsOf, subjects), (SH.targetObjectsOf, objects)):
+        for shape, predicate in shapes.subject_objects(target):
+            found[str(shape)] |= nodes.get(str(predicate), set())
+    for shape_, kind in _classes(shapes):
+        for each in _below(kind, narrower):
+            found[shape_] |= instances.get(each, set())
+    return found
+
+
+def _looked_up(data: Iterable[ox.Quad], shapes: rdflib.Graph) -> tuple[Nodes, Nodes, Nodes, Nodes]:
+    """Return the subjects and the objects of each property that is a target, the instances of each class, and its subclasses."""
+    found: tuple[Nodes, ...] = tuple(defaultdict(set) for _ in range(4))
+    subjects, objects, instances, narrower = found
+    of_subjects, of_objects = (
+        {str(each) for each in shapes.objects(None, target)} for target in (SH.targetSubjectsOf, SH.targetObjectsOf)
+    )
+    for quad in data:
+        predicate, subject, value = quad.predicate.value, _text(quad.subject), _text(quad.object)
+        if predicate in of_subjects:
+            subjects[predicate].add(subject)
+        if predicate in of_objects:
+            objects[predicate].add(value)
+        if predicate == str(RDF.type):
+            instances[value].add(subject)
+        elif predicate == str(RDFS.subClassOf):
+            narrower[value].add(subject)
+    return subjects, objects, instances, narrower
+
+
+def _classes(shapes: rdflib.Graph) -> set[tuple[str, str]]:
+    """Return the shapes that target a class, with it; a shape that is a class itself targets that (section 2.1.3.3)."""
+    stated = {(str(shape), str(kind)) for shape, kind in shapes.subject_objects(SH.targetClass)}
+    both = {shape for kind in (RDFS.Class, OWL.Class) for shape in shapes.subjects(RDF.type, kind)}
+    return stated | {(str(shape), str(shape)) for shape in both if (shape, RDF.type, SH.NodeShape) in shapes}
+
+
+def _below(kind: str, narrower: Nodes) -> set[str]:
+    found, waiting = {kind}, [kind]
+    while waiting:
+        more = narrower.get(waiting.pop(), set()) - found
+        found |= more
+        waiting += more
+    return found
+
+
+def _text(term: ox.NamedNode | ox.BlankNode | ox.Literal | ox.Triple) -> str:
+    return str(term) if isinstance(term, ox.Triple) else term.value

@@ -1,0 +1,21 @@
+"""Which engine serves a release: workers on this machine, or a remote SPARQL server."""
+
+from pathlib import Path
+
+from itukg.engine.store import Store
+from itukg.settings import Settings
+
+
+async def open_store(release: Path, settings: Settings) -> Store:
+    """Return a store that holds the release in the N-Quads file `release`, ready to answer.
+
+    With `settings.store` it is a remote server, which must hold the release under the name of the file's folder:
+    StoreUnavailable otherwise.
+    """
+    if settings.store is not None:
+        from itukg.engine.remote import RemoteStore
+
+        return await RemoteStore.open(settings.store, release.parent.name, settings)
+    from itukg.engine.embedded import EmbeddedStore
+
+    return await EmbeddedStore.open(release, settings)

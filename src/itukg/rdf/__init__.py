@@ -1,0 +1,1 @@
+"""RDF: parsing, canonical hashes, JSON-LD and its schemas."""

@@ -1,0 +1,1 @@
+"""Releases: built, described, compared, kept and published."""

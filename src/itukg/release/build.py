@@ -1,0 +1,158 @@
+"""How a release is made of the files: read, derived, checked, described and published."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pyoxigraph as ox
+
+from itukg import __version__, names
+from itukg.conformance import Report, now, write, write_violations
+from itukg.conformance.check import check_corpus
+from itukg.corpus import Corpus, file_hash, merged
+from itukg.errors import DataError, DoesNotConform
+from itukg.evidence import unverified, without_text_copy
+from itukg.formats import JSON, N_QUADS, PATCH, write_json
+from itukg.release.changes import compare, write_changes
+from itukg.release.derive import derive, entail
+from itukg.release.dumps import STEM, dumped, write_dumps, write_sums
+from itukg.release.examples import examples as examples_of_terms
+from itukg.release.index import write_index
+from itukg.release.model import Release, current, find
+from itukg.release.overview import Overview
+from itukg.release.void import describe, examples, provenance
+
+STEPS = ("Reading files", "Deriving", "Checking shapes", "Writing the release")
+"""What `build` announces, in order."""
+
+
+def build(
+    corpus: Corpus, home: Path, announce: Callable[[str], None] = lambda _step: None, *, allow_unverified: bool = False
+) -> Release:
+    """Make the release of the files as they stand, and publish it; a release that is there already is only published.
+
+    Raises DataError for a file that cannot be read, or whose words were not checked against the documents unless
+    `allow_unverified`, and DoesNotConform where a shape finds a violation: then nothing is published, and the current
+    release stays what it was.
+    """
+    name = corpus.fingerprint()
+    release = find(home, name)
+    if release is None:
+        release = _make(corpus, home, name, current(home), announce, allow_unverified=allow_unverified)
+    _replace(home / "current", name.encode())
+    return release
+
+
+def _check_verified(corpus: Corpus) -> None:
+    if doubts := unverified(corpus):
+        raise DataError(
+            "".join(f"{name} {reason}.\n" for name, reason in doubts.items())
+            + "Nothing was published. Check the words with: itukg evidence --sources DIR. Without the text copies of the "
+            "documents, build with --unverified (ITUKG_UNVERIFIED=1), and the release says so."
+        )
+
+
+def _make(
+    corpus: Corpus,
+    home: Path,
+    name: str,
+    before: Release | None,
+    announce: Callable[[str], None],
+    *,
+    allow_unverified: bool,
+) -> Release:
+    releases = home / "releases"
+    releases.mkdir(parents=True, exist_ok=True)  # where nothing can be written, there is no use in going on
+    announce(STEPS[0])
+    quads = list(corpus.quads())
+    asked = examples(corpus.queries())  # joins after the check: shapes see what is said, not how to ask for it
+    announce(STEPS[1])
+    merge = merged(quads)
+    entailed = entail(merge)
+    merge |= merged(entailed)
+    derived = derive(merge, [rule.text for rule in corpus.rules()])
+    announce(STEPS[2])
+    report = check_corpus(corpus, quads, derived).with_unverified(without_text_copy(corpus) | unverified(corpus))
+    if not report.conforms:
+        raise DoesNotConform(
+            f"{write_violations(report)}Nothing was published. Mend the violations, or see them with: itukg check"
+        )
+    if not allow_unverified:
+        _check_verified(corpus)
+    announce(STEPS[3])
+    draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=releases))
+    try:
+        dumps = _write(draft, corpus, quads + entailed + derived + asked, merge, report, name=name)
+        if before is not None and before.files:
+            _write_changes(draft, before, name)
+        write_sums(draft, dumps)
+        draft.chmod(0o755)
+        try:
+            draft.rename(releases / name)
+        except OSError:
+            if find(home, name) is None:  # else another process has built the same release meanwhile
+                raise
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return Release(releases / name)
+
+
+def _write(
+    folder: Path, corpus: Corpus, quads: list[ox.Quad], merge: set[ox.Quad], report: Report, *, name: str
+) -> dict[str, str]:
+    """Write the release but for what changed in it, and return the SHA-256 of each dump."""
+    with (folder / "dataset.nq").open("wb") as file:
+        ox.serialize([*quads, *merge], file, format=ox.RdfFormat.N_QUADS)
+    sizes: dict[str, int] = {}
+    for quad in quads:
+        assert isinstance(quad.graph_name, ox.NamedNode)
+        sizes[quad.graph_name.value] = sizes.get(quad.graph_name.value, 0) + 1
+    store = ox.Store()
+    store.bulk_extend([*quads, *merge])
+    for export in corpus.exports():
+        answer = store.query(export.text)
+        assert isinstance(answer, ox.QuerySolutions)
+        (folder / f"{export.name}.csv").write_bytes(answer.serialize(format=ox.QueryResultsFormat.CSV) or b"")
+    write_index(store, folder / "search.db")
+    (folder / "overview.json").write_bytes(Overview.of_store(store).write())
+    # Counted as the store holds it: it makes "4.0" into "4".
+    _write_triples(folder / "void.nt", describe(store, name))
+    _write_triples(folder / "provenance.nt", provenance(corpus, quads))
+    asked = store.quads_for_pattern(None, None, None, ox.NamedNode(names.graph("queries")))
+    _write_triples(folder / "queries.nt", [quad.triple for quad in asked])
+    (folder / "conformance.json").write_bytes(write(report, JSON))
+    (folder / "conformance.nt").write_bytes(report.graph)
+    if path := corpus.waivers():
+        shutil.copyfile(path, folder / "waivers.toml")
+    (folder / "built").write_text(f"{now()}\n")  # apart, so that all else is the same each time
+    dumps = write_dumps(folder, quads)
+    (folder / "examples.json").write_bytes(write_json(examples_of_terms(dumped(folder))))
+    manifest = {
+        "version": __version__,
+        "canonical_sha256": dumps[STEM + N_QUADS.suffix],
+        "graphs": dict(sorted(sizes.items())),
+        "merged": len(merge),
+        "unverified": report.header.unverified,
+        "files": {p.relative_to(corpus.root).as_posix(): file_hash(p) for p in corpus.files()},
+    }
+    (folder / "manifest.json").write_bytes(write_json(manifest))
+    return dumps
+
+
+def _write_changes(folder: Path, before: Release, name: str) -> None:
+    changes = replace(compare(before.path, folder), newer=name)
+    for syntax in (JSON, PATCH):
+        (folder / f"changes{syntax.suffix}").write_bytes(write_changes(changes, syntax))
+
+
+def _write_triples(path: Path, triples: list[ox.Triple]) -> None:
+    path.write_text("".join(sorted(f"{triple} .\n" for triple in triples)), encoding="utf-8", newline="\n")
+
+
+def _replace(path: Path, content: bytes) -> None:
+    beside = path.with_name(f".{path.name}-{os.getpid()}")
+    beside.write_bytes(content)
+    beside.replace(path)

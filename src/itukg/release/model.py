@@ -1,0 +1,172 @@
+"""Releases: what `build` makes of the corpus, immutable, named by the hash of what went in, and served whole."""
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+from itukg.conformance import (
+    HistoryRow,
+    Report,
+    moment,
+    read_waivers,
+    waived,
+)
+from itukg.release.dumps import File, dumped, files
+from itukg.release.examples import examples as examples_of_terms
+from itukg.release.overview import Overview
+
+
+@dataclass(frozen=True)
+class Release:
+    """A built release: its folder holds the dataset, the conformance report and a manifest."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The hash of what went in."""
+        return self.path.name
+
+    @property
+    def dataset(self) -> Path:
+        """The N-Quads file: every named graph, and the merged graph as the default one."""
+        return self.path / "dataset.nq"
+
+    @property
+    def void(self) -> Path:
+        """The N-Triples file that describes and counts the release (VoID)."""
+        return self.path / "void.nt"
+
+    @property
+    def index(self) -> Path:
+        """The SQLite file in which the full text is searched."""
+        return self.path / "search.db"
+
+    @property
+    def provenance(self) -> Path:
+        """The N-Triples file that tells what each graph was made from (PROV)."""
+        return self.path / "provenance.nt"
+
+    @property
+    def queries(self) -> Path:
+        """The N-Triples file of the graph `queries`: the saved queries as examples."""
+        return self.path / "queries.nt"
+
+    @cached_property
+    def examples(self) -> dict[str, str]:
+        """An instance of each class, and a thing with each property; computed where it is older than that file."""
+        noted = self.path / "examples.json"
+        return json.loads(noted.read_bytes()) if noted.is_file() else examples_of_terms(dumped(self.path))
+
+    @cached_property
+    def overview(self) -> Overview:
+        """What lists and pages know of the graph; computed where the release is older than that file. Raises DataError."""
+        noted = self.path / "overview.json"
+        return Overview.read(noted.read_bytes()) if noted.is_file() else Overview.of_dataset(self.dataset)
+
+    @cached_property
+    def files(self) -> dict[str, File]:
+        """The files for download by name: dumps, tables, descriptions, the report, what changed, and the sums of all."""
+        return files(self.path)
+
+    @cached_property
+    def changes(self) -> dict[str, Any] | None:
+        """What changed in it since the release built before it: `older`, `counts`, `graphs` and `things`."""
+        noted = self.path / "changes.json"
+        found: dict[str, Any] | None = json.loads(noted.read_bytes()) if noted.is_file() else None
+        return found
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        """Version, canonical hash, graphs with their sizes, files with their hashes."""
+        loaded: dict[str, Any] = json.loads((self.path / "manifest.json").read_bytes())
+        return loaded
+
+    @property
+    def unverified(self) -> dict[str, str]:
+        """The data files whose words were not checked against the documents, and why; none where an older version built it."""
+        found: dict[str, str] = self.manifest.get("unverified", {})
+        return found
+
+    @cached_property
+    def built(self) -> str:
+        """When it was built (ISO 8601, UTC)."""
+        noted = self.path / "built"
+        if noted.is_file():
+            return noted.read_text().strip()
+        return moment(datetime.fromtimestamp((self.path / "manifest.json").stat().st_mtime, UTC))
+
+    @cached_property
+    def checked(self) -> Report:
+        """The conformance report made at build, dated then, with the release's waivers as they held on that day."""
+        rows = json.loads((self.path / "conformance.json").read_bytes())
+        report = Report.from_rows(rows, (self.path / "conformance.nt").read_bytes()).dated(self.built)
+        waivers = self.path / "waivers.toml"
+        return waived(report, read_waivers(waivers), published=True) if waivers.is_file() else report
+
+    @cached_property
+    def report(self) -> Report:
+        """The conformance report, compared with that of the release built before this one, if any."""
+        before = self.before
+        return self.checked if before is None else self.checked.compared(before.checked.as_rows())
+
+    @property
+    def home(self) -> Path:
+        """The folder that holds this release and those beside it."""
+        return self.path.parents[1]
+
+    @property
+    def before(self) -> "Release | None":
+        """The release built before this one, beside it."""
+        older = [each for each in known(self.home) if (each.built, each.name) < (self.built, self.name)]
+        return older[-1] if older else None
+
+
+def find(home: Path, name: str) -> Release | None:
+    """Return the release `name` below `home`, if it has been built."""
+    path = home / "releases" / name
+    return Release(path) if (path / "manifest.json").is_file() else None
+
+
+def known(home: Path) -> list[Release]:
+    """Return the releases below `home`, in the order in which they were built."""
+    found = [_read(path.parent) for path in home.glob("releases/[!.]*/manifest.json")]
+    return sorted(found, key=lambda release: (release.built, release.name))
+
+
+@lru_cache(maxsize=64)  # what a release holds never changes, and reading its report takes a while
+def _read(path: Path) -> Release:
+    return Release(path)
+
+
+def history(home: Path) -> list[HistoryRow]:
+    """Return a row for each release below `home`, oldest first: verdict, counts, and what changed since the one before."""
+    rows = []
+    before: Report | None = None
+    for release in known(home):
+        report = release.checked if before is None else release.checked.compared(before.as_rows())
+        changed = report.statuses if before else {}
+        counts = report.counts
+        rows.append(
+            HistoryRow(
+                release=release.name,
+                built=release.built,
+                verdict=report.verdict,
+                violations=counts["Violation"],
+                warnings=counts["Warning"],
+                infos=counts["Info"],
+                new=changed.get("new"),
+                fixed=changed.get("fixed"),
+            )
+        )
+        before = release.checked
+    return rows
+
+
+def current(home: Path) -> Release | None:
+    """Return the release that was last published below `home`, if any."""
+    pointer = home / "current"
+    return find(home, pointer.read_text().strip()) if pointer.is_file() else None

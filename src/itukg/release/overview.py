@@ -1,0 +1,137 @@
+"""What lists and pages know of the graph: made at build, so that no request asks the store for it."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Self
+
+import pyoxigraph as ox
+
+from itukg import names
+from itukg.errors import DataError
+from itukg.formats import write_json
+from itukg.rdf.jsonld import natural, word
+
+
+@dataclass(frozen=True)
+class Filter:
+    """One way to choose: by what a thing has in one of the properties.
+
+    `values` is the SPARQL pattern of each ?value that there is to choose from; without one, what the properties lead to.
+    """
+
+    name: str
+    label: str
+    properties: tuple[str, ...]
+    values: str = ""
+    evidenced: bool = False
+    """Whether its links have a basis, so that `basis` chooses among them."""
+
+
+def _in_range(*properties: str) -> str:
+    """Return the pattern of what properties lead to by the ontology, named or not."""
+    return f"{' UNION '.join(f'{{ {p} rdfs:range ?class }}' for p in properties)} ?value a ?class ."
+
+
+_SDG = ("itu:contributesToSDG", "itu:contributesToSDGTarget", "itu:linkedToSDGIndicator")
+_ACTION_LINE = ("itu:contributesToActionLine", "itu:supportedBy", "itu:facilitates", "itu:soleFacilitatorOf")
+_CLASSES = "{ SELECT DISTINCT ?value WHERE { ?thing a ?value ; skos:notation ?code FILTER(isIRI(?value)) } }"
+_BASES = f"{{ SELECT DISTINCT ?value WHERE {{ {{ ?l itu:basis ?value }} UNION {{ GRAPH <{names.graph('derived')}> {{ ?l itu:basis ?value }} }} }} }}"
+
+FILTERS = (
+    Filter("plan", "Plan", ("itu:plan",)),
+    Filter("class", "Class", ("rdf:type",), _CLASSES),
+    Filter("sdg", "SDG", _SDG, _in_range(*_SDG), evidenced=True),
+    Filter("actionLine", "Action line", _ACTION_LINE, _in_range("itu:contributesToActionLine"), evidenced=True),
+    Filter("instrument", "Instrument", ("itu:supportedBy", "itu:cites"), _in_range("itu:cites"), evidenced=True),
+    Filter("basis", "Basis", ("itu:basis",), _BASES),
+)
+"""The filters that take their values from the graph. Beside them, `to` and `by` choose by any link."""
+
+
+@dataclass(frozen=True)
+class Value:
+    """Something that a filter can have: its IRI, its notation, and what it is called."""
+
+    iri: str
+    notation: str
+    label: str
+
+    @property
+    def short(self) -> str:
+        """What names it in an address."""
+        return word(self.iri) if "#" in self.iri else names.shorten(self.iri).removeprefix("sdg:")
+
+    def is_named(self, text: str) -> bool:
+        """Tell whether `text` names it: the IRI, a prefixed name, a path below /id/, its last part, or the notation."""
+        shortened = names.shorten(self.iri)
+        return text in (self.iri, shortened, self.short, re.split(r"[/#:]", shortened)[-1], self.notation)
+
+
+@dataclass(frozen=True)
+class Overview:
+    """The values of each filter in natural order, the paths under which things stand, and what terms are called."""
+
+    values: Mapping[str, list[Value]]
+    folders: frozenset[str]
+    terms: Mapping[str, str]
+    """Term of the ontology → its label."""
+
+    @classmethod
+    def of_store(cls, store: ox.Store) -> Self:
+        """Return the overview of the release that a store holds."""
+        terms = f"SELECT ?term ?label WHERE {{ GRAPH <{names.graph('ontology')}> {{ ?term rdfs:label ?label }} }} ORDER BY ?term ?label"
+        return cls(
+            {each.name: _values(store, each) for each in FILTERS},
+            _folders(store),
+            {row["term"].value: row["label"].value for row in _rows(store, terms)},
+        )
+
+    @classmethod
+    def of_dataset(cls, dataset: Path) -> Self:
+        """Return the overview of the release in an N-Quads file. Raises DataError for a file that cannot be read."""
+        store = ox.Store()
+        try:
+            store.bulk_load(path=str(dataset), format=ox.RdfFormat.N_QUADS)
+        except (OSError, SyntaxError) as error:
+            raise DataError(f"{dataset}: {error}") from None
+        return cls.of_store(store)
+
+    @classmethod
+    def read(cls, content: bytes) -> Self:
+        """Return the overview that `write` has written."""
+        noted = json.loads(content)
+        values = {name: [Value(**value) for value in values] for name, values in noted["values"].items()}
+        return cls(values, frozenset(noted["folders"]), noted["terms"])
+
+    def write(self) -> bytes:
+        """Write it as JSON; the same graph gives the same bytes."""
+        return write_json(asdict(self) | {"folders": sorted(self.folders)})
+
+
+def _values(store: ox.Store, chosen: Filter) -> list[Value]:
+    led_to = f"{{ SELECT DISTINCT ?value WHERE {{ ?thing {'|'.join(chosen.properties)} ?value }} }}"
+    found = _rows(
+        store,
+        f"""SELECT DISTINCT ?value ?notation ?label WHERE {{ {chosen.values or led_to}
+  OPTIONAL {{ ?value skos:notation ?notation }} OPTIONAL {{ ?value rdfs:label ?label }} }} ORDER BY ?value ?notation ?label""",
+    )
+    values = {}
+    for row in found:
+        iri, notation, label = row["value"].value, row["notation"], row["label"]
+        values[iri] = Value(iri, notation.value if notation else "", label.value if label else names.shorten(iri))
+    return sorted(values.values(), key=lambda value: (natural(value.notation), natural(value.short)))
+
+
+def _folders(store: ox.Store) -> frozenset[str]:
+    things = f'SELECT DISTINCT ?thing WHERE {{ ?thing ?p ?o FILTER(STRSTARTS(STR(?thing), "{names.THINGS}")) }}'
+    parts = (row["thing"].value.removeprefix(names.THINGS).split("/") for row in _rows(store, things))
+    return frozenset("/".join(path[:end]) for path in parts for end in range(1, len(path)))
+
+
+def _rows(store: ox.Store, query: str) -> Iterator[ox.QuerySolution]:
+    found = store.query(names.PROLOGUE + query)
+    assert isinstance(found, ox.QuerySolutions)
+    return found

@@ -1,0 +1,187 @@
+"""The one writer of tables: answers of SELECT with or without labels, reports and lists, as CSV, TSV and spreadsheets."""
+
+import json
+import re
+from codecs import lookup
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from io import BytesIO
+from typing import Self
+
+import pyoxigraph as ox
+from xlsxwriter import Workbook
+from xlsxwriter.format import Format as CellFormat
+from xlsxwriter.worksheet import Worksheet
+
+from itukg import names
+from itukg.errors import NotAcceptable
+from itukg.formats import XLSX, Format
+from itukg.rdf.jsonld import Json
+
+Labels = Callable[[Collection[str]], Mapping[str, str]]
+"""Looks up what things are called: IRIs → the label of each that has one."""
+
+XLSX_ROWS, XLSX_COLUMNS, XLSX_TEXT = 1_048_575, 16_384, 32_767
+"""What a sheet holds: rows under the header, columns, and UTF-16 units of text in a cell."""
+
+_NUMBERS = {names.PREFIXES["xsd"] + kind for kind in ("integer", "decimal", "double", "float")}
+_DATATYPES = {int: names.PREFIXES["xsd"] + "integer", float: names.PREFIXES["xsd"] + "decimal"}
+"""The datatypes of plain values; all others are text."""
+_MADE = datetime(2000, 1, 1, tzinfo=UTC)
+lookup("utf-16-le")  # Spreadsheets need this codec; a worker that may open no files cannot import it later.
+
+
+@dataclass
+class Table:
+    """Columns, and rows of cells by column. A cell is a term as the JSON of SPARQL has it; an unbound one is absent."""
+
+    columns: list[str]
+    rows: list[Json]
+
+    @classmethod
+    def of_values(cls, columns: Iterable[str], rows: Iterable[Mapping[str, object]]) -> Self:
+        """Return a table of plain values: None is an unbound cell, and what no column names is left out."""
+        columns = list(columns)
+        return cls(columns, [{c: _literal(row[c]) for c in columns if row.get(c) is not None} for row in rows])
+
+    def add_labels(self, labels: Labels) -> None:
+        """Add a column `<name>Label` after each column that holds IRIs, unless there is one.
+
+        It is empty where a thing has no label.
+        """
+        things = {
+            column: {row[column]["value"] for row in self.rows if row.get(column, {}).get("type") == "uri"}
+            for column in self.columns
+        }
+        added = [column for column in self.columns if things[column] and f"{column}Label" not in self.columns]
+        known = labels(set().union(*(things[column] for column in added)))
+        for column in added:
+            self.columns.insert(self.columns.index(column) + 1, f"{column}Label")
+            for row in self.rows:
+                cell = row.get(column, {})
+                if cell.get("type") == "uri" and cell["value"] in known:
+                    row[f"{column}Label"] = _literal(known[cell["value"]])
+
+    def write(self, syntax: Format, sheet: str = "answer") -> bytes:
+        """Write the table in one of TABLE_FORMATS; `sheet` is its name in a workbook. Raises NotAcceptable as `write_workbook` does."""
+        if syntax == XLSX:
+            return write_workbook({sheet: self})
+        # The engine writes the syntaxes of the standard, whether a table is a query's answer or ours.
+        table = {"head": {"vars": self.columns}, "results": {"bindings": self.rows}}
+        solutions = ox.parse_query_results(json.dumps(table).encode(), format=ox.QueryResultsFormat.JSON)
+        return _serialize(solutions, syntax)
+
+
+def write_table(solutions: ox.QuerySolutions, syntax: Format, labels: Labels) -> bytes:
+    """Write solutions in `syntax`; where it has labels, with the columns that `Table.add_labels` adds.
+
+    A query that selects `<name>Label` itself keeps its own column. Raises NotAcceptable for what a spreadsheet
+    cannot hold.
+    """
+    if not syntax.labels:
+        return _serialize(solutions, syntax)
+    found = json.loads(solutions.serialize(format=ox.QueryResultsFormat.JSON) or b"")
+    table = Table(found["head"]["vars"], found["results"]["bindings"])
+    table.add_labels(labels)
+    return table.write(syntax)
+
+
+def _serialize(results: ox.QuerySolutions | ox.QueryBoolean, syntax: Format) -> bytes:
+    assert isinstance(results, ox.QuerySolutions)
+    assert isinstance(syntax.engine, ox.QueryResultsFormat)
+    return results.serialize(format=syntax.engine) or b""
+
+
+def _literal(value: object) -> Json:
+    kind = _DATATYPES.get(type(value))
+    return {"type": "literal", "value": str(value)} | ({"datatype": kind} if kind else {})
+
+
+def best_labels(stated: Iterable[tuple[str, ox.Literal]]) -> dict[str, str]:
+    """Return one label for each IRI: English, else without a language, else any; always the same one."""
+    found: dict[str, list[ox.Literal]] = {}
+    for iri, label in stated:
+        found.setdefault(iri, []).append(label)
+
+    def rank(label: ox.Literal) -> tuple[int, str, str]:
+        language = (label.language or "").lower()
+        order = {"en": 0, "": 2}.get(language, 1 if language.startswith("en-") else 3)
+        return order, language, label.value
+
+    return {iri: min(labels, key=rank).value for iri, labels in found.items()}
+
+
+def write_workbook(sheets: Mapping[str, Table]) -> bytes:
+    """Write tables as sheets by name, each with a header that stays in view; the same tables give the same bytes.
+
+    Numbers are numbers where a spreadsheet keeps every digit; all else is text, as CSV has it. IRIs are no
+    hyperlinks, of which a sheet holds 65,530. Raises NotAcceptable for what a sheet cannot hold.
+    """
+    for table in sheets.values():
+        _check_sheet(table)
+    written = BytesIO()
+    with Workbook(written, {"in_memory": True}) as book:  # no file of its own: a worker may open none
+        book.set_properties({"created": _MADE})
+        bold, quoted = book.add_format({"bold": True}), book.add_format({"quote_prefix": True})
+        for name, table in sheets.items():
+            _write_sheet(book.add_worksheet(name), table, bold, quoted)
+    return written.getvalue()
+
+
+def _check_sheet(table: Table) -> None:
+    if len(table.rows) > XLSX_ROWS or len(table.columns) > XLSX_COLUMNS:
+        raise NotAcceptable(
+            f"A sheet holds {XLSX_ROWS} rows and {XLSX_COLUMNS} columns, and this answer has {len(table.rows)} and "
+            f"{len(table.columns)}; ask for text/csv, or for less."
+        )
+    header = {name: _literal(name) for name in table.columns}
+    for number, row in enumerate([header, *table.rows], 1):
+        for name, cell in row.items():
+            _check_text(_text(cell), f"row {number}, column {name[:40]}")
+
+
+def _write_sheet(sheet: Worksheet, table: Table, bold: CellFormat, quoted: CellFormat) -> None:
+    for column, name in enumerate(table.columns):
+        sheet.write_string(0, column, name, bold)
+        width = len(name) + 3  # the filter's button stands beside the name
+        for number, row in enumerate(table.rows, 1):
+            if name in row:
+                width = max(width, len(_text(row[name])))
+                _write_cell(sheet, number, column, row[name], quoted)
+        sheet.set_column(column, column, min(max(width, 8), 60))
+    sheet.freeze_panes(1, 0)
+    if table.columns:
+        sheet.autofilter(0, 0, len(table.rows), len(table.columns) - 1)
+
+
+def _write_cell(sheet: Worksheet, row: int, column: int, cell: Json, quoted: CellFormat) -> None:
+    text = _text(cell)
+    if cell.get("datatype") in _NUMBERS and _is_exact(text):
+        sheet.write_number(row, column, float(text))
+    elif text.startswith("<r>") and text.endswith("</r>"):
+        # write_string takes this for markup and writes it unescaped; in fragments it is text.
+        sheet.write_rich_string(row, column, text[0], text[1], text[2:])
+    else:
+        # The prefix keeps text that looks like a formula text when its cell is edited.
+        sheet.write_string(row, column, text, quoted if text.startswith(("=", "+", "-", "@")) else None)
+
+
+def _text(cell: Json) -> str:
+    if cell["type"] == "triple":
+        return " ".join(_text(cell["value"][part]) for part in ("subject", "predicate", "object"))
+    return f"_:{cell['value']}" if cell["type"] == "bnode" else str(cell["value"])
+
+
+def _check_text(text: str, where: str) -> None:
+    if len(text.encode("utf-16-le")) > 2 * XLSX_TEXT:
+        raise NotAcceptable(f"A spreadsheet's cell holds {XLSX_TEXT} characters; {where} has more. Ask for text/csv.")
+    if re.search("[\ufffe\uffff]", text):  # XML 1.0, section 2.2
+        raise NotAcceptable(f"A spreadsheet cannot hold U+FFFE or U+FFFF, which stands in {where}. Ask for text/csv.")
+
+
+def _is_exact(number: str) -> bool:
+    """Tell whether the 15 digits that spreadsheets keep give the same number back."""
+    plain = re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", number, re.ASCII)
+    return bool(plain) and Decimal(number) == Decimal(f"{float(number):.15g}")

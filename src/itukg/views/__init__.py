@@ -1,0 +1,1 @@
+"""What users ask for: one file for each, from a store and parameters to an answer."""

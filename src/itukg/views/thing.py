@@ -1,0 +1,276 @@
+"""What the graph says of a thing, defined once, and laid out as JSON-LD, as a page or in another syntax of RDF.
+
+The description of a thing is what one CONSTRUCT gives: its triples, its Linkages whole, the links to it with their
+Linkages, and what each thing that it is linked with is called. Of links to it more than MAX_INCOMING by one property
+are not told one by one: `rdfs:seeAlso` leads to the list of them.
+"""
+
+import re
+from collections.abc import Mapping
+from functools import cache, partial
+from itertools import pairwise
+from typing import Any
+from urllib.parse import unquote
+
+import pyoxigraph as ox
+
+from itukg import names
+from itukg.engine.describe import NESTED
+from itukg.engine.sparql import read_query
+from itukg.engine.store import Dataset, Store, rows, triples
+from itukg.errors import BadRequest, Gone, NotFound
+from itukg.formats import HTML, Format, write_json
+from itukg.graphs import in_form, write_graph
+from itukg.pages import address, local_link, render
+from itukg.queries import SavedQuery, saved_query
+from itukg.rdf import jsonld
+from itukg.rdf.jsonld import Json
+from itukg.rdf.parse import canonical
+from itukg.settings import shipped
+
+MAX_INCOMING = 100
+"""How many links to a thing by one property are told one by one."""
+
+_RDFS, _SKOS, _DCTERMS = (names.PREFIXES[prefix] for prefix in ("rdfs", "skos", "dcterms"))
+_ENTAILED = f"<{names.graph('entailed')}>"
+_STATED = f"FILTER(?p != rdf:type || NOT EXISTS {{ GRAPH {_ENTAILED} {{ ?s a ?o }} }})"
+_CALLED = f"?s ?p ?o FILTER(?p IN (rdf:type, rdfs:label, skos:notation)) {_STATED}"
+
+
+async def describe(store: Store, terms: Mapping[str, str], iri: str, syntax: Format) -> bytes:
+    """Return the description of `iri` in `syntax`; `terms` is what a page calls terms of the ontology.
+
+    Entailed links are in it, entailed types are not: a thing shows its most specific class. What the merged graph does
+    not speak of is looked for in the graphs beside it. Raises NotFound where nothing is said, Gone for what is
+    retired, and BadRequest for a frame that is not for such a thing.
+    """
+    if syntax.frame is not None:
+        return await _framed(store, iri, syntax)
+    found = await description(store, iri)
+    if syntax is HTML:
+        return _page(terms, iri, jsonld.tree(iri, jsonld.expanded(found)))
+    if syntax.engine == ox.RdfFormat.JSON_LD:
+        return write_json(in_form(jsonld.expanded(found), syntax, iri))
+    return write_graph(found, syntax)
+
+
+async def is_told(store: Store, iri: str) -> bool:
+    """Tell whether the merged graph says anything of `iri`."""
+    return bool(await rows(store, f"SELECT ?p WHERE {{ <{iri}> ?p ?o }} LIMIT 1"))
+
+
+async def description(store: Store, iri: str) -> list[ox.Triple]:
+    """Return the triples of the description of `iri`. Raises NotFound where there are none, and Gone for what is retired."""
+    found: list[ox.Triple] = []
+    if is_iri(iri):
+        found = await triples(store, _construct(iri)) or await triples(store, _beside(iri))
+    if not found:
+        raise NotFound(f'Nothing is known of <{iri}>. Plans are listed at /id; codes are as printed ("output/2.1").')
+    _check_retired(iri, found)
+    if any(isinstance(term, ox.BlankNode) for triple in found for term in (triple.subject, triple.object)):
+        found = [quad.triple for quad in canonical(ox.Quad(*triple) for triple in found)]
+    return sorted(found, key=partial(_place, iri))
+
+
+def _place(iri: str, triple: ox.Triple) -> tuple[Any, ...]:
+    """Return a key that puts the thing first, its type and then its properties in the order of the context."""
+    known, predicate = jsonld.vocabulary(), triple.predicate.value
+    rank = known.rank.get(known.terms[predicate].name, 0) if predicate in known.terms else len(known.rank)
+    own, kind = triple.subject == ox.NamedNode(iri), predicate == names.RDF_TYPE
+    return not own, jsonld.natural(str(triple.subject)), not kind, rank, predicate, jsonld.natural(str(triple.object))
+
+
+def _check_retired(iri: str, found: list[ox.Triple]) -> None:
+    said = {(t.predicate.value, t.object) for t in found if t.subject == ox.NamedNode(iri)}
+    if (names.OWL + "deprecated", ox.Literal(value=True)) in said:
+        successors = [o.value for p, o in said if p == _DCTERMS + "isReplacedBy" and isinstance(o, ox.NamedNode)]
+        raise Gone(iri, sorted(successors))
+
+
+def is_iri(text: str) -> bool:
+    """Tell whether `text` may stand in a query as an IRI."""
+    try:  # the parser is stricter than NamedNode
+        list(ox.parse(f"<{text}> a <{names.ONTOLOGY}> .".encode(), format=ox.RdfFormat.TURTLE))
+    except (SyntaxError, ValueError):
+        return False
+    return re.fullmatch(r"[^\x00-\x20<>\"{}|^`\\]*", text) is not None
+
+
+def _construct(iri: str) -> str:
+    # Filters and not VALUES: the engine joins those by reading every triple once.
+    def links(name: str, number: str) -> str:
+        return f"""{{ SELECT {name} WHERE {{ ?n {name} <{iri}>
+      FILTER(isIRI(?n) && {name} NOT IN (itu:subject, itu:predicate))
+      FILTER NOT EXISTS {{ {name} owl:inverseOf|^owl:inverseOf ?inverse }} }} GROUP BY {name} HAVING(COUNT(*) {number} {MAX_INCOMING}) }}"""
+
+    few, many = links("?l", "<="), links("?l", ">")
+    listed = f'IRI(CONCAT("{names.BASE}id?to=", ENCODE_FOR_URI(STR(<{iri}>)), "&by=", ENCODE_FOR_URI(STR(?l))))'
+    return f"""{names.PROLOGUE}
+CONSTRUCT {{ ?s ?p ?o }} WHERE {{
+  {{ <{iri}> ?p ?o BIND(<{iri}> AS ?s) {_STATED} }}
+  UNION {{ <{iri}> ?l ?b FILTER(isBlank(?b)) ?b ({NESTED})* ?s FILTER(isBlank(?s)) ?s ?p ?o }}
+  UNION {{ ?s itu:subject <{iri}> ; ?p ?o {_STATED} }}
+  UNION {{ {links("?p", "<=")} {{ ?s ?p <{iri}> BIND(<{iri}> AS ?o) }} FILTER(isIRI(?s)) }}
+  UNION {{ {few} FILTER(?l = itu:object) ?s ?l <{iri}> ; ?p ?o FILTER(?p NOT IN (itu:object, itu:printedForm)) {_STATED} }}
+  UNION {{ {many} BIND(<{iri}> AS ?s) BIND(rdfs:seeAlso AS ?p) BIND({listed} AS ?o) }}
+  UNION {{ <{iri}> ?l ?s FILTER(?l != rdf:type) {_CALLED} }}
+  UNION {{ ?linkage itu:subject|itu:object <{iri}> ; dcterms:source|itu:edition|prov:wasDerivedFrom ?s . {_CALLED} }}
+  UNION {{ {few} ?s ?l <{iri}> . {_CALLED} }}
+}}"""
+
+
+def _beside(iri: str) -> str:
+    """Return the CONSTRUCT for what only a graph beside the merged one speaks of: a shape, a derived Linkage."""
+    return f"""{names.PROLOGUE}
+CONSTRUCT {{ ?s ?p ?o }} WHERE {{
+  {{ GRAPH ?g {{ <{iri}> ?p ?o }} BIND(<{iri}> AS ?s) }}
+  UNION {{ GRAPH ?g {{ <{iri}> ?l ?b FILTER(isBlank(?b)) ?b ({NESTED})* ?s FILTER(isBlank(?s)) ?s ?p ?o }} }}
+  UNION {{ GRAPH ?g {{ ?s ?p <{iri}> FILTER(isIRI(?s)) }} BIND(<{iri}> AS ?o) }}
+  UNION {{ GRAPH ?g {{ <{iri}> ?l ?s FILTER(?l != rdf:type) }} {_CALLED} }}
+}}"""
+
+
+# --- frames ---
+
+_NOTHING_FRAMED = write_json({"@context": names.CONTEXT})
+
+
+@cache
+def frame_query(name: str) -> SavedQuery:
+    """Return the CONSTRUCT that gathers what the frame `name` lays out."""
+    return saved_query(shipped() / "queries" / "frames" / f"{name}.rq")
+
+
+async def _framed(store: Store, iri: str, syntax: Format) -> bytes:
+    assert syntax.frame is not None
+    query = frame_query(syntax.frame)
+    content = b""
+    if is_iri(iri):
+        asked = read_query(query.bound(root=iri))._replace(root=iri)
+        content = await (await store.answer(asked, Dataset(), syntax)).read()
+    if content in (b"", _NOTHING_FRAMED):
+        await description(store, iri)
+        raise BadRequest(f'The frame "{syntax.frame}" is for {query.summary}, and <{iri}> is none.')
+    return content
+
+
+# --- for people ---
+
+
+def _page(terms: Mapping[str, str], iri: str, tree: Json) -> bytes:
+    page = _Page(iri, tree, terms)
+    lists = [value["@id"] for value in tree.get(_RDFS + "seeAlso", ()) if page.is_list(value.get("@id", ""))]
+    return render(
+        "thing.html",
+        iri=iri,
+        path=address(iri),
+        label=page.text(tree, _RDFS + "label") or page.text(tree, _DCTERMS + "title") or names.shorten(iri),
+        notation=page.text(tree, _SKOS + "notation"),
+        types=[page.word(kind) for kind in tree.get("@type", ())],
+        outgoing=page.outgoing(),
+        incoming=page.incoming(),
+        lists=[(page.listed_by(link), local_link(link)) for link in lists],
+    )
+
+
+class _Page:
+    """A description as a page shows it: properties with their values, and under each link its evidence."""
+
+    def __init__(self, iri: str, tree: Json, terms: Mapping[str, str]) -> None:
+        self._iri, self._tree, self._terms = iri, tree, terms
+        self._called = {node["@id"]: node for node in tree.get("@included", ())}
+        reverse = tree.get("@reverse", {})
+        self._evidence: dict[tuple[str, str, str], list[Json]] = {}
+        for linkage in (*reverse.get(names.ITU + "subject", ()), *reverse.get(names.ITU + "object", ())):
+            if names.ITU + "predicate" not in linkage:
+                continue
+            [predicate] = linkage[names.ITU + "predicate"]
+            for subject in linkage.get(names.ITU + "subject", [{"@id": iri}]):
+                for value in linkage.get(names.ITU + "object", [{"@id": iri}]):
+                    key = subject["@id"], predicate["@id"], value["@id"]
+                    self._evidence.setdefault(key, []).append(linkage)
+
+    def word(self, iri: str) -> str:
+        """Return what a term is called: by the ontology, else by the context."""
+        known = jsonld.vocabulary()
+        return self._terms.get(iri) or (known.terms[iri].name if iri in known.terms else names.shorten(iri))
+
+    def text(self, node: Json, predicate: str) -> str | None:
+        """Return the first value of a property as text."""
+        return next((str(value.get("@value", "")) for value in node.get(predicate, ())), None)
+
+    def is_list(self, iri: str) -> bool:
+        """Tell whether an IRI is that of a list of ours, and no thing."""
+        return iri.startswith(names.BASE + "id?")
+
+    def listed_by(self, iri: str) -> str:
+        """Return what the property is called by which a list is made."""
+        return self.word(unquote(iri.rpartition("&by=")[2]))
+
+    def outgoing(self) -> list[tuple[str, list[Json]]]:
+        """Return each property with its values."""
+        titled = (_RDFS + "label", _SKOS + "notation")
+        said = {key: values for key, values in self._tree.items() if key[0] != "@" and key not in titled}
+        said[_RDFS + "seeAlso"] = [
+            value for value in said.get(_RDFS + "seeAlso", ()) if not self.is_list(value.get("@id", ""))
+        ]
+        return self._grouped(said, lambda predicate, value: (self._iri, predicate, value))
+
+    def incoming(self) -> list[tuple[str, list[Json]]]:
+        """Return each property by which others are linked to this thing, with those others."""
+        hidden = (names.ITU + "subject", names.ITU + "object")
+        said = {key: values for key, values in self._tree.get("@reverse", {}).items() if key not in hidden}
+        return self._grouped(said, lambda predicate, subject: (subject, predicate, self._iri))
+
+    def _grouped(self, said: Json, key: Any) -> list[tuple[str, list[Json]]]:
+        rank = jsonld.vocabulary()
+        places = {iri: rank.rank.get(term.name, 0) for iri, term in rank.terms.items()}
+        groups = []
+        for predicate in sorted(said, key=lambda iri: (places.get(iri, len(rank.rank)), iri)):
+            cells = [self._cell(value, key(predicate, value.get("@id"))) for value in said[predicate]]
+            if cells:
+                cells.sort(key=lambda cell: jsonld.natural(f"{cell['notation'] or ''} {cell['label']}"))
+                _quote_once(cells)
+                groups.append((self.word(predicate), cells))
+        return groups
+
+    def _cell(self, value: Json, key: tuple[str, str, str]) -> Json:
+        if "@id" not in value:
+            return {"iri": None, "notation": None, "label": str(value["@value"]), "evidence": []}
+        iri = value["@id"]
+        node = self._called.get(iri, {})
+        label = self.text(node, _RDFS + "label") or self.word(iri)
+        evidence = [self._backing(linkage) for linkage in self._evidence.get(key, ())]
+        nested = None if not iri.startswith("_:") else "…"
+        return {
+            "iri": None if nested else iri,
+            "notation": self.text(node, _SKOS + "notation"),
+            "label": nested or label,
+            "evidence": evidence,
+        }
+
+    def _backing(self, linkage: Json) -> Json:
+        def text(predicate: str) -> str | None:
+            return self.text(linkage, names.ITU + predicate)
+
+        document = next((value["@id"] for value in linkage.get(_DCTERMS + "source", ())), None)
+        called = self.text(self._called.get(document or "", {}), _RDFS + "label")
+        return {
+            "iri": linkage["@id"],
+            "basis": self.word(linkage[names.ITU + "basis"][0]["@id"]) if names.ITU + "basis" in linkage else None,
+            "words": text("quote") or text("rationale"),
+            "quoted": text("quote") is not None,
+            "section": text("section"),
+            "line": text("line"),
+            "document": document,
+            "called": called or (document and names.shorten(document)),
+        }
+
+
+def _quote_once(cells: list[Json]) -> None:
+    """Of neighbours that rest on the same words, let only the last show them."""
+    for cell, following in pairwise(cells):
+        shown = [backing["iri"] for backing in following["evidence"]]
+        for backing in cell["evidence"]:
+            if backing["iri"] in shown:
+                backing["words"] = None

@@ -1,0 +1,102 @@
+"""Releases that answer: the served one, and older ones, opened on request and closed after a while without requests."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from time import monotonic
+
+from itukg.errors import BadRequest, NotSupported, Overloaded
+from itukg.release.model import Release
+from itukg.web.service import Service
+
+log = logging.getLogger("itukg")
+
+
+@dataclass
+class _Older:
+    service: Service
+    loading: asyncio.Task[None]
+    users: int = 0
+    used: float = 0.0
+
+    async def close(self) -> None:
+        self.loading.cancel()
+        await asyncio.wait({self.loading})
+        await self.service.close()
+
+
+class OpenReleases:
+    """The served release and older ones, of which at most `ITUKG_OPEN_RELEASES` are open at once."""
+
+    def __init__(self, served: Service) -> None:
+        self._served, self._settings = served, served.settings
+        self._older: dict[str, _Older] = {}
+
+    @asynccontextmanager
+    async def opened(self, named: Sequence[str]) -> AsyncIterator[Service]:
+        """Yield what answers from the release that a request names; the served one where it names none.
+
+        It is ready, or becomes so: until then it answers 503. Raises BadRequest for several names, NotFound for an
+        unknown one, and Overloaded while as many others are in use as may be open.
+        """
+        if len(named) > 1:
+            raise BadRequest(f"{len(named)} releases in one request. Send one.")
+        release = self._served.named(named[0]) if named else self._served.release
+        if release is self._served.release:
+            yield self._served
+            return
+        older = self._older.get(release.name) or await self._open(release)
+        older.users += 1
+        try:
+            await asyncio.wait({older.loading}, timeout=self._settings.timeout)
+            yield older.service
+        finally:
+            older.users -= 1
+            older.used = monotonic()
+
+    async def _open(self, release: Release) -> _Older:
+        stale = self._make_room()
+        service = self._served.of(release)
+        self._older[release.name] = older = _Older(service, asyncio.create_task(service.load()))
+        log.info("release %s opened", release.name)
+        if stale is not None:
+            older.users += 1  # while it waits, nobody makes room by closing it
+            try:
+                await stale.close()
+            finally:
+                older.users -= 1
+        return older
+
+    def _make_room(self) -> _Older | None:
+        """Take away the one that was used least recently, if there are as many as may be, and return it to be closed."""
+        most = self._settings.open_releases
+        if not most:
+            raise NotSupported(
+                "This server answers from one release only (ITUKG_OPEN_RELEASES=0); ask without ?release=."
+            )
+        if len(self._older) < most:
+            return None
+        idle = [name for name, older in self._older.items() if not older.users]
+        if not idle:
+            raise Overloaded(f"{most} older releases are being read, and no more are open at once. Try again.")
+        return self._older.pop(min(idle, key=lambda name: self._older[name].used))
+
+    async def close_idle(self) -> None:
+        """Close, again and again, the older releases that had no request for `ITUKG_OPEN_RELEASE_IDLE` seconds."""
+        seconds = self._settings.open_release_idle
+        while True:
+            await asyncio.sleep(seconds / 4)
+            for name, older in list(self._older.items()):
+                is_open = self._older.get(name) is older  # and was not closed while another was
+                if is_open and not older.users and monotonic() - older.used > seconds:
+                    del self._older[name]
+                    await older.close()
+                    log.info("release %s closed", name)
+
+    async def close(self) -> None:
+        """Close all older ones."""
+        for older in [*self._older.values()]:
+            await older.close()
+        self._older.clear()

@@ -1,0 +1,132 @@
+"""Errors as problems (RFC 9457): ours, what validation refuses, what no route answers, and what nobody foresaw."""
+
+import logging
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Match
+from starlette.types import Scope
+
+from itukg import names
+from itukg.errors import BadRequest, ItukgError, NotAllowed, NotFound
+from itukg.formats import write_json
+
+log = logging.getLogger("itukg")
+
+PROBLEM = "application/problem+json"
+SCHEMA = {
+    "type": "object",
+    "description": "RFC 9457: what was wrong, and what to try.",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "line": {"type": "integer", "description": "Of a syntax error, from 1."},
+        "column": {"type": "integer"},
+    },
+}
+
+
+def problem(status: int, kind: str, title: str, detail: str, **extras: object) -> Response:
+    """Return a problem; `kind` is the last part of its type, or an IRI."""
+    content = {
+        "type": kind if ":" in kind else f"{names.BASE}problem/{kind}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        **extras,
+    }
+    return Response(write_json(content), status, media_type=PROBLEM)
+
+
+def problem_of(error: ItukgError) -> Response:
+    """Return the problem for an error of ours, with the headers that its status asks for."""
+    response = problem(error.status, error.problem_type, error.title, str(error), **error.extras())
+    if error.wait is not None:
+        response.headers["Retry-After"] = str(error.wait)
+    if isinstance(error, NotAllowed):
+        response.headers["Allow"] = ", ".join(error.methods)
+    return response
+
+
+def failure(scope: Scope, error: Exception) -> Response:
+    """Return the problem for any error, and log what the operator should know; the unforeseen with its traceback."""
+    if not isinstance(error, ItukgError):
+        log.error("%s %s", scope["method"], scope["path"], exc_info=error)
+        return problem(500, "about:blank", "Internal Server Error", "The server failed; its log says why.")
+    if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        log.warning("%s %s: %s", scope["method"], scope["path"], error)
+    return problem_of(error)
+
+
+def install(app: FastAPI, routes: list[BaseRoute]) -> None:
+    """Let `app`, which has these routes, answer every error with a problem."""
+
+    async def on_error(request: Request, error: Exception) -> Response:
+        return failure(request.scope, error)
+
+    async def on_refusal(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        # What a route does not know comes first: a parameter that seems to be missing may be misspelt.
+        refused = sorted(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
+        return problem_of(BadRequest(_message(request, refused[0])))
+
+    async def on_no_route(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        path = request.scope["path"]
+        match error.status_code:
+            case HTTPStatus.NOT_FOUND:
+                return problem_of(nothing_at(path))
+            case HTTPStatus.METHOD_NOT_ALLOWED:
+                allowed = tuple(methods_of(routes, request.scope))
+                return problem_of(NotAllowed(f"{request.method} is not a method of {path}.", allowed))
+            case other:
+                return problem(other, "about:blank", error.detail, f"{request.method} {path}")
+
+    app.add_exception_handler(ItukgError, on_error)
+    app.add_exception_handler(RequestValidationError, on_refusal)
+    app.add_exception_handler(HTTPException, on_no_route)
+
+
+def nothing_at(path: str) -> NotFound:
+    """Return the error for a path that no route has."""
+    return NotFound(f"No address {path} here; /docs lists all.")
+
+
+def methods_of(routes: list[BaseRoute], scope: Scope) -> list[str]:
+    """Return the methods that a path has, sorted; none where there is no such path."""
+    found: set[str] = set()
+    for route in routes:
+        if route.matches(scope)[0] != Match.NONE:
+            found |= getattr(route, "methods", None) or set()
+    return sorted(found | {"HEAD", "OPTIONS"}) if found else []
+
+
+def _message(request: Request, refused: dict[str, object]) -> str:
+    """Return what a parameter model says against a request, in our words."""
+    location, context = refused["loc"], refused.get("ctx")
+    assert isinstance(location, tuple)
+    name = str(location[-1])[:80]
+    match refused["type"], context:
+        case "extra_forbidden", _:
+            known = ", ".join(_known(request))
+            return f'No parameter "{name}" here{f"; known: {known}" if known else ""}.'
+        case "string_too_long", {"max_length": most}:
+            return f"{name} is longer than {most} characters."
+        case "value_error", {"error": reason}:
+            return f"{name} {reason}."
+        case "missing", _:
+            return f'Name one {name}: "{request.scope["path"]}?{name}=…", percent-encoded.'
+    return f"{name}: {refused['msg']}."
+
+
+def _known(request: Request) -> list[str]:
+    """Return the query parameters that a request's route takes, as OpenAPI lists them."""
+    path = request.scope["route"].path_format.removesuffix("{suffix}")  # whose routes OpenAPI leaves out
+    methods = request.app.openapi()["paths"].get(path, {})
+    described = methods.get(request.method.lower(), {}).get("parameters", ())
+    return [each["name"] for each in described if each["in"] == "query"]

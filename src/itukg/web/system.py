@@ -1,0 +1,89 @@
+"""For people and operators: the front page, the glossary, the interface described, health, readiness and metrics."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+
+from itukg import names
+from itukg.engine.store import Store, rows
+from itukg.errors import NotReady
+from itukg.formats import HTML, JSON, write_json
+from itukg.pages import render
+from itukg.rdf.jsonld import frames
+from itukg.rdf.schemas import SCHEMAS
+from itukg.release.catalog import for_search_engines
+from itukg.release.dumps import PLAIN
+from itukg.web.deps import Address, Answers, Parameters, Served
+from itukg.web.middleware import NO_STORE
+
+router = APIRouter()
+
+_HTML, _JSON = Answers((HTML,)), Answers((JSON,))
+_STATE, _METRICS = Answers((JSON,), varying=True), Answers((PLAIN,), varying=True)
+
+
+@_HTML.get(router, "/")
+async def home(_: Annotated[Parameters, Query()], service: Served, at: Address) -> Response:
+    """Return the front page: what this is, the plans, three ways in."""
+    plans = await _plans(service.store)
+    page = render(
+        "home.html",
+        plans=plans,
+        example=plans[0]["iri"] if plans else names.ONTOLOGY,
+        release=service.release.name,
+        unverified=service.release.unverified,
+        triples=service.release.manifest["merged"],
+        dataset=for_search_engines(service.release, at),
+    )
+    return Response(page, media_type=HTML.media_type)
+
+
+@_HTML.get(router, "/glossary")
+async def glossary(_: Annotated[Parameters, Query()]) -> Response:
+    """Explain the words of the graph, its pages and reports, each with an example."""
+    return Response(render("glossary.html"), media_type=HTML.media_type)
+
+
+@router.get("/openapi.json", include_in_schema=False)
+async def openapi(request: Request, _: Annotated[Parameters, Query()]) -> Response:
+    """Return the OpenAPI description of the routes."""
+    return Response(write_json(request.app.openapi()), media_type=JSON.media_type)
+
+
+@_HTML.get(router, "/docs")
+async def docs(request: Request, _: Annotated[Parameters, Query()]) -> Response:
+    """Show the OpenAPI description to people."""
+    page = render("docs.html", api=request.app.openapi(), frames=frames(), schemas=SCHEMAS, example=names.ITU + "plan")
+    return Response(page, media_type=HTML.media_type)
+
+
+@_METRICS.get(router, "/metrics")
+async def metrics(_: Annotated[Parameters, Query()], service: Served) -> Response:
+    """Return what this server has done, in the text format of Prometheus."""
+    content = generate_latest(service.metrics.registry)
+    return Response(content, headers=NO_STORE, media_type=CONTENT_TYPE_PLAIN_0_0_4)
+
+
+@_STATE.get(router, "/healthz")
+async def healthz(_: Annotated[Parameters, Query()]) -> Response:
+    """Tell that the process is alive."""
+    return JSONResponse({"status": "ok"}, headers=NO_STORE)
+
+
+@_STATE.get(router, "/readyz")
+async def readyz(_: Annotated[Parameters, Query()], service: Served) -> Response:
+    """Tell whether queries are answered: 503 until they are."""
+    if not await rows(service.store, "SELECT ?s WHERE { ?s ?p ?o } LIMIT 1"):
+        raise NotReady("The store holds nothing. Build a release with: itukg build, or load it with: itukg load")
+    return JSONResponse({"status": "ready", "release": service.release.name}, headers=NO_STORE)
+
+
+async def _plans(store: Store) -> list[dict[str, str]]:
+    itu, rdfs = names.ITU, names.PREFIXES["rdfs"]
+    found = await rows(
+        store,
+        f"SELECT ?iri ?label ?status WHERE {{ ?iri a <{itu}Plan> ; <{rdfs}label> ?label ; <{itu}status> ?status }} ORDER BY ?iri",
+    )
+    return [{key: term.value for key, term in row.items()} for row in found]

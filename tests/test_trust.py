@@ -1,0 +1,273 @@
+"""No false pass: the same data gets the same verdict wherever it is checked, and a verdict is about something."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pyoxigraph as ox
+import pytest
+from conftest import PLAN, run_command, small_corpus, wait_until_ready
+from fastapi.testclient import TestClient
+from rdflib import RDF, SH, Graph, Literal, URIRef
+from test_cli import Run, itukg  # noqa: F401  (a fixture)
+from test_shapes import CASES, Case, parsed, shapes_of
+
+from itukg import names
+from itukg.conformance import Report, Selection, write, write_text
+from itukg.conformance.check import check_corpus
+from itukg.corpus import Corpus
+from itukg.errors import DataError
+from itukg.evidence import unverified, without_text_copy
+from itukg.formats import HTML, JSON, TURTLE
+from itukg.rdf.parse import parse_rdf, read_rdf
+from itukg.release.model import Release, current
+from itukg.settings import Settings
+from itukg.upload.context import UPLOAD_GRAPH, ValidationContext, check_file
+from itukg.web.app import create_app
+
+FAULTS = f"""@prefix itu: <{names.ITU}> . @prefix sdg: <{names.SDG}> . @prefix skos: <{names.PREFIXES["skos"]}> .
+@base <{names.THINGS}> .
+# links without evidence, of a thing that is sent and of one of ours
+<x/output/1> a itu:Output ; itu:contributesToSDGTarget sdg:9.c .
+<buap-2018-2021/output/2.1> itu:contributesToSDGTarget sdg:1.1 .
+# evidence for a link that is not there
+<x/linkage/2> a itu:Linkage ; itu:subject <x/output/2> ; itu:predicate itu:contributesToSDGTarget ;
+    itu:object sdg:9.c ; itu:basis itu:judged ; itu:rationale "A reason"@en .
+# derived, and no rule is named
+<x/output/3> itu:contributesToSDGTarget sdg:9.c .
+<x/linkage/3> a itu:Linkage ; itu:subject <x/output/3> ; itu:predicate itu:contributesToSDGTarget ;
+    itu:object sdg:9.c ; itu:basis itu:derived .
+# the IRI of another plan's thing
+<x/output/4> itu:plan <buap-2018-2021> ; skos:notation "4" .
+"""
+FOUND = {
+    ("TripleEvidenced", "x/output/1"),
+    ("TripleEvidenced", "buap-2018-2021/output/2.1"),
+    ("LinkageLinked", "x/linkage/2"),
+    ("DerivedLinkage", "x/linkage/3"),
+    ("IriOfThing", "x/output/4"),
+}
+"""Shapes, and the things that they find at fault."""
+
+
+def of_interest(findings: Iterable[Mapping[str, Any]]) -> set[tuple[str, str]]:
+    """The violations of the shapes above."""
+    found = {
+        (f["shape"].rpartition("#")[2], names.shorten(f["focus"])) for f in findings if f["severity"] == "Violation"
+    }
+    return {(shape, thing) for shape, thing in found if shape in dict(FOUND)}
+
+
+def test_a_fault_is_found_in_what_is_sent_in_a_file_and_in_a_build(
+    client: TestClient,
+    itukg: Run,  # noqa: F811
+    corpus: Corpus,
+    tmp_path: Path,
+) -> None:
+    for parameters in ("", "&with-release=1"):
+        reply = client.post(
+            f"/validate?format=json{parameters}", content=FAULTS, headers={"content-type": "text/turtle"}
+        )
+        assert (reply.status_code, reply.json()["verdict"]) == (200, "does not conform")
+        assert of_interest(reply.json()["findings"]) == FOUND
+    file = tmp_path / "data.ttl"
+    file.write_text(FAULTS)
+    done = itukg("check", file, "--format", "json")
+    assert done.returncode == 1
+    assert of_interest(json.loads(done.stdout)["findings"]) == FOUND
+    built = check_corpus(corpus, [*corpus.quads(), *read_rdf(file, names.graph("sent"))])
+    assert of_interest(map(asdict, built.findings)) == FOUND
+
+
+def test_a_link_by_every_property_that_needs_evidence_is_looked_at() -> None:
+    shape = URIRef(f"{names.PREFIXES['itush']}TripleEvidenced")
+    evidenced = set(parsed("ontology/itukg.ttl").subjects(RDF.type, URIRef(f"{names.ITU}EvidencedProperty")))
+    assert len(evidenced) > 15
+    assert set(shapes_of("evidence").objects(shape, SH.targetSubjectsOf)) == evidenced
+
+
+COMPLETED = {
+    "RegionalSplit": "the schemes have six regions, with which the example's shares make up 100 %",
+    "SdgGoalOnly": "by the schemes the example's target is one of its Goal",
+}
+"""Shapes whose failing example is in order beside our schemes, and why."""
+
+
+@pytest.mark.exhaustive
+def test_what_a_shape_finds_it_finds_in_what_is_sent(corpus: Corpus) -> None:
+    context = ValidationContext.of_corpus(corpus)
+    passed = {case.folder.name for case in CASES if str(case.shape) not in sent(context, case)}
+    assert len(CASES) > 130
+    assert passed == COMPLETED.keys()
+
+
+def sent(context: ValidationContext, case: Case) -> set[str]:
+    """The shapes that find something in the failing example of one of them."""
+    return {finding.shape for finding in check_file(context, case.folder / "fail.ttl").findings}
+
+
+# --- words that are not the document's ---
+
+
+def garbled(root: Path) -> Path:
+    """A copy of one plan's files in which a word of a label is not the document's; the path of the file."""
+    file = small_corpus(root) / "data" / "plans" / f"{PLAN}.ttl"
+    text = file.read_text()
+    assert text.count('"Enhanced review and ') == 1
+    file.write_text(text.replace('"Enhanced review and ', '"Improved review and '))
+    return file
+
+
+def test_data_whose_words_were_not_checked_is_built_only_where_that_is_wanted_and_says_so(tmp_path: Path) -> None:
+    file = garbled(tmp_path / "corpus")
+    name = file.relative_to(tmp_path / "corpus").as_posix()
+    here = {"ITUKG_CORPUS": tmp_path / "corpus", "ITUKG_HOME": tmp_path / "home"}
+    for command in (["build"], ["query", "ASK {}"], ["export", "links.csv"]):
+        refused = run_command(*command, **here)
+        assert refused.returncode == 2
+        assert f"{name} has changed since it was checked" in refused.stderr and "itukg evidence" in refused.stderr
+    assert not (tmp_path / "home" / "current").exists()
+    built = run_command("build", "--unverified", **here)
+    assert (built.returncode, f"Not verified: {name}" in built.stderr) == (0, True)
+    assert f"Not verified: {name} has changed" in run_command("check", **here).stdout
+    release = current(tmp_path / "home")
+    assert release is not None and release.unverified.keys() == {name}
+    with TestClient(create_app(Settings(home=tmp_path / "home"), release)) as client:
+        wait_until_ready(client)
+        for path in ("/data/latest", "/conformance"):
+            assert f"Not verified: <code>{name}</code>" in client.get(path, headers={"accept": "text/html"}).text
+        assert "This release is not verified" in client.get("/").text
+        assert client.get("/conformance.json").json()["header"]["unverified"].keys() == {name}
+        assert client.get("/data/latest.json").json()["unverified"].keys() == {name}
+        assert client.get("/conformance.pdf").content.startswith(b"%PDF-")
+    # Whoever has built it so may serve it so.
+    assert run_command("query", "ASK {}", **here).returncode == 0
+
+
+def test_what_was_never_checked_or_not_found_is_not_verified_either(tmp_path: Path) -> None:
+    corpus = Corpus(small_corpus(tmp_path))
+    record = tmp_path / "data" / "evidence.json"
+    assert unverified(corpus) == {}
+    kept = json.loads(record.read_bytes())
+    name = f"data/plans/{PLAN}.ttl"
+    kept["files"][name]["found"] -= 1
+    record.write_text(json.dumps(kept))
+    assert unverified(corpus) == {name: "has words that are not on the lines it names (1)"}
+    record.unlink()
+    assert unverified(corpus)[name] == "was never checked against the documents"
+
+
+def test_words_are_of_every_file_that_says_something_of_their_thing(tmp_path: Path) -> None:
+    corpus = Corpus(small_corpus(tmp_path))
+    (tmp_path / "data" / "aside.ttl").write_text(
+        f'@prefix rdfs: <{names.PREFIXES["rdfs"]}> .\n<{names.THINGS}{PLAN}/output/2.1> rdfs:label "Forged"@en .\n'
+    )
+    assert unverified(corpus) == {"data/aside.ttl": "was never checked against the documents"}
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"files": {"a": {}}}', '{"files": {"a": {"sha256": "", "found": 1}}}']
+)
+def test_a_record_that_is_none_is_an_error_that_names_it(tmp_path: Path, text: str) -> None:
+    corpus = Corpus(small_corpus(tmp_path))
+    (tmp_path / "data" / "evidence.json").write_text(text)
+    with pytest.raises(DataError, match=r"evidence\.json is no record"):
+        unverified(corpus)
+
+
+def test_a_data_file_whose_name_is_no_part_of_an_iri_is_refused_by_name(tmp_path: Path) -> None:
+    root = small_corpus(tmp_path)
+    (root / "data" / "a b.ttl").write_text("")
+    with pytest.raises(DataError, match=r"a b\.ttl"):
+        Corpus(root).files()
+
+
+def test_the_release_of_our_own_files_is_verified(release: Release, corpus: Corpus) -> None:
+    assert (unverified(corpus), without_text_copy(corpus), release.unverified) == ({}, {}, {})
+
+
+# --- a verdict is about something ---
+
+FOREIGN = "<urn:a> a <urn:C> ; <urn:p> <urn:b> .\n"
+SHACL = "@prefix sh: <http://www.w3.org/ns/shacl#> . @prefix e: <urn:e:> .\n"
+UNTARGETED = f'{SHACL}e:s a sh:NodeShape ; sh:message "m" ; sh:property [ sh:path e:p ; sh:minCount 1 ] .\n'
+AT_A_NODE = f'{SHACL}e:s a sh:NodeShape ; sh:targetNode e:lacking ; sh:message "m" ; sh:property [ sh:path e:p ; sh:minCount 1 ] .\n'
+
+
+@pytest.fixture(scope="module")
+def context(corpus: Corpus) -> ValidationContext:
+    return ValidationContext.of_corpus(corpus)
+
+
+def checked(context: ValidationContext, data: str, shapes: str | None = None) -> Report:
+    graphs = [list(parse_rdf(text.encode(), ox.RdfFormat.TURTLE, UPLOAD_GRAPH)) for text in (data, shapes or "")]
+    return context.check(graphs[0], "data", shapes=None if shapes is None else graphs[1])
+
+
+@pytest.mark.parametrize(
+    ("data", "shapes"),
+    [("", None), ("# nothing\n", None), (FOREIGN, None), (FOREIGN, ""), (FOREIGN, UNTARGETED), ("", UNTARGETED)],
+    ids=["no data", "a comment", "another vocabulary", "no shapes", "shapes without a target", "neither"],
+)
+def test_a_verdict_about_nothing_says_so(context: ValidationContext, data: str, shapes: str | None) -> None:
+    report = checked(context, data, shapes)
+    assert (report.verdict, report.conforms) == ("nothing-checked", False)
+    assert [rule.nodes for rule in report.rules] == [0] * len(report.rules)
+    assert report.header.unchecked == (("urn:a",) if data == FOREIGN else ())
+    rows = json.loads(write(report, JSON))
+    assert (rows["verdict"], rows["header"]["unchecked"]) == ("nothing-checked", list(report.header.unchecked))
+    assert "nothing-checked" in write_text(report) and "looked at" in write_text(report)
+    assert b"nothing-checked" in write(report, HTML)
+    assert Report.from_rows(rows, report.graph).verdict == "nothing-checked"
+
+
+def test_a_file_about_nothing_ends_with_1(itukg: Run, tmp_path: Path) -> None:  # noqa: F811
+    file = tmp_path / "empty.ttl"
+    file.write_text("# nothing\n")
+    done = itukg("check", file)
+    assert (done.returncode, done.stdout.startswith("nothing-checked: 0 violations")) == (1, True)
+
+
+def test_each_rule_says_at_how_many_things_it_looked_and_the_report_at_which_none_did(
+    context: ValidationContext,
+) -> None:
+    output = f"@prefix itu: <{names.ITU}> .\n<urn:output> a itu:Output .\n{FOREIGN}"
+    report = checked(context, output)
+    nodes = {rule.shape.rpartition("#")[2]: rule.nodes for rule in report.rules}
+    assert (nodes["Thing-label"], nodes["OutputOutcome-complete"], nodes["Linkage-subject"]) == (1, 1, 0)
+    assert report.header.unchecked == ("urn:a",)
+    assert report.verdict == "does not conform"
+    part = report.selected(Selection(profile=("budget",)))
+    assert (part.verdict, part.counts["Violation"]) == ("nothing-checked", 0)
+
+
+def test_a_node_that_the_data_lacks_is_looked_at_where_a_shape_names_it(context: ValidationContext) -> None:
+    report = checked(context, FOREIGN, AT_A_NODE)
+    assert [(f.focus, f.severity) for f in report.findings] == [("urn:e:lacking", "Violation")]
+    assert (report.verdict, report.rules[0].nodes) == ("does not conform", 1)
+
+
+@pytest.mark.parametrize(("severity", "conforms"), [("Violation", False), ("Warning", True), ("Info", True)])
+def test_rdf_and_rows_agree_and_name_what_decides(context: ValidationContext, severity: str, conforms: bool) -> None:
+    shape = f'{SHACL}e:s a sh:NodeShape ; sh:targetClass <urn:C> ; sh:severity sh:{severity} ; sh:message "m" ; sh:nodeKind sh:Literal .\n'
+    report = checked(context, FOREIGN, shape)
+    assert len(report.findings) == 1
+    graph = Graph().parse(data=write(report, TURTLE), format="turtle")
+    [stated] = graph.subjects(RDF.type, SH.ValidationReport)
+    assert graph.value(stated, SH.conforms) == Literal(conforms)
+    assert set(graph.objects(stated, URIRef(names.SH + "conformanceDisallows"))) == {SH.Violation}
+    rows = json.loads(write(report, JSON))
+    assert (rows["verdict"] == "conforms", rows["header"]["disallows"]) == (conforms, ["Violation"])
+
+
+def test_a_build_that_fails_prints_a_screen_of_violations(itukg: Run, tmp_path: Path) -> None:  # noqa: F811
+    root = small_corpus(tmp_path)
+    faults = "".join(f"<urn:x:{n}> a itu:Output .\n" for n in range(20))
+    (root / "data" / "plans" / "x.ttl").write_text(f"@prefix itu: <{names.ITU}> .\n{faults}")
+    done = itukg("build", ITUKG_CORPUS=root, ITUKG_HOME=tmp_path / "home")
+    assert done.returncode == 1
+    lines = done.stderr.splitlines()
+    assert len(lines) < 40 and "more violations" in done.stderr and "itukg check" in lines[-1]
+    assert not any(line.startswith(("Warning", "Info")) for line in lines)
