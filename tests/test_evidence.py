@@ -96,6 +96,13 @@ def test_a_definition_may_begin_on_a_line_of_its_own(small: Corpus, line: int, m
     assert [names.shorten(text.property) for text in result.missed] == missed
 
 
+def test_a_text_counts_for_every_file_that_says_something_of_its_thing(small: Corpus) -> None:
+    aside = small.root / "data" / "aside.ttl"
+    aside.write_text(f'@prefix rdfs: <{names.PREFIXES["rdfs"]}> .\n<urn:good> rdfs:label "Forged"@en .\n')
+    files = record(small, check(small, small.root / "sources"))["files"]
+    assert (files["data/aside.ttl"]["looked_for"], files["data/aside.ttl"]["found"]) == (2, 1)
+
+
 def test_a_text_that_is_not_there_is_named_and_counted_and_own_words_are_not_looked_for(small: Corpus) -> None:
     [result] = check(small, small.root / "sources")
     assert [text.thing for text in result.missed] == ["urn:bad"]
