@@ -142,8 +142,8 @@ def check(corpus: Corpus, sources: Path, file: Path | None = None) -> list[Check
     """
     by_digest = {file_hash(p): p for p in sorted(sources.iterdir()) if p.is_file()} if sources.is_dir() else {}
     store = _load(data_files(corpus) | ({file: "file"} if file else {}))
-    only = _load({file: "file"}) if file else None
-    texts = [t for t in _texts(store) if only is None or any(only.quads_for_pattern(ox.NamedNode(t.thing), None, None))]
+    only = _things(file) if file else None
+    texts = [text for text in _texts(store) if only is None or text.thing in only]
     results = []
     for row in _solutions(store, _DOCUMENTS):
         document, digest = row["document"].value, row["digest"].value
@@ -173,7 +173,7 @@ def record(corpus: Corpus, results: Iterable[Checked], only: Path | None = None)
     for path in data_files(corpus) if only is None else [only]:
         things = _things(path)  # whose texts may stand in another file, or their lines
         wanted = {text for text in texts if text.thing in things}
-        without = sorted(map(names.shorten, {d for thing in things for d in quoted.get(thing, ())} - copied))
+        without = _without_copy(things, quoted, copied)
         files[_name(corpus, path)] = {
             "sha256": file_hash(path),
             "looked_for": len(wanted),
@@ -211,12 +211,9 @@ def without_text_copy(corpus: Corpus) -> dict[str, str]:
     """Return each data file that quotes a document of which no text copy is known, so that nobody can look, and which."""
     whole = _load(data_files(corpus))
     quoted, copied = _quoted(whole), _with_text_copy(whole)
-    missing = {
-        _name(corpus, path): sorted({d for thing in _things(path) for d in quoted.get(thing, ())} - copied)
-        for path in data_files(corpus)
-    }
+    missing = {_name(corpus, path): _without_copy(_things(path), quoted, copied) for path in data_files(corpus)}
     return {
-        name: f"quotes {', '.join(map(names.shorten, documents))}, of which there is no text copy"
+        name: f"quotes {', '.join(documents)}, of which there is no text copy"
         for name, documents in missing.items()
         if documents
     }
@@ -264,6 +261,11 @@ def _things(path: Path) -> set[str]:
     return {
         quad.subject.value for quad in read_rdf(path, names.graph("file")) if isinstance(quad.subject, ox.NamedNode)
     }
+
+
+def _without_copy(things: set[str], quoted: dict[str, set[str]], copied: set[str]) -> list[str]:
+    """Return, for messages, the documents that these things quote and of which there is no text copy."""
+    return sorted(map(names.shorten, {document for thing in things for document in quoted.get(thing, ())} - copied))
 
 
 def _with_text_copy(store: ox.Store) -> set[str]:

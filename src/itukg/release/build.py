@@ -46,15 +46,6 @@ def build(
     return release
 
 
-def _check_verified(corpus: Corpus) -> None:
-    if doubts := unverified(corpus):
-        raise DataError(
-            "".join(f"{name} {reason}.\n" for name, reason in doubts.items())
-            + "Nothing was published. Check the words with: itukg evidence --sources DIR. Without the text copies of the "
-            "documents, build with --unverified (ITUKG_UNVERIFIED=1), and the release says so."
-        )
-
-
 def _make(
     corpus: Corpus,
     home: Path,
@@ -75,13 +66,18 @@ def _make(
     merge |= merged(entailed)
     derived = derive(merge, [rule.text for rule in corpus.rules()])
     announce(STEPS[2])
-    report = check_corpus(corpus, quads, derived).with_unverified(without_text_copy(corpus) | unverified(corpus))
+    doubts = unverified(corpus)
+    report = check_corpus(corpus, quads, derived).with_unverified(without_text_copy(corpus) | doubts)
     if not report.conforms:
         raise DoesNotConform(
             f"{write_violations(report)}Nothing was published. Mend the violations, or see them with: itukg check"
         )
-    if not allow_unverified:
-        _check_verified(corpus)
+    if doubts and not allow_unverified:
+        raise DataError(
+            "".join(f"{file} {reason}.\n" for file, reason in doubts.items())
+            + "Nothing was published. Check the words with: itukg evidence --sources DIR. Without the text copies of the "
+            "documents, build with --unverified (ITUKG_UNVERIFIED=1), and the release says so."
+        )
     announce(STEPS[3])
     draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=releases))
     try:

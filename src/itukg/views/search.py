@@ -28,7 +28,7 @@ def search(path: Path, text: str) -> list[Item]:
     release that has no index.
     """
     if not path.is_file():
-        raise NotSupported("This release was built without an index to search in. Build it anew: itukg build")
+        raise NotSupported("This release was built without an index to search in. Build it again: itukg build")
     words = [word for word in text.split() if any(character.isalnum() for character in word)]
     if not words or len(text) > MAX_LENGTH or len(words) > MAX_WORDS:
         raise BadRequest(

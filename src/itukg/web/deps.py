@@ -22,7 +22,7 @@ from itukg.errors import (
 )
 from itukg.formats import FORMATS, JSONLD, PROFILES, Format, choose, in_profile, labels_wanted
 from itukg.rdf.jsonld import frames
-from itukg.web.problems import PROBLEM
+from itukg.web.problems import PROBLEM, unknown_parameter
 from itukg.web.requests import HOST, accepted
 from itukg.web.service import Service
 
@@ -78,7 +78,7 @@ def refuse_others(request: Request, model: type[BaseModel]) -> None:
     known = [each.alias or name for name, each in model.model_fields.items()]
     for name in request.query_params:
         if name not in known:
-            raise BadRequest(f'No parameter "{name[:80]}" here; known: {", ".join(known)}.')
+            raise BadRequest(unknown_parameter(name, known))
 
 
 async def well_formed(request: Request) -> None:
@@ -152,16 +152,6 @@ class Answers:
         Raises BadRequest where suffix and format contradict each other, NotFound for a suffix that the route does not
         have, and NotAcceptable.
         """
-        return self.choose(request)
-
-    async def formed(self, request: Request) -> Format:
-        """Return the syntax that a request names, JSON-LD in the form of `profile`, `frame` or Accept."""
-        profile, frame = (request.query_params.get(name) for name in ("profile", "frame"))
-        syntax = Answers((JSONLD,)).choose(request) if profile or frame else self.choose(request)
-        return in_profile(syntax, accepted(request.scope), profile, frame)
-
-    def choose(self, request: Request) -> Format:
-        """Return what `chosen` does."""
         suffix: str = request.path_params.get("suffix", "")
         known = [each.suffix for each in self.formats]
         if suffix and suffix not in known:
@@ -171,6 +161,12 @@ class Answers:
         if name and named != name:
             raise BadRequest(f'The address ends in {suffix}, and format asks for "{named}"; leave one out.')
         return choose(self.formats, accepted(request.scope), named, labels_wanted(given.get("labels")))
+
+    async def formed(self, request: Request) -> Format:
+        """Return the syntax that a request names, JSON-LD in the form of `profile`, `frame` or Accept."""
+        profile, frame = (request.query_params.get(name) for name in ("profile", "frame"))
+        syntax = await (Answers((JSONLD,)) if profile or frame else self).chosen(request)
+        return in_profile(syntax, accepted(request.scope), profile, frame)
 
     def described(self) -> dict[str, Any]:
         """Return the arguments of the router's decorator: what OpenAPI says of the route."""

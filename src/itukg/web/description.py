@@ -55,7 +55,7 @@ async def robots(_: Annotated[Parameters, Query()]) -> Response:
 
 async def bare_endpoint(request: Request, service: Service) -> Response:
     """Answer a request without a query: with the description of the service, or for people a page to ask from."""
-    syntax = _RDF_OR_PAGE.choose(request)
+    syntax = await _RDF_OR_PAGE.chosen(request)
     if syntax is not HTML:
         return await _void(service, await address_of(request), syntax)
     settings = service.settings

@@ -106,6 +106,12 @@ def methods_of(routes: list[BaseRoute], scope: Scope) -> list[str]:
     return sorted(found | {"HEAD", "OPTIONS"}) if found else []
 
 
+def unknown_parameter(name: str, known: list[str]) -> str:
+    """Return what is said against a query parameter that a route does not have; those it has are `known`."""
+    listed = f"; known: {', '.join(known)}" if known else ""
+    return f'No parameter "{name[:80]}" here{listed}.'
+
+
 def _message(request: Request, refused: dict[str, object]) -> str:
     """Return what a parameter model says against a request, in our words."""
     location, context = refused["loc"], refused.get("ctx")
@@ -113,8 +119,7 @@ def _message(request: Request, refused: dict[str, object]) -> str:
     name = str(location[-1])[:80]
     match refused["type"], context:
         case "extra_forbidden", _:
-            known = ", ".join(_known(request))
-            return f'No parameter "{name}" here{f"; known: {known}" if known else ""}.'
+            return unknown_parameter(name, _known(request))
         case "string_too_long", {"max_length": most}:
             return f"{name} is longer than {most} characters."
         case "value_error", {"error": reason}:
