@@ -285,6 +285,21 @@ def test_all_languages_of_a_message_are_kept_and_one_is_shown(
     assert write(report, PDF).startswith(b"%PDF-")
 
 
+def test_a_message_with_a_value_keeps_its_languages() -> None:
+    messages = '"{?y} fehlt"@de , "{?y}"@fr , "{?y} is missing from {$this}"@en , "{?y} fehlt"@de-CH'
+    for place in ("sh:message {} ; sh:sparql [ {} ]", "sh:sparql [ sh:message {} ; {} ]"):
+        select = 'sh:select "SELECT $this ?y WHERE { $this <urn:e:p> ?y }"'
+        report = checked(f"{TARGET} {place.format(messages, select)} .")
+        assert [f.message for f in report.findings] == ["urn:e:y is missing from urn:e:x"]
+        graph = Graph().parse(data=report.graph, format="nt")
+        assert {(str(text), getattr(text, "language", "")) for text in graph.objects(None, SH.resultMessage)} == {
+            ("urn:e:y fehlt", "de"),
+            ("urn:e:y fehlt", "de-ch"),
+            ("urn:e:y", "fr"),
+            ("urn:e:y is missing from urn:e:x", "en"),
+        }
+
+
 def test_names_of_shapes_are_chosen_by_language_too() -> None:
     report = checked(f'{WRONG} ; sh:name "Form"@de , "Shape"@en ; sh:description "Was"@de , "What" .')
     assert (report.findings[0].shapeLabel, report.rules[0].label, report.rules[0].description) == (
@@ -432,7 +447,7 @@ def test_an_upload_a_file_and_a_build_get_the_same_verdict(client: TestClient, t
     done = run_command("check", tmp_path / "a.ttl", "--shape", "urn:e:S", "--format", "json", **here)
     reply = client.post("/validate?format=json", files=files)
     if severity is None:
-        said = problem_of(reply, 400)["detail"]
+        said = problem_of(reply, 400)["detail"].removeprefix("The ")
         assert (built.returncode, done.returncode) == (2, 2)
         assert said in " ".join(built.stderr.split()) and said in " ".join(done.stderr.split())
         return

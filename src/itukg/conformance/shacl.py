@@ -50,7 +50,7 @@ def _quote_patterns(results: rdflib.Graph, shapes: rdflib.Graph) -> None:
 
 def _in_words(message: str) -> str:
     """Return the engine's message without its classes, and without blank nodes, which have other names in the file."""
-    message = re.sub(r"_:[0-9a-f]{20,}", "a shape without an IRI", message)
+    message = re.sub(r"_:[\w.-]+", "a shape without an IRI", message)
     if term := re.fullmatch(r"Unsupported feature: (sh:\w+)(?: on (.+))?", message):
         place = f" of {term[2]}" if term[2] else ""
         return f"{term[1]}{place} is not supported, or misspelled: it would check nothing."

@@ -10,6 +10,7 @@ from rdflib.namespace import RDF, RDFS, SH
 from itukg.conformance.shapes import deactivated, in_order, referred, targeting_classes
 
 Nodes = dict[str, set[str]]
+"""IRIs, names of blank nodes, and literals in quotes."""
 
 
 def nodes_of(data: Iterable[ox.Quad], shapes: rdflib.Graph) -> Nodes:
@@ -32,7 +33,7 @@ def _targeted(data: Iterable[ox.Quad], shapes: rdflib.Graph) -> defaultdict[str,
     subjects, objects, instances, narrower = _looked_up(data, shapes)
     found: defaultdict[str, set[str]] = defaultdict(set)
     for shape, node in shapes.subject_objects(SH.targetNode):
-        found[str(shape)].add(str(node))
+        found[str(shape)].add(node.n3() if isinstance(node, rdflib.Literal) else str(node))
     for target, nodes in ((SH.targetSubjectsOf, subjects), (SH.targetObjectsOf, objects)):
         for shape, predicate in shapes.subject_objects(target):
             found[str(shape)] |= nodes.get(str(predicate), set())
@@ -78,4 +79,5 @@ def _below(kind: str, narrower: Nodes) -> set[str]:
 
 
 def _text(term: ox.NamedNode | ox.BlankNode | ox.Literal | ox.Triple) -> str:
-    return str(term) if isinstance(term, ox.Triple) else term.value
+    """Return a literal as N-Triples have it, in quotes, and anything else by its name."""
+    return term.value if isinstance(term, ox.NamedNode | ox.BlankNode) else str(term)

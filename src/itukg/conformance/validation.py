@@ -31,6 +31,8 @@ _READ = frozenset(
 """The properties that a report reads."""
 _OMITTED = frozenset([SH.conforms, SH.sourceConstraint, SH.resultMessage])
 """Properties of the engine's report that ours omits or states otherwise."""
+_PLACEHOLDER = re.compile(r"\{[?$]\w+\}")
+"""Where a message of a SPARQL constraint has a value."""
 
 Own = Callable[[Node], bool]
 """Whether a report is about a thing, not merely validated with it."""
@@ -222,10 +224,33 @@ def _text_of(graph: rdflib.Graph, node: Node, predicate: Node) -> str | None:
 
 
 def _messages(results: rdflib.Graph, result: Node, shapes: rdflib.Graph) -> set[Node]:
-    """Return the constraint's messages with this result's values if it has any, else the shape's messages, in all languages."""
-    found = set(results.objects(result, SH.resultMessage))
-    general = set(shapes.objects(results.value(result, SH.sourceShape), SH.message))
-    return found - general or general
+    """Return the messages of the constraint, else of the shape, with this result's values, in all languages; else the engine's."""
+    found = sorted(map(str, results.objects(result, SH.resultMessage)))
+    sources = results.value(result, SH.sourceConstraint), results.value(result, SH.sourceShape)
+    templates = next(filter(None, (set(shapes.objects(source, SH.message)) for source in sources if source)), set())
+    # The engine leaves out the language of a message with values: it is that of the template that the message fits.
+    messages: set[Node] = set()
+    left = list(found)
+    for template in sorted(templates, key=lambda text: (-len(_PLACEHOLDER.sub("", str(text))), str(text))):
+        message = next((text for text in [*left, *found] if _fits(text, str(template))), None)
+        if message is not None:
+            left = [text for text in left if text != message]
+            messages.add(rdflib.Literal(message, lang=getattr(template, "language", None)))
+    return messages or set(results.objects(result, SH.resultMessage)) or templates
+
+
+def _fits(message: str, template: str) -> bool:
+    """Return whether a message is a template with values in the places of its placeholders."""
+    first, *others = _PLACEHOLDER.split(template)
+    if not others:
+        return message == template
+    *middle, last = others
+    place = len(first)
+    for part in middle:
+        if (found := message.find(part, place)) < 0:
+            return False
+        place = found + len(part)
+    return message.startswith(first) and message.endswith(last) and place + len(last) <= len(message)
 
 
 def _cure(shapes: rdflib.Graph, shape: Node, message: rdflib.Literal) -> str | None:
