@@ -15,7 +15,7 @@ from itukg import __version__, names
 from itukg.conformance.findings import Finding, actor_by, decides, meanings, severity_of
 from itukg.conformance.model import Coverage, Header, Report, Rule, Share
 from itukg.conformance.shacl import engine, results_of, to_rdflib
-from itukg.conformance.shapes import TARGETS, targeted
+from itukg.conformance.shapes import TARGETS, deactivated, referred, targeted
 
 ITU = rdflib.Namespace(names.ITU)
 ITUSH = rdflib.Namespace(names.PREFIXES["itush"])
@@ -266,7 +266,7 @@ def _after_hash(iri: str | None) -> str | None:
 
 
 def _rules(shapes: rdflib.Graph) -> tuple[Rule, ...]:
-    """Return the shapes that have a message or a target, by profile: the rules that were applied."""
+    """Return the rules that were applied, by profile: shapes that have a message, or a target and no part with a message."""
 
     def rule(shape: Node) -> Rule:
         severity = severity_of(str(shapes.value(shape, SH.severity, default=SH.Violation)))
@@ -281,7 +281,9 @@ def _rules(shapes: rdflib.Graph) -> tuple[Rule, ...]:
         )
 
     named = {shape for shape in shapes.subjects(SH.message) if isinstance(shape, rdflib.URIRef)}
-    return tuple(sorted(map(rule, named | targeted(shapes)), key=lambda rule: (rule.profile or "", rule.shape)))
+    references, worded = referred(shapes), named - deactivated(shapes)
+    without_words = {shape for shape in targeted(shapes) if references.get(shape, set()).isdisjoint(worded)}
+    return tuple(sorted(map(rule, named | without_words), key=lambda rule: (rule.profile or "", rule.shape)))
 
 
 def _coverage(data: rdflib.Graph, shapes: rdflib.Graph, findings: Iterable[Finding], own: Own) -> tuple[Coverage, ...]:
