@@ -15,7 +15,7 @@ from itukg import __version__, names
 from itukg.conformance.findings import Finding, actor_by, decides, meanings, severity_of
 from itukg.conformance.model import Coverage, Header, Report, Rule, Share
 from itukg.conformance.shacl import engine, results_of, to_rdflib
-from itukg.conformance.shapes import TARGETS, deactivated, referred, targeted
+from itukg.conformance.shapes import TARGETS, deactivated, targeted
 
 ITU = rdflib.Namespace(names.ITU)
 ITUSH = rdflib.Namespace(names.PREFIXES["itush"])
@@ -266,7 +266,7 @@ def _after_hash(iri: str | None) -> str | None:
 
 
 def _rules(shapes: rdflib.Graph) -> tuple[Rule, ...]:
-    """Return the rules that were applied, by profile: shapes that have a message, or a target and no part with a message."""
+    """Return the rules that were applied, by profile: shapes that have a message, or a target and no property shape with a message."""
 
     def rule(shape: Node) -> Rule:
         severity = severity_of(str(shapes.value(shape, SH.severity, default=SH.Violation)))
@@ -281,8 +281,8 @@ def _rules(shapes: rdflib.Graph) -> tuple[Rule, ...]:
         )
 
     named = {shape for shape in shapes.subjects(SH.message) if isinstance(shape, rdflib.URIRef)}
-    references, worded = referred(shapes), named - deactivated(shapes)
-    without_words = {shape for shape in targeted(shapes) if references.get(shape, set()).isdisjoint(worded)}
+    worded = named - deactivated(shapes)
+    without_words = {shape for shape in targeted(shapes) if worded.isdisjoint(shapes.objects(shape, SH.property))}
     return tuple(sorted(map(rule, named | without_words), key=lambda rule: (rule.profile or "", rule.shape)))
 
 
