@@ -45,8 +45,13 @@ class Thing:
 
     @property
     def name(self) -> str:
-        """The code with its plan, "T1.1-O1 of bap-2026-2029", and the label where there is no code."""
-        return (f"{self.notation} of {self.plan}" if self.plan else self.notation) or self.label
+        """What a sentence calls it: "outcome T1.1-O1 of bap-2026-2029", "SDG 11.b", or the label where there is no code."""
+        if self.notation is None:
+            return self.label
+        if self.plan is not None:
+            kind = self.iri.removeprefix(f"{names.THINGS}{self.plan}/").partition("/")[0].replace("-", " ")
+            return f"{kind} {self.notation} of {self.plan}"
+        return f"SDG {self.notation}" if self.iri.startswith(names.SDG) else self.notation
 
 
 @dataclass(frozen=True)
