@@ -255,6 +255,8 @@ def _coverage(data: rdflib.Graph, shapes: rdflib.Graph, findings: Iterable[Findi
             continue
         kinds = set(data.transitive_subjects(RDFS.subClassOf, kind))
         things = {thing for k in kinds for thing in data.subjects(RDF.type, k) if own(thing)}
+        for plan in data.subjects(ITU.notCalledFor, shape):
+            things -= set(data.subjects(ITU.plan, plan))
         open_ = {thing for thing in things if (str(shape), str(thing)) in broken}
         for gap in data.subjects(ITU.missing, missing):
             about = data.value(gap, ITU.about)
