@@ -5,9 +5,11 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import pyoxigraph as ox
 import pytest
@@ -32,7 +34,7 @@ from itukg.conformance import (
 )
 from itukg.corpus import Corpus
 from itukg.errors import BadRequest, DataError, NotFound
-from itukg.formats import GRAPH_FORMATS, JSONLD, PDF, SARIF
+from itukg.formats import GRAPH_FORMATS, JSONLD, JUNIT, PDF, SARIF
 from itukg.rdf.parse import canonical_hash
 from itukg.release.model import Release, history, known
 from itukg.settings import Settings
@@ -187,7 +189,7 @@ def listed(content: bytes, suffix: str) -> set[str]:
         return set(re.findall('<tr id="([0-9a-f]{16})"', content.decode()))
     if suffix == ".csv":
         return set(re.findall("^([0-9a-f]{16}),", content.decode(), re.MULTILINE))
-    return set(re.findall('(?:finding/|"itukg/v1": "|"id": ")([0-9a-f]{16})', content.decode()))
+    return set(re.findall('(?:finding/|"itukg/v1": "|"id": "| \\[)([0-9a-f]{16})', content.decode()))
 
 
 @pytest.mark.parametrize("suffix", [f.suffix for f in REPORT_FORMATS if f != PDF])
@@ -344,6 +346,47 @@ def test_sarif_has_a_rule_for_each_shape_and_a_result_with_its_places_for_each_f
         assert printed == ([finding["line"]] if finding["line"] else [])
         assert "baselineState" not in result
         assert "suppressions" not in result
+
+
+def xml_of(content: bytes) -> ET.Element:
+    return ET.fromstring(content)  # noqa: S314  (we wrote it)
+
+
+def test_junit_has_a_test_for_each_rule_and_fails_where_the_report_does_not_conform() -> None:
+    report = checked()
+    root = xml_of(write(report, JUNIT))
+    tests = {test.get("name"): test for test in root.iter("testcase")}
+    broken = {f.shape for f in report.findings if f.severity == "Violation"}
+    assert broken
+    assert {name for name, test in tests.items() if test.find("failure") is not None} == {
+        f"{rule.label} ({names.shorten(rule.shape)})" for rule in report.rules if rule.shape in broken
+    }
+    assert len(tests) == len({*(rule.shape for rule in report.rules), *(f.shape for f in report.findings)})
+    assert int(root.get("failures", "")) == len(broken)
+    words = "".join(root.itertext())
+    assert all(finding.message in words for finding in report.findings)
+    accepted = replace(report, findings=tuple(replace(f, status="waived") for f in report.findings))
+    assert xml_of(write(accepted, JUNIT)).get("failures") == "0"
+    nothing = replace(
+        report,
+        findings=(),
+        header=replace(report.header, unchecked=()),
+        rules=tuple(replace(rule, nodes=0) for rule in report.rules),
+    )
+    assert nothing.verdict == "nothing-checked"
+    assert xml_of(write(nothing, JUNIT)).get("errors") == "1"
+
+
+def test_junit_of_our_data_has_a_test_for_each_rule(client: TestClient, whole: dict[str, Any]) -> None:
+    root = xml_of(get(client, "/conformance", JUNIT.media_type).content)
+    assert root.get("tests") == str(len(whole["rules"]))
+    assert (root.get("failures"), root.get("errors")) == ("0", "0")
+    assert {suite.get("name") for suite in root} == {rule["profile"] for rule in whole["rules"]}
+
+
+def test_characters_that_xml_cannot_hold_are_replaced_in_junit() -> None:
+    report = checked(shapes=SHAPES.replace("Has no name", r"Has no \u0001\uFFFF name"))
+    assert "\ufffd" in "".join(xml_of(write(report, JUNIT)).itertext())
 
 
 # --- baseline ---

@@ -346,10 +346,10 @@ def test_a_file_that_conforms_exits_with_0(process: Run) -> None:
 
 
 def test_a_report_on_a_file_is_written_in_every_format(small: Run, tmp_path: Path) -> None:
-    assert len(REPORT_FORMATS) == 12
+    assert len(REPORT_FORMATS) == 13
     files = {tmp_path / f"report{syntax.suffix}": syntax.name for syntax in REPORT_FORMATS}
     done = all_of(small, *(("check", FAILING, "--format", name, "-o", file) for file, name in files.items()))
-    assert [(each.returncode, each.stdout) for each in done] == [(1, "")] * 12
+    assert [(each.returncode, each.stdout) for each in done] == [(1, "")] * 13
     texts = {file: file.read_bytes() for file in files}
     packed = [content for content in texts.values() if content.startswith((b"PK", b"%PDF-"))]
     assert len(packed) == 2
@@ -366,7 +366,7 @@ def test_a_file_that_cannot_be_read_exits_with_2_and_says_where_and_why(small: R
     fails(done[0], 2, f"{broken}, line 2, column ")
     fails(done[1], 2, f"{missing}: No such file")
     fails(done[2], 2, str(other), ".ttl, .nt, .nq, .trig, .rdf or .jsonld")
-    fails(done[3], 2, '"png"', "html, ttl, nt, jsonld, rdf, trig, nq, csv, xlsx, json, pdf, sarif")
+    fails(done[3], 2, '"png"', "html, ttl, nt, jsonld, rdf, trig, nq, csv, xlsx, json, pdf, sarif, junit")
 
 
 def test_a_part_of_the_report_is_chosen_as_over_http(itukg: Run, client: TestClient) -> None:

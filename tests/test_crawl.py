@@ -177,6 +177,7 @@ READERS: dict[str, Callable[[bytes], Any]] = {
     "application/ld+json": json.loads,
     "application/schema+json": json.loads,
     "application/sarif+json": json.loads,
+    "application/junit+xml": ET.fromstring,
     "application/atom+xml": ET.fromstring,
     "application/gzip": gzip.decompress,
     "application/pdf": starting(b"%PDF-"),

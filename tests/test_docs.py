@@ -10,9 +10,11 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import httpx2
 import pytest
+import yaml  # type: ignore[import-untyped]
 from fastapi.testclient import TestClient
 from test_quick import Watch, seconds
 
@@ -96,7 +98,7 @@ def run_of(document: str, folder: Path, server: str, home: Path) -> list[str]:
 
 def test_the_commands_for_auditors_do_what_the_page_says(tmp_path: Path, server: str, home: Path) -> None:
     printed = run_of(AUDITING, tmp_path, server, home)
-    assert len(printed) == 10
+    assert len(printed) == 11
     assert len(printed[0].splitlines()) > 20
     assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF-")
     assert [f["value"] for f in json.loads((tmp_path / "old.json").read_text())["findings"]] == ["C12"]
@@ -105,7 +107,34 @@ def test_the_commands_for_auditors_do_what_the_page_says(tmp_path: Path, server:
     sent = [*csv.DictReader(io.StringIO(printed[6]))], json.loads(printed[7])["findings"]
     assert [[f["value"] for f in found] for found in sent] == [["C13"], ["C13"]]
     assert [row["message"] for row in csv.DictReader(io.StringIO(printed[8]))] == ["Has no label: add rdfs:label."]
-    assert "Violation (waived)" in printed[9]
+    assert "itush:ActionLine-notation" in printed[9]
+    assert "itush:Thing-line" not in printed[9]
+    assert "Violation (waived)" in printed[10]
+
+
+@pytest.mark.parametrize(("code", "exits", "failures"), [("C1", 0, 0), ("C12", 1, 1)])
+def test_the_workflow_of_a_partner_checks_a_plan_and_keeps_both_files(
+    tmp_path: Path, home: Path, code: str, exits: int, failures: int
+) -> None:
+    found = re.search(r"```yaml\n(.*?)```", AUDITING, re.DOTALL)
+    assert found is not None
+    (job,) = yaml.safe_load(found[1])["jobs"].values()
+    steps = [step["run"] for step in job["steps"] if "run" in step]
+    assert steps.pop(0) == 'pip install "${{ vars.ITUKG }}"'  # the tests run what is installed here
+    assert len(steps) == 2
+    (tmp_path / "my-data.ttl").write_text(
+        f'<https://w3id.org/itukg/id/wsis/C1> a <{names.ITU}ActionLine> ; <{names.PREFIXES["skos"]}notation> "{code}" .'
+    )
+    codes = []
+    for step in steps:
+        command = re.sub("^itukg", f"{shlex.quote(sys.executable)} -m itukg", step)
+        environment = os.environ | {"ITUKG_HOME": str(home)}
+        done = subprocess.run(["bash", "-e", "-c", command], cwd=tmp_path, env=environment, check=False)
+        codes.append(done.returncode)
+    assert codes == [0, exits]
+    report = ET.parse(tmp_path / "plan.xml").getroot()  # noqa: S314  (we wrote it)
+    assert report.get("failures") == str(failures)
+    assert len(json.loads((tmp_path / "plan.sarif").read_text())["runs"][0]["results"]) == failures
 
 
 def test_the_commands_for_releases_do_what_the_page_says(tmp_path: Path, server: str, home: Path) -> None:

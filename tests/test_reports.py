@@ -54,7 +54,7 @@ def graph(client: TestClient) -> Graph:
 
 @pytest.mark.parametrize("syntax", REPORT_FORMATS, ids=lambda f: f.name)
 def test_accept_suffix_and_format_choose_the_same_report(client: TestClient, syntax: Format) -> None:
-    assert len(REPORT_FORMATS) == 12
+    assert len(REPORT_FORMATS) == 13
     replies = [get(client, "/conformance", syntax.media_type)]
     replies += [get(client, "/conformance" + syntax.suffix, accept) for accept in (None, "image/png")]
     replies += [
@@ -72,7 +72,7 @@ def test_a_page_is_the_default_syntax(client: TestClient) -> None:
 @pytest.mark.parametrize("suffix", [".pdf2", ".txt", ".ttl.ttl", "X", ".TTL"])
 def test_an_unknown_suffix_is_404_and_names_those_there_are(client: TestClient, suffix: str) -> None:
     assert (
-        ".html, .ttl, .nt, .jsonld, .rdf, .trig, .nq, .csv, .xlsx, .json, .pdf, .sarif"
+        ".html, .ttl, .nt, .jsonld, .rdf, .trig, .nq, .csv, .xlsx, .json, .pdf, .sarif, .junit"
         in problem_of(get(client, "/conformance" + suffix), 404)["detail"]
     )
 

@@ -142,9 +142,13 @@ SAID = {
             " the next edition should print shares that make up 100%."
         )
     },
-    "references/CodeCapital": {"The document prints 9.C, 9.C.1: the scheme writes the letters small."},
+    "references/CodeCapital": {
+        "The document prints 9.C, 9.C.1: the scheme writes the letters small.",
+        "The document prints 5.B: the scheme writes the letters small.",
+    },
     "references/DefectReported": {
         "The tables are numbered 1 and 3 (line 3: “Table 3: Examples”): the next edition should mend it.",
+        "The heading is not closed (“(Examples”): the next edition should mend it.",
         (
             "The heading prints two periods (line 4: “Examples for 2022-2025 2026-2029”; our note: A mark of revision may be"
             " lost): the next edition should mend it."

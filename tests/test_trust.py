@@ -1,6 +1,7 @@
 """No false pass: the same data gets the same verdict wherever it is checked, and a verdict is about something."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -201,9 +202,10 @@ def context(corpus: Corpus) -> ValidationContext:
     return ValidationContext.of_corpus(corpus)
 
 
-def checked(context: ValidationContext, data: str, shapes: str | None = None) -> Report:
+def checked(context: ValidationContext, data: str, shapes: str | None = None, *, with_release: bool = False) -> Report:
     graphs = [list(parse_rdf(text.encode(), ox.RdfFormat.TURTLE, UPLOAD_GRAPH)) for text in (data, shapes or "")]
-    return context.check(graphs[0], "data", shapes=None if shapes is None else graphs[1])
+    sent = None if shapes is None else graphs[1]
+    return context.check(graphs[0], "data", shapes=sent, with_release=with_release)
 
 
 @pytest.mark.parametrize(
@@ -271,6 +273,48 @@ def test_a_build_that_fails_prints_a_screen_of_violations(itukg: Run, tmp_path: 
     lines = done.stderr.splitlines()
     assert len(lines) < 40 and "more violations" in done.stderr and "itukg check" in lines[-1]
     assert not any(line.startswith(("Warning", "Info")) for line in lines)
+
+
+PROJECT = Path(__file__).parents[1]
+INVENTED = (PROJECT / "tests" / "invented" / "example-2030-2033.ttl").read_text()
+
+
+def unplaced(data: str) -> str:
+    """The plan as it is while its document is written: without sections and lines."""
+    return re.sub(r" ;\n +itu:(?:section \"[^\"]*\"|line [0-9]+|sha256 \"[^\"]*\"|lineCount [0-9]+)", "", data)
+
+
+def test_a_plan_in_preparation_is_asked_for_its_words_and_not_for_its_places(context: ValidationContext) -> None:
+    finished = checked(context, INVENTED, with_release=True)
+    assert finished.verdict == "conforms"
+    preparation, places = Selection(profile=("preparation",)), Selection(profile=("places",))
+    draft = checked(context, unplaced(INVENTED), with_release=True)
+    assert draft.verdict == "does not conform"
+    violations = [f for f in draft.findings if f.severity == "Violation"]
+    assert {f.profile for f in violations} == {"places"}
+    assert len({f.shape for f in violations}) == 5
+    assert draft.selected(places).counts["Violation"] == len(violations)
+    assert draft.selected(preparation).verdict == "conforms"
+    assert draft.selected(preparation).counts == finished.selected(preparation).counts
+    unsourced = re.sub(r" ;\n    dcterms:source [^;.]+", "", unplaced(INVENTED))
+    found = checked(context, unsourced).selected(preparation)
+    assert {"Thing-source", "StatedLinkage"} <= {f.shape.rpartition("#")[2] for f in found.findings}
+
+
+def test_places_are_asked_of_whatever_has_a_source() -> None:
+    shapes = [Graph().parse(data=(PROJECT / "shapes" / f"{name}.ttl").read_text()) for name in ("structure", "places")]
+    asked = [
+        set(graph.objects(URIRef(names.SHAPES + "#" + shape), SH.targetClass))
+        for graph, shape in zip(shapes, ("Thing", "PlacedThing"), strict=True)
+    ]
+    assert asked[0] == asked[1]
+    assert len(asked[0]) > 30
+
+
+def test_preparation_is_every_profile_but_places(context: ValidationContext) -> None:
+    profiles = {p["name"]: p["parts"] for p in checked(context, INVENTED).header.profiles}
+    assert {*profiles.pop("preparation"), "places"} == set(profiles)
+    assert not any(profiles.values())
 
 
 # --- one fact of a document, one finding ---

@@ -48,6 +48,7 @@ JSON = Format("application/json", ".json")
 XLSX = Format("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", ".xlsx", labels=True)
 PDF = Format("application/pdf", ".pdf")
 SARIF = Format("application/sarif+json", ".sarif")
+JUNIT = Format("application/junit+xml", ".junit")
 TRIG = Format("application/trig", ".trig", ox.RdfFormat.TRIG)
 N_QUADS = Format("application/n-quads", ".nq", ox.RdfFormat.N_QUADS)
 PATCH = Format("application/rdf-patch", ".rdfp")
@@ -96,7 +97,7 @@ PROFILE_FORMATS = (
 )
 """The forms of JSON-LD: compacted, expanded, flattened, framed, and framed by each of our frames."""
 
-FORMATS = tuple(dict.fromkeys((*TABLE_FORMATS, *GRAPH_FORMATS, HTML, JSON, PDF, SARIF, PATCH)))
+FORMATS = tuple(dict.fromkeys((*TABLE_FORMATS, *GRAPH_FORMATS, HTML, JSON, PDF, SARIF, JUNIT, PATCH)))
 """The syntaxes that a suffix of an address chooses."""
 
 THING_FORMATS = (JSONLD, HTML, *(f for f in GRAPH_FORMATS if f.name in ("ttl", "nt", "rdf")))

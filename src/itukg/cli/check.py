@@ -16,7 +16,7 @@ def check(
     file: Annotated[Path | None, typer.Argument(help="An RDF file to check instead of our own data.")] = None,
     *,
     format: Annotated[
-        str, typer.Option(help="text, html, ttl, nt, jsonld, rdf, trig, nq, csv, xlsx, json, pdf or sarif.")
+        str, typer.Option(help="text, html, ttl, nt, jsonld, rdf, trig, nq, csv, xlsx, json, pdf, sarif or junit.")
     ] = "text",
     output: Output = "-",
     baseline: Annotated[

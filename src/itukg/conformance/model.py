@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from itukg.conformance.findings import ACTORS, SEVERITIES, STATUSES, Finding, Row, Selection, check_known, finding_of
 from itukg.errors import DataError, NotFound
@@ -97,8 +97,8 @@ class Header:
     shapes: str = ""
     engine: Mapping[str, str] = field(default_factory=dict)
     """Name, version and SHA-256 of the engine."""
-    profiles: tuple[Mapping[str, str], ...] = ()
-    """Name, label and definition of each group of shapes."""
+    profiles: tuple[Mapping[str, Any], ...] = ()
+    """Name, label and definition of each group of shapes, and the `parts` of one that is made of others."""
     plans: tuple[str, ...] = ()
     unchecked: tuple[str, ...] | None = None
     """The things with a name of which no shape looked at any; None in a report of an older version."""
@@ -152,7 +152,8 @@ class Report:
     def summary(self) -> dict[str, dict[str, dict[str, int]]]:
         """The numbers of findings that count, by profile, plan and actor, then by severity."""
         chosen, header = self.selection, self.header
-        profiles = [p["name"] for p in header.profiles if not chosen.profile or p["name"] in chosen.profile]
+        groups = [p for p in header.profiles if not chosen.profile or p["name"] in chosen.profile]
+        profiles = dict.fromkeys(part for p in groups for part in p.get("parts") or [p["name"]])
         plans = [plan for plan in header.plans if not chosen.plan or plan in chosen.plan]
         known = {"profile": profiles, "plan": plans, "actor": ACTORS}
         return {key: self.counted(key, groups) for key, groups in known.items()}
@@ -216,25 +217,26 @@ class Report:
 
     def selected(self, selection: Selection) -> "Report":
         """Return the selected part of this report. Raises NotFound for a profile or plan that it does not have."""
-        profiles = [p["name"] for p in self.header.profiles]
-        check_known("profile", selection.profile, profiles, NotFound)
+        parts = {p["name"]: p.get("parts") or [p["name"]] for p in self.header.profiles}
+        check_known("profile", selection.profile, parts, NotFound)
         plans = {*self.header.plans, *(f.plan for f in self.findings if f.plan)}
         check_known("plan", selection.plan, sorted(plans), NotFound)
         shapes = {*(rule.shape for rule in self.rules), *(finding.shape for finding in self.findings)}
         check_known("shape", selection.shape, sorted(shapes), NotFound)
+        scope = replace(selection, profile=tuple(part for name in selection.profile for part in parts[name]))
         coverage = []
         for each in self.coverage:
             shares = tuple(s for s in each.plans if not selection.plan or s.plan in selection.plan)
-            wanted = (each.profile, selection.profile), (each.shape, selection.shape)
+            wanted = (each.profile, scope.profile), (each.shape, selection.shape)
             if shares and not selection.focus and all(not chosen or value in chosen for value, chosen in wanted):
                 coverage.append(replace(each, plans=shares))
         rules = [
             rule
             for rule in self.rules
-            if (not selection.profile or rule.profile in selection.profile)
+            if (not scope.profile or rule.profile in scope.profile)
             and (not selection.shape or rule.shape in selection.shape)
         ]
-        findings = tuple(filter(selection.covers, self.findings))
+        findings = tuple(filter(scope.covers, self.findings))
         return replace(self, findings=findings, coverage=tuple(coverage), rules=tuple(rules), selection=selection)
 
     def as_rows(self) -> Row:

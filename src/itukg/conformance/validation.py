@@ -99,6 +99,7 @@ def header_of(
             "name": _after_hash(str(profile)) or str(profile),
             "label": str(rules.value(profile, RDFS.label) or profile),
             "definition": str(rules.value(profile, SKOS.definition) or ""),
+            "parts": sorted(_after_hash(str(part)) or "" for part in rules.objects(profile, DCTERMS.hasPart)),
         }
         for profile in sorted(rules.subjects(RDF.type, ITUSH.Profile), key=str)
     )

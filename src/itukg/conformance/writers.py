@@ -12,9 +12,10 @@ import pyoxigraph as ox
 
 from itukg import __version__, names
 from itukg.conformance.findings import ACTORS, SEVERITIES, STATUSES, Finding, Row, Selection
+from itukg.conformance.junit import write_junit
 from itukg.conformance.model import HistoryRow, Report
 from itukg.conformance.validation import REPORT, finding_iri
-from itukg.formats import CSV, GRAPH_FORMATS, HTML, JSON, PDF, SARIF, XLSX, Format, write_json
+from itukg.formats import CSV, GRAPH_FORMATS, HTML, JSON, JUNIT, PDF, SARIF, XLSX, Format, write_json
 from itukg.graphs import write_graph
 from itukg.pages import render
 from itukg.rdf.jsonld import Json
@@ -302,6 +303,7 @@ _WRITERS: dict[Format, Callable[[Report], bytes]] = {
     JSON: _write_rows,
     PDF: _write_pdf,
     SARIF: _write_sarif,
+    JUNIT: write_junit,
 }
 REPORT_FORMATS = tuple(_WRITERS)
 """Syntaxes of the report, best first."""

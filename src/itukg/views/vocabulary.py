@@ -160,7 +160,7 @@ def of_shapes(vocabulary: Vocabulary) -> list[Group]:
         belongs = [each for each in vocabulary.objects(term, "rdfs:isDefinedBy") if each in groups]
         group = groups[belongs[0]] if belongs and isinstance(belongs[0], ox.NamedNode) else rest
         group.entries.append(vocabulary.entry(term))
-    return [group for group in (*groups.values(), rest) if group.entries]
+    return [group for group in (*groups.values(), rest) if group.head or group.entries]
 
 
 def uses(void: Iterable[ox.Triple], dataset: str) -> dict[str, int]:
