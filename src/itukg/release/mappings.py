@@ -71,7 +71,7 @@ def _metadata(query: SavedQuery, rows: list[dict[str, str]], wholes: int, releas
     levels = ", ".join(f"{word} as {number}" for word, number in CONFIDENCE.items())
     comment = [
         f"{RIGHTS} {len(rows)} mappings{': ' if rows else ''}{', '.join(f'{n} {basis}' for basis, n in sorted(bases.items()))}.",
-        f"Left out, for they are one statement about a whole and no mapping to each of its parts: {wholes} links.",
+        f"Links left out because they are one statement about a whole and no mapping to each of its parts: {wholes}.",
     ]
     if any("confidence" in row for row in rows):
         comment.append(
