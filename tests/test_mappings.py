@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import subprocess
 import sys
 from io import StringIO
@@ -10,12 +11,13 @@ from typing import Any
 
 import pyoxigraph as ox
 import pytest
+from conftest import ROOT, run_command
 from fastapi.testclient import TestClient
-from test_cli import prints, run_command
+from test_cli import prints
 
 from itukg import names
 from itukg.corpus import Corpus
-from itukg.release.mappings import write_mappings
+from itukg.release.mappings import CONFIDENCE, EXTENSIONS, write_mappings
 from itukg.release.model import Release
 from itukg.sssom import MappingSet, read_tsv
 
@@ -77,6 +79,19 @@ def test_every_query_of_the_folder_is_a_set(corpus: Corpus, release: Release) ->
     assert tuple(query.name for query in corpus.mappings()) == SETS
     written = {f"{name}.sssom.{suffix}" for name in SETS for suffix in ("tsv", "jsonld")}
     assert {name for name, file in release.files.items() if file.is_sssom} == written
+
+
+def test_the_documentation_names_every_set_predicate_and_column_of_ours(sets: dict[str, MappingSet]) -> None:
+    text = (ROOT / "docs" / "mappings.md").read_text()
+    rows = re.findall(r"^\| `([\w-]+)` \| .+? \| (.+) \|$", text, re.MULTILINE)
+    assert sorted(name for name, _ in rows) == [*SETS]
+    for name, predicates in rows:
+        used = {row["predicate_id"].partition(":")[2] for row in sets[name].rows}
+        assert {each.partition(":")[2] or each for each in re.findall(r"`([\w:]+)`", predicates)} == used
+    for extension in EXTENSIONS:
+        assert f"`{extension['slot_name']}`" in text
+    for number in CONFIDENCE.values():
+        assert number in text
 
 
 def test_a_link_to_a_whole_is_left_out_and_counted(sets: dict[str, MappingSet], links: list[dict[str, str]]) -> None:
