@@ -19,7 +19,8 @@ DATASET = BASE + "data"
 DESCRIPTION = BASE + ".well-known/void"
 LICENSE = "https://www.apache.org/licenses/LICENSE-2.0"
 """The license of ontology, shapes and queries, and of the graph except for quoted wording (NOTICE)."""
-SDG = "http://metadata.un.org/sdg/"
+UN = "http://metadata.un.org/"
+SDG = UN + "sdg/"
 
 ITU = ONTOLOGY + "#"
 SH = "http://www.w3.org/ns/shacl#"
@@ -35,6 +36,10 @@ SARIF_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schem
 JSONLD_PROFILE = "http://www.w3.org/ns/json-ld#"
 """The start of the IRIs of JSON-LD forms (JSON-LD 1.1, section 6)."""
 JSON_SCHEMA = "https://json-schema.org/draft/2020-12/schema"
+LINKML = "https://w3id.org/linkml/"
+PAV = "http://purl.org/pav/"
+SEMAPV = "https://w3id.org/semapv/vocab/"
+SSSOM = "https://w3id.org/sssom/"
 RDF_TYPE = "http://www.w3.org/1999/02/22-rdf-syntax-ns#type"
 
 PREFIXES = {
