@@ -1,4 +1,4 @@
-"""Commands that answer from the release of the files: query, describe, because and diff."""
+"""Commands that answer from the release of the files: query, describe, because, matrix and diff."""
 
 import re
 from pathlib import Path
@@ -120,6 +120,34 @@ def because(
     async def write(store: "Store") -> None:
         found = await reasons(store, names.expand(subject), names.expand(object), terms)
         write_out(write_because(found, syntax), output)
+
+    with_store(settings, write)
+
+
+def matrix(
+    rows: Annotated[str, typer.Option(help="A class, such as output, topic, actionLine, sdgGoal, or plan.")],
+    columns: Annotated[str, typer.Option(help="A class, as for --rows.")],
+    plan: Annotated[str | None, typer.Option(help="The plan whose links count, such as buap-2018-2021.")] = None,
+    basis: Annotated[str | None, typer.Option(help="Such as stated,derived; by default all but derived.")] = None,
+    format: Annotated[str, typer.Option(help="csv, xlsx, json or html.")] = "csv",
+    output: Output = "-",
+) -> None:
+    """Print how many links there are between things of two classes, and what each rests on.
+
+    Example: itukg matrix --rows actionLine --columns sdgGoal --plan buap-2018-2021 --format xlsx -o matrix.xlsx
+    """
+    from itukg.formats import choose
+    from itukg.views.grid import MATRIX_FORMATS, write_matrix
+    from itukg.views.matrix import matrix as matrix_of
+
+    settings = settings_of()
+    syntax = choose(MATRIX_FORMATS, None, format)
+    overview = built(settings).overview
+    given = {"rows": rows, "columns": columns, "plan": plan, "basis": basis}
+
+    async def write(store: "Store") -> None:
+        found = await matrix_of(store, overview, {name: text for name, text in given.items() if text}, "/matrix")
+        write_out(write_matrix(found, syntax), output)
 
     with_store(settings, write)
 

@@ -200,9 +200,11 @@ class Page:
         return {relation: self.link(n) for relation, n in places.items() if 1 <= n <= self.last}
 
 
-def page_of(items: Sequence[Item], title: str, address: str, given: dict[str, str]) -> Page:
+def page_of(
+    items: Sequence[Item], title: str, address: str, given: dict[str, str], default_size: int = PAGE_SIZE
+) -> Page:
     """Return the page that `page` and `size` ask for. Raises BadRequest for numbers that cannot be, NotFound past the end."""
-    number, size = _number(given, "page", 1, None), _number(given, "size", PAGE_SIZE, MAX_PAGE_SIZE)
+    number, size = _number(given, "page", 1, None), _number(given, "size", default_size, MAX_PAGE_SIZE)
     kept = tuple((key, value) for key, value in given.items() if key != "page")
     page = Page(title, address, kept, list(items[(number - 1) * size : number * size]), len(items), number, size)
     if number > page.last:

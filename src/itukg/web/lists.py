@@ -6,7 +6,7 @@ from pydantic import Field
 from itukg.errors import BadRequest
 from itukg.formats import Format
 from itukg.release.overview import Overview
-from itukg.views.listing import MAX_PAGE_SIZE, SORTS, Item, page_of, write_list
+from itukg.views.listing import MAX_PAGE_SIZE, SORTS, Item, Page, page_of, write_list
 from itukg.web.deps import Labelled, Text
 
 _VALUE = "an IRI, a prefixed name, a path below /id/, or a code."
@@ -55,5 +55,10 @@ def answer(
 ) -> Response:
     """Return the requested page of a list; `address` is that of the list."""
     page = page_of(items, title, address, given)
-    links = ", ".join(f'<{link}>; rel="{relation}"' for relation, link in page.links().items())
-    return Response(write_list(page, syntax, overview, **more), headers={"Link": links}, media_type=syntax.media_type)
+    headers = {"Link": link_header(page)}
+    return Response(write_list(page, syntax, overview, **more), headers=headers, media_type=syntax.media_type)
+
+
+def link_header(page: Page) -> str:
+    """Return the links to the other pages as RFC 8288 writes them."""
+    return ", ".join(f'<{link}>; rel="{relation}"' for relation, link in page.links().items())

@@ -1,0 +1,154 @@
+"""How a matrix is written: as a grid with its evidence in a workbook, cell by cell as CSV, as JSON, as a page."""
+
+from typing import Any
+from urllib.parse import urlencode
+
+from itukg import names
+from itukg.formats import CSV, HTML, JSON, XLSX, Format, write_json
+from itukg.pages import render
+from itukg.rdf.jsonld import Json
+from itukg.tables import Table, write_workbook
+from itukg.views.listing import Item
+from itukg.views.matrix import SIDES, Cell, Evidence, Link, Matrix, short
+
+MATRIX_FORMATS = (JSON, HTML, CSV, XLSX)
+"""Syntaxes of a matrix: JSON for whoever does not ask for another."""
+
+COUNTS = {
+    False: "A cell counts the links between its row and its column, one for each sentence, reference, reason or rule.",
+    True: "A cell counts the plan's things that are linked with its row and with its column, by their best links.",
+}
+"""What a cell counts, in words, by whether it counts things."""
+_LINK = (
+    "subject",
+    "property",
+    "object",
+    "basis",
+    "strength",
+    "rule",
+    "quote",
+    "rationale",
+    "document",
+    "section",
+    "line",
+)
+
+
+def write_matrix(found: Matrix, syntax: Format) -> bytes:
+    """Write a matrix in one of MATRIX_FORMATS."""
+    if syntax is HTML:
+        return render(
+            "matrix.html", found=found, counts=COUNTS[found.through], because=lambda link: because(found, link)
+        )
+    if syntax is XLSX:
+        return write_workbook({"matrix": _grid(found), "evidence": _evidence(found), "cells": _cells(found)})
+    if syntax is CSV:
+        return _cells(found).write(CSV)
+    return write_json(_document(found))
+
+
+def because(found: Matrix, link: Link) -> str:
+    """Return the address of the whole chain behind a link."""
+    ends = {"subject": names.shorten(link.subject), "object": names.shorten(link.object)}
+    return f"{found.page.address.removesuffix('/matrix')}/because?{urlencode(ends, safe='/:')}"
+
+
+def headings(columns: list[Item]) -> list[str]:
+    """Return what columns are called: their notations where those differ, else what names them in an address."""
+    notations = [column.notation for column in columns]
+    return notations if all(notations) and len({*notations}) == len(columns) else [short(column) for column in columns]
+
+
+def _grid(found: Matrix) -> Table:
+    """Return counts as numbers, "all" and "gap" as words, and nothing in empty cells."""
+    named = list(zip(headings(found.columns), found.columns, strict=True))
+    rows = []
+    for row in found.rows:
+        cells = {name: found.cell(row, column) for name, column in named}
+        shown = {name: cell.count or (cell.state if cell.note else None) for name, cell in cells.items()}
+        rows.append({"row": short(row), "rowLabel": row.label or None} | shown)
+    return Table.of_values(["row", "rowLabel", *(name for name, _ in named)], rows)
+
+
+def _ends(cell: Cell) -> Json:
+    """Return what tells a cell: of its row and its column the IRI, notation and label."""
+    ends = {}
+    for side, item in zip(SIDES, (cell.row, cell.column), strict=True):
+        ends |= {side: item.iri, f"{side}Notation": item.notation or None, f"{side}Label": item.label or None}
+    return ends
+
+
+def _cells(found: Matrix) -> Table:
+    rows = []
+    for cell in (found.cell(row, column) for row in found.rows for column in found.columns):
+        note = vars(cell.note) if cell.note else {}
+        states = ", ".join(f"{number} {state}" for state, number in cell.states.items())
+        said = {"count": cell.count, "state": cell.state, "states": states or None, "address": found.address(cell)}
+        rows.append(_ends(cell) | said | note)
+    told = ["count", "state", "states", "text", "quote", "document", "section", "line", "address"]
+    return Table.of_values([*_ends(_NO_CELL), *told], rows)
+
+
+_NO_CELL = Cell(Item(""), Item(""))
+
+
+def _evidence(found: Matrix) -> Table:
+    """Return a row for each link or thing that a cell counts; of a thing, its links to row and column stand side by side."""
+    rows, told = [], dict[str, None]()
+    for cell in found.cells.values():
+        for each in cell.evidence:
+            row: Json = {"state": each.state}
+            if each.thing:
+                row |= {"thing": each.thing.iri, "thingNotation": each.thing.notation, "thingLabel": each.thing.label}
+            for prefix, link in zip(SIDES if len(each.links) > 1 else ("",), each.links, strict=True):
+                row |= {_joined(prefix, name): value for name, value in _link(found, link).items()}
+            told |= dict.fromkeys(row)
+            rows.append(_ends(cell) | row)
+    return Table.of_values([*_ends(_NO_CELL), *told], rows)
+
+
+def _joined(prefix: str, name: str) -> str:
+    return f"{prefix}{name[0].upper()}{name[1:]}" if prefix else name
+
+
+def _link(found: Matrix, link: Link) -> Json:
+    return {name: getattr(link, name) for name in _LINK} | {"because": because(found, link)}
+
+
+def _document(found: Matrix) -> Json:
+    return {
+        "id": found.page.link(found.page.number),
+        "title": found.page.title,
+        "counts": COUNTS[found.through],
+        "basis": found.basis,
+        "totalItems": found.page.total,
+        **found.page.links(),
+        "rows": [_thing(row) for row in found.rows],
+        "columns": [_thing(column) for column in found.columns],
+        "unlistedCells": "empty",
+        "cells": [
+            {
+                "row": cell.row.iri,
+                "column": cell.column.iri,
+                "count": cell.count,
+                "state": cell.state,
+                "states": cell.states,
+                "id": found.address(cell),
+                **({"note": vars(cell.note)} if cell.note else {}),
+                "evidence": [_reason(found, each) for each in cell.evidence],
+            }
+            for row in found.rows
+            for column in found.columns
+            if (cell := found.cell(row, column)).state != "empty"
+        ],
+    }
+
+
+def _reason(found: Matrix, each: Evidence) -> dict[str, Any]:
+    thing = {"thing": _thing(each.thing)} if each.thing else {}
+    return {"state": each.state, **thing, "links": [_link(found, link) for link in each.links]}
+
+
+def _thing(item: Item) -> Json:
+    texts = {"notation": item.notation, "label": item.label, "plan": item.plan}
+    return {"id": item.iri} | {name: text for name, text in texts.items() if text}
