@@ -8,8 +8,9 @@ from itukg.formats import CSV, HTML, JSON, XLSX, Format, write_json
 from itukg.pages import render
 from itukg.rdf.jsonld import Json
 from itukg.tables import Table, write_workbook
+from itukg.views.linked import Link
 from itukg.views.listing import Item
-from itukg.views.matrix import SIDES, Cell, Evidence, Link, Matrix, short
+from itukg.views.matrix import SIDES, Cell, Evidence, Matrix, short
 
 MATRIX_FORMATS = (JSON, HTML, CSV, XLSX)
 """Syntaxes of a matrix: JSON for whoever does not ask for another."""
@@ -66,13 +67,13 @@ def _grid(found: Matrix) -> Table:
     for row in found.rows:
         cells = {name: found.cell(row, column) for name, column in named}
         shown = {name: cell.count or (cell.state if cell.note else None) for name, cell in cells.items()}
-        rows.append({"row": short(row), "rowLabel": row.label or None} | shown)
+        rows.append({"row": short(row), "rowLabel": row.label or None, **shown})
     return Table.of_values(["row", "rowLabel", *(name for name, _ in named)], rows)
 
 
 def _ends(cell: Cell) -> Json:
     """Return what tells a cell: of its row and its column the IRI, notation and label."""
-    ends = {}
+    ends: Json = {}
     for side, item in zip(SIDES, (cell.row, cell.column), strict=True):
         ends |= {side: item.iri, f"{side}Notation": item.notation or None, f"{side}Label": item.label or None}
     return ends

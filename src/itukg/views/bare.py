@@ -1,0 +1,88 @@
+"""Why a cell without links is not simply empty: one statement speaks of all, or the document leaves it open."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+from itukg import names
+from itukg.engine.store import Row
+from itukg.views.linked import DERIVED, Link, Linked, Side, number, text
+
+COVERED = """SELECT ?whole ?thing WHERE {
+  ?whole itu:allOf ?class ; itu:within ?within . ?thing a ?class
+  FILTER(STRSTARTS(STR(?thing), CONCAT(STR(?within), "/")) || STRSTARTS(STR(?thing), REPLACE(STR(?whole), "[^/]*$", "")))
+}"""
+"""The query of what each Totality is of: what stands below that which it is within, or beside it."""
+ABOVE = "SELECT ?class ?above WHERE { ?class rdfs:subClassOf ?above FILTER(isIRI(?above)) }"
+"""The query of each class with those above it."""
+GAPS = """SELECT ?about ?of ?missing ?inverse ?class ?label ?quote ?document ?section ?line WHERE {
+  ?gap a itu:Gap ; itu:about ?about ; itu:missing ?missing ; rdfs:label ?label ; dcterms:source ?document .
+  OPTIONAL { ?gap itu:ofClass ?of } OPTIONAL { ?gap itu:quote ?quote }
+  OPTIONAL { ?gap itu:section ?section } OPTIONAL { ?gap itu:line ?line }
+  OPTIONAL { ?missing owl:inverseOf ?inverse } OPTIONAL { ?missing rdfs:range|schema:rangeIncludes ?class }
+}"""
+"""The query of each gap, with what the property that is missing leads to."""
+
+
+@dataclass(frozen=True)
+class Note:
+    """What is said of a cell without links, with the document's words and their place."""
+
+    text: str
+    quote: str | None
+    document: str | None
+    section: str | None
+    line: int | None
+
+    @classmethod
+    def of_link(cls, link: Link, terms: Mapping[str, str]) -> "Note":
+        """Return what a link with a Totality says; `terms` is what a property is called."""
+        said = f"{names.shorten(link.subject)} {terms.get(link.predicate, '')} {names.shorten(link.object)}"
+        return cls(said, link.quote, link.document, link.section, link.line)
+
+
+def gap_cells(
+    sides: Sequence[Side], gaps: Sequence[Row], above: Sequence[Row], linked: Sequence[Linked], through: str | None
+) -> Iterator[tuple[str, str, Note]]:
+    """Yield row, column and gap of each cell that a document leaves open.
+
+    A gap is about a thing, or about a class of a plan's things; where cells count the things of a plan, `through`, about
+    any of those. What the document states of the thing after all is no gap of it.
+    """
+    is_a = _hierarchy(above)
+    stated = defaultdict[str, set[str]](set)
+    for each in linked:
+        if each.link.basis != DERIVED and not each.whole:
+            for iri in (each.thing.iri, each.plan, each.end):
+                stated[iri].add(each.link.predicate)
+    for gap in gaps:
+        quote, document, section = (text(gap, name) for name in ("quote", "document", "section"))
+        note = Note(gap["label"].value, quote, document, section, number(gap, "line"))
+        missing = {value for name in ("missing", "inverse") if (value := text(gap, name))}
+        leads_to = {value for name in ("missing", "class") if (value := text(gap, name))}
+        for near, far in (sides, sides[::-1]):
+            if any(is_a(each, far.kind) or is_a(far.kind, each) for each in leads_to):
+                things = _spoken_of(gap, near, through, of_class=is_a(near.kind, text(gap, "of") or ""))
+                silent = [thing for thing in things if not stated[through or thing] & missing]
+                for thing, end in product(silent, far.items):
+                    yield (thing, end, note) if near is sides[0] else (end, thing, note)
+
+
+def _spoken_of(gap: Row, near: Side, through: str | None, *, of_class: bool) -> list[str]:
+    """Return of which rows or columns a gap speaks."""
+    about = gap["about"].value
+    if through:
+        return [*near.items] if about == through else []
+    return [iri for iri, item in near.items.items() if iri == about or (of_class and item.plan == about)]
+
+
+def _hierarchy(above: Sequence[Row]) -> Callable[[str, str], bool]:
+    higher = defaultdict[str, list[str]](list)
+    for row in above:
+        higher[row["class"].value].append(row["above"].value)
+
+    def is_a(lower: str, upper: str) -> bool:
+        return lower == upper or any(is_a(each, upper) for each in higher.get(lower, ()))
+
+    return is_a
