@@ -10,7 +10,7 @@ from itukg.rdf.jsonld import Json
 from itukg.tables import Table, write_workbook
 from itukg.views.linked import Link
 from itukg.views.listing import Item
-from itukg.views.matrix import SIDES, Cell, Evidence, Matrix, short
+from itukg.views.matrix import EMPTY, SIDES, Cell, Evidence, Matrix, short
 
 MATRIX_FORMATS = (JSON, HTML, CSV, XLSX)
 """Syntaxes of a matrix: JSON for whoever does not ask for another."""
@@ -20,19 +20,6 @@ COUNTS = {
     True: "A cell counts the plan's things that are linked with its row and with its column, by their best links.",
 }
 """What a cell counts, in words, by whether it counts things."""
-_LINK = (
-    "subject",
-    "property",
-    "object",
-    "basis",
-    "strength",
-    "rule",
-    "quote",
-    "rationale",
-    "document",
-    "section",
-    "line",
-)
 
 
 def write_matrix(found: Matrix, syntax: Format) -> bytes:
@@ -84,7 +71,8 @@ def _cells(found: Matrix) -> Table:
     for cell in (found.cell(row, column) for row in found.rows for column in found.columns):
         note = vars(cell.note) if cell.note else {}
         states = ", ".join(f"{number} {state}" for state, number in cell.states.items())
-        said = {"count": cell.count, "state": cell.state, "states": states or None, "address": found.address(cell)}
+        said = {"count": cell.count, "state": cell.state, "states": states or None}
+        said |= {"address": found.address(cell)} if cell.state != EMPTY else {}
         rows.append(_ends(cell) | said | note)
     told = ["count", "state", "states", "text", "quote", "document", "section", "line", "address"]
     return Table.of_values([*_ends(_NO_CELL), *told], rows)
@@ -113,7 +101,7 @@ def _joined(prefix: str, name: str) -> str:
 
 
 def _link(found: Matrix, link: Link) -> Json:
-    return {name: getattr(link, name) for name in _LINK} | {"because": because(found, link)}
+    return vars(link) | {"because": because(found, link)}
 
 
 def _document(found: Matrix) -> Json:
@@ -126,7 +114,7 @@ def _document(found: Matrix) -> Json:
         **found.page.links(),
         "rows": [_thing(row) for row in found.rows],
         "columns": [_thing(column) for column in found.columns],
-        "unlistedCells": "empty",
+        "unlistedCells": EMPTY,
         "cells": [
             {
                 "row": cell.row.iri,
@@ -140,7 +128,7 @@ def _document(found: Matrix) -> Json:
             }
             for row in found.rows
             for column in found.columns
-            if (cell := found.cell(row, column)).state != "empty"
+            if (cell := found.cell(row, column)).state != EMPTY
         ],
     }
 
