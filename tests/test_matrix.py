@@ -46,7 +46,7 @@ THROUGH = [
     ("C10", "1", 0, "all", set[str]()),
 ]
 BETWEEN = [
-    # "Output 2.1 will contribute to …: 1 (targets 1.4, 1.5), …" and "Output 1.1 …: 1, 3, (target 3.d), 5, …"
+    # Line 343 reads "… UN SDGs: 1 (targets 1.4, 1.5), 3 …", and line 133 "1, 3, (target 3.d), 5, 10, 16 …"
     ("output", "2.1", "sdgGoal", "1", BUAP, 1, "stated", {343}),
     ("output", "1.1", "sdgTarget", "3.d", BUAP, 1, "stated", {133}),
     ("output", "1.1", "sdgGoal", "9", BUAP, 0, "empty", set[int]()),
@@ -265,7 +265,7 @@ REFUSED = [
     ("rows=output&columns=sdgGoal&basis=guessed", "stated"),
     ("rows=output&columns=sdgGoal&basis=stated,", "stated"),
     ("rows=output&columns=sdgGoal&row=9.9", "output/1.1"),
-    ("rows=output&columns=sdgGoal&row=1.1", "name one of them"),
+    ("rows=priority&columns=sdgGoal&row=P1", "name one of them"),
     ("rows=output&columns=sdgGoal&size=1001", "1000"),
     ("rows=output&columns=sdgGoal&size=1e9", "size"),
     ("rows=output&columns=sdgGoal&page=0", "page"),
@@ -273,7 +273,7 @@ REFUSED = [
     ("rows=output&columns=sdgGoal&coloumn=1", "column"),
     ("rows=output&rows=outcome&columns=sdgGoal", "twice"),
     ("rows=linkage&columns=linkage", "cells"),
-    ("rows=instrument&columns=instrument&plan=buap-2018-2021", "evidence"),
+    ("rows=sdgTarget&columns=sdgTarget&plan=sp-2020-2023&basis=stated,derived", "evidence"),
     ("rows=output%3E%7D%20UNION%20%7B%3Fs%20%3Fp%20%3Fo&columns=sdgGoal", "known"),
     ("rows=output&columns=sdgGoal&plan=%3Curn:x%3E%20.%20%3Fs%20%3Fp%20%3Fo", "known"),
     ("rows=%00&columns=sdgGoal", "rows"),

@@ -109,6 +109,9 @@ def test_every_query_of_the_pages_is_quick(
     pages += [
         f"/id?{given}" for given in ("class=Output", "sdg=9.c", "actionLine=C1", "basis=derived", "plan=buap-2018-2021")
     ]
+    pages += [f"/matrix?rows=plan&columns=sdgTarget&basis={basis}" for basis in ("stated", "stated,derived")]
+    pages += ["/matrix?rows=actionLine&columns=sdgGoal&plan=buap-2018-2021&basis=derived"]
+    pages += ["/matrix?rows=outcome&columns=instrument&basis=stated,derived"]
     pages += ["/id?sdg=9.c&basis=stated", "/id?class=Output&sort=label", "/id/buap-2018-2021/output", "/id?to=sdg:9.c"]
     page = "start"
     with TestClient(create_app(Settings(home=home), release)) as client:

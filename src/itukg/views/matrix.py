@@ -20,7 +20,7 @@ from itukg.views.bare import ABOVE, COVERED, GAPS, Note, gap_cells
 from itukg.views.linked import DERIVED, STATES, Link, Linked, Side, goes_through, keep_plan, links_of, members
 from itukg.views.listing import MAX_PAGE_SIZE, Item, Page, chosen_value, in_order, page_of, select, selection
 
-MAX_CELLS, MAX_EVIDENCE = 100_000, 20_000
+MAX_CELLS, MAX_EVIDENCE = 100_000, 10_000
 """Cells, and rows of evidence, that one answer holds at most."""
 ALL, GAP, EMPTY = "all", "gap", "empty"
 """The states of a cell that counts nothing: one statement speaks of all; the document leaves it open; nothing is said."""
