@@ -3,6 +3,7 @@
 The process that evaluates also writes, so the syntax is chosen beforehand.
 """
 
+import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from math import inf
@@ -92,6 +93,13 @@ async def rows(store: Store, query: str) -> list[Row]:
     assert isinstance(solutions, ox.QuerySolutions)
     names_ = [variable.value for variable in solutions.variables]
     return [{n: s[n] for n in names_ if s[n] is not None} for s in solutions]
+
+
+async def texts(store: Store, query: str) -> list[dict[str, str]]:
+    """Return the solutions of one of our own SELECT queries as text, in a third of the time: variable → IRI or literal."""
+    answer = await store.answer(read_query(query), Dataset(), TABLE_FORMATS[0])
+    solutions = json.loads(await answer.read())["results"]["bindings"]
+    return [{name: term["value"] for name, term in solution.items()} for solution in solutions]
 
 
 def things_in(table: bytes) -> list[str]:

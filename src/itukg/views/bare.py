@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from itukg import names
-from itukg.engine.store import Row
-from itukg.views.linked import DERIVED, Link, Linked, Side, number, text
+from itukg.views.linked import DERIVED, Link, Linked, Row, Side
 
 COVERED = """SELECT ?whole ?thing WHERE {
   ?whole itu:allOf ?class ; itu:within ?within . ?thing a ?class
@@ -57,13 +56,12 @@ def gap_cells(
             for iri in (each.thing.iri, each.plan, each.end):
                 stated[iri].add(each.link.predicate)
     for gap in gaps:
-        quote, document, section = (text(gap, name) for name in ("quote", "document", "section"))
-        note = Note(gap["label"].value, quote, document, section, number(gap, "line"))
-        missing = {value for name in ("missing", "inverse") if (value := text(gap, name))}
-        leads_to = {value for name in ("missing", "class") if (value := text(gap, name))}
+        quote, document, section = (gap.get(name) for name in ("quote", "document", "section"))
+        note = Note(gap["label"], quote, document, section, int(gap["line"]) if "line" in gap else None)
+        missing, leads_to = ({gap["missing"], gap.get(name, gap["missing"])} for name in ("inverse", "class"))
         for near, far in (sides, sides[::-1]):
             if any(is_a(each, far.kind) or is_a(far.kind, each) for each in leads_to):
-                things = _spoken_of(gap, near, through, of_class=is_a(near.kind, text(gap, "of") or ""))
+                things = _spoken_of(gap, near, through, of_class=is_a(near.kind, gap.get("of", "")))
                 silent = [thing for thing in things if not stated[through or thing] & missing]
                 for thing, end in product(silent, far.items):
                     yield (thing, end, note) if near is sides[0] else (end, thing, note)
@@ -71,7 +69,7 @@ def gap_cells(
 
 def _spoken_of(gap: Row, near: Side, through: str | None, *, of_class: bool) -> list[str]:
     """Return of which rows or columns a gap speaks."""
-    about = gap["about"].value
+    about = gap["about"]
     if through:
         return [*near.items] if about == through else []
     return [iri for iri, item in near.items.items() if iri == about or (of_class and item.plan == about)]
@@ -80,7 +78,7 @@ def _spoken_of(gap: Row, near: Side, through: str | None, *, of_class: bool) -> 
 def _hierarchy(above: Sequence[Row]) -> Callable[[str, str], bool]:
     higher = defaultdict[str, list[str]](list)
     for row in above:
-        higher[row["class"].value].append(row["above"].value)
+        higher[row["class"]].append(row["above"])
 
     def is_a(lower: str, upper: str) -> bool:
         return lower == upper or any(is_a(each, upper) for each in higher.get(lower, ()))

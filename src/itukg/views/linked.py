@@ -1,18 +1,21 @@
 """The links of a matrix: what its rows and columns are, and the query for the links that may fill its cells."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Self
 
 from itukg import names
-from itukg.engine.store import Row, Store, rows
+from itukg.engine.store import Store, texts
 from itukg.release.overview import Overview, Value
 from itukg.views.listing import Item, in_order
 
 STATES = ("stated", "reference", "judged", "derived close", "derived loose")
 """What a link rests on, best first."""
 DERIVED = "derived"
+
+Row = Mapping[str, str]
+"""A solution of a query."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ class Side:
     @classmethod
     def of(cls, kind: str, members: Sequence[Row], sort: str, overview: Overview) -> Self:
         """Return the members of a class, in order."""
-        items = [item_of(row) for row in members if row["kind"].value == kind]
+        items = [item_of(row) for row in members if row["kind"] == kind]
         plans = {value.iri for value in overview.values["plan"]}
         are_plans, of_plans = all(item.iri in plans for item in items), any(item.plan for item in items)
         return cls(kind, {item.iri: item for item in in_order(items, sort)}, are_plans, of_plans)
@@ -81,18 +84,8 @@ class Side:
 
 def item_of(row: Row) -> Item:
     """Return the ?thing of a row."""
-    notation, label, plan = (text(row, name) or "" for name in ("notation", "label", "plan"))
-    return Item(row["thing"].value, notation=notation, label=label, plan=plan)
-
-
-def text(row: Row, name: str) -> str | None:
-    """Return a value of a row, None where it is unbound."""
-    return row[name].value if name in row else None
-
-
-def number(row: Row, name: str) -> int | None:
-    """Return an integer of a row, None where it is unbound."""
-    return int(row[name].value) if name in row else None
+    notation, label, plan = (row.get(name, "") for name in ("notation", "label", "plan"))
+    return Item(row["thing"], notation=notation, label=label, plan=plan)
 
 
 def members(of: Sequence[Value]) -> str:
@@ -113,7 +106,7 @@ def goes_through(sides: Sequence[Side], plan: str | None) -> bool:
 async def links_of(store: Store, sides: Sequence[Side], plan: str | None, *, derived: bool) -> list[Linked]:
     """Return the links between rows and columns; where cells count things between them, the links of those with either."""
     patterns = _through(sides, plan) if goes_through(sides, plan) else _between(sides)
-    return [_linked(row) for row in await rows(store, names.PROLOGUE + _query([*patterns], derived=derived))]
+    return [_linked(row) for row in await texts(store, names.PROLOGUE + _query([*patterns], derived=derived))]
 
 
 def keep_plan(sides: Sequence[Side], plan: str, linked: Sequence[Linked]) -> None:
@@ -161,19 +154,19 @@ def _query(patterns: Sequence[tuple[str, str]], *, derived: bool) -> str:
 
 
 def _linked(row: Row) -> Linked:
-    ends = (row["thing"].value, row["x"].value)
+    ends = (row["thing"], row["x"])
     subject, object_ = reversed(ends) if "back" in row else ends
     link = Link(
         subject=subject,
-        predicate=row["predicate"].value,
+        predicate=row["predicate"],
         object=object_,
-        basis=row["basis"].value.removeprefix(names.ITU),
-        strength=text(row, "strength"),
-        rule=text(row, "rule"),
-        quote=text(row, "quote"),
-        rationale=text(row, "rationale"),
-        document=text(row, "document"),
-        section=text(row, "section"),
-        line=number(row, "line"),
+        basis=row["basis"].removeprefix(names.ITU),
+        strength=row.get("strength"),
+        rule=row.get("rule"),
+        quote=row.get("quote"),
+        rationale=row.get("rationale"),
+        document=row.get("document"),
+        section=row.get("section"),
+        line=int(row["line"]) if "line" in row else None,
     )
-    return Linked(item_of(row), row["x"].value, link, "all" in row)
+    return Linked(item_of(row), row["x"], link, "all" in row)

@@ -11,13 +11,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from itertools import product
+from weakref import WeakKeyDictionary
 
 from itukg import names
-from itukg.engine.store import Row, Store, rows
+from itukg.engine.store import Store, texts
 from itukg.errors import BadRequest
 from itukg.release.overview import Overview, Value
 from itukg.views.bare import ABOVE, COVERED, GAPS, Note, gap_cells
-from itukg.views.linked import DERIVED, STATES, Link, Linked, Side, goes_through, keep_plan, links_of, members
+from itukg.views.linked import DERIVED, STATES, Link, Linked, Row, Side, goes_through, keep_plan, links_of, members
 from itukg.views.listing import MAX_PAGE_SIZE, Item, Page, chosen_value, in_order, page_of, select, selection
 
 MAX_CELLS, MAX_EVIDENCE = 100_000, 10_000
@@ -124,9 +125,7 @@ async def matrix(store: Store, overview: Overview, given: Mapping[str, str], add
     plan = chosen_value("plan", given["plan"], overview.values["plan"]) if "plan" in given else None
     chosen = selection(overview, {name: given[name] for name in (*_CHOOSING, "sort") if name in given})
     among = {item.iri for item in await select(store, chosen)} if chosen else None
-    things, gaps, covered, above = await asyncio.gather(
-        *(rows(store, names.PROLOGUE + query) for query in (members(of), GAPS, COVERED, ABOVE))
-    )
+    things, (gaps, covered, above) = await asyncio.gather(texts(store, names.PROLOGUE + members(of)), _silence(store))
     sides = [Side.of(kind.iri, things, chosen.sort, overview) for kind in of]
     through = goes_through(sides, plan)
     linked = await links_of(store, sides, plan, derived=DERIVED in basis)
@@ -153,6 +152,16 @@ async def matrix(store: Store, overview: Overview, given: Mapping[str, str], add
     for row, column, note in gap_cells(sides, gaps, above, linked, between_schemes):
         cells.mark(row, column, GAP, note)
     return Matrix(page, columns, cells, basis, through)
+
+
+_said: WeakKeyDictionary[Store, Sequence[Sequence[Row]]] = WeakKeyDictionary()
+
+
+async def _silence(store: Store) -> Sequence[Sequence[Row]]:
+    """Return what explains cells without links, which is the same for all matrices of a release."""
+    if store not in _said:
+        _said[store] = await asyncio.gather(*(texts(store, names.PROLOGUE + query) for query in (GAPS, COVERED, ABOVE)))
+    return _said[store]
 
 
 def _narrow(sides: Sequence[Side], linked: list[Linked], among: set[str] | None, plan: str | None) -> list[Linked]:
@@ -232,7 +241,7 @@ def _count(
     """Fill the cells with their evidence, and then mark those of which a statement about all speaks."""
     wholes = defaultdict[str, list[str]](list)
     for row in covered:
-        wholes[row["whole"].value].append(row["thing"].value)
+        wholes[row["whole"]].append(row["thing"])
     ranked = sorted(linked, key=lambda each: each.link.rank)
     for place, evidence in _through(sides, ranked) if through else _between(ranked):
         cells.count(*place, evidence)

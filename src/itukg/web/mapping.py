@@ -42,8 +42,8 @@ async def reasons(
 class MatrixParameters(lists.ListParameters):
     """Those of a list, which choose the things whose links count, and what is set against what."""
 
-    rows: Text = Field("", description="A class, such as output, topic, actionLine, sdgGoal, or plan.")
-    columns: Text = Field("", description="A class, as for rows.")
+    rows: Text = Field(description="A class, such as output, topic, actionLine, sdgGoal, or plan.")
+    columns: Text = Field(description="A class, as for rows.")
     row: Text | None = Field(None, description="One row: an IRI, a prefixed name, a path below /id/, or a code.")
     column: Text | None = Field(None, description="One column, in the same forms.")
     basis: Text | None = Field(
