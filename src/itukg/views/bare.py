@@ -1,7 +1,7 @@
 """Why a cell without links is not simply empty: one statement speaks of all, or the document leaves it open."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -49,7 +49,12 @@ def gap_cells(
     A gap is about a thing, or about a class of a plan's things; where cells count the things of a plan, `through`, about
     any of those. What the document states of the thing after all is no gap of it.
     """
-    is_a = _hierarchy(above)
+    higher, lower = defaultdict[str, list[str]](list), defaultdict[str, list[str]](list)
+    for row in above:
+        higher[row["class"]].append(row["above"])
+        lower[row["above"]].append(row["class"])
+    over = {side.kind: _reached(side.kind, higher) for side in sides}
+    kin = {side.kind: over[side.kind] | _reached(side.kind, lower) for side in sides}
     stated = defaultdict[str, set[str]](set)
     for each in linked:
         if each.link.basis != DERIVED and not each.whole:
@@ -60,8 +65,8 @@ def gap_cells(
         note = Note(gap["label"], quote, document, section, int(gap["line"]) if "line" in gap else None)
         missing, leads_to = ({gap["missing"], gap.get(name, gap["missing"])} for name in ("inverse", "class"))
         for near, far in (sides, sides[::-1]):
-            if any(is_a(each, far.kind) or is_a(far.kind, each) for each in leads_to):
-                things = _spoken_of(gap, near, through, of_class=is_a(near.kind, gap.get("of", "")))
+            if leads_to & kin[far.kind]:
+                things = _spoken_of(gap, near, through, of_class=gap.get("of") in over[near.kind])
                 silent = [thing for thing in things if not stated[through or thing] & missing]
                 for thing, end in product(silent, far.items):
                     yield (thing, end, note) if near is sides[0] else (end, thing, note)
@@ -75,12 +80,11 @@ def _spoken_of(gap: Row, near: Side, through: str | None, *, of_class: bool) -> 
     return [iri for iri, item in near.items.items() if iri == about or (of_class and item.plan == about)]
 
 
-def _hierarchy(above: Sequence[Row]) -> Callable[[str, str], bool]:
-    higher = defaultdict[str, list[str]](list)
-    for row in above:
-        higher[row["class"]].append(row["above"])
-
-    def is_a(lower: str, upper: str) -> bool:
-        return lower == upper or any(is_a(each, upper) for each in higher.get(lower, ()))
-
-    return is_a
+def _reached(kind: str, steps: Mapping[str, Sequence[str]]) -> set[str]:
+    """Return a class with all to which steps lead from it."""
+    found, waiting = {kind}, [kind]
+    while waiting:
+        new = {*steps.get(waiting.pop(), ())} - found
+        found |= new
+        waiting += new
+    return found

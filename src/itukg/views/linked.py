@@ -105,8 +105,11 @@ def goes_through(sides: Sequence[Side], plan: str | None) -> bool:
 
 async def links_of(store: Store, sides: Sequence[Side], plan: str | None, *, derived: bool) -> list[Linked]:
     """Return the links between rows and columns; where cells count things between them, the links of those with either."""
-    patterns = _through(sides, plan) if goes_through(sides, plan) else _between(sides)
-    return [_linked(row) for row in await texts(store, names.PROLOGUE + _query([*patterns], derived=derived))]
+    through = goes_through(sides, plan)
+    patterns = [*(_through(sides, plan) if through else _between(sides))]
+    known = {} if through else sides[1].items | sides[0].items
+    query = _query(patterns, "" if known else _NAMED, derived=derived)
+    return [_linked(row, known) for row in await texts(store, names.PROLOGUE + query)]
 
 
 def keep_plan(sides: Sequence[Side], plan: str, linked: Sequence[Linked]) -> None:
@@ -140,7 +143,7 @@ def _through(sides: Sequence[Side], plan: str | None) -> Iterator[tuple[str, str
     yield from product(things, (*ends, _WHOLE))
 
 
-def _query(patterns: Sequence[tuple[str, str]], *, derived: bool) -> str:
+def _query(patterns: Sequence[tuple[str, str]], named: str, *, derived: bool) -> str:
     parts = []
     for (thing, end), back in product(patterns, (False, True)):
         subject, object_ = ("?x", "?thing") if back else ("?thing", "?x")
@@ -150,10 +153,10 @@ def _query(patterns: Sequence[tuple[str, str]], *, derived: bool) -> str:
         if derived:  # in this order, else the engine joins two large sets
             rule = "?l itu:strength ?strength ; itu:rule ?rule ."
             parts.append(f"{{ {end} GRAPH <{names.graph(DERIVED)}> {{ {link} {rule} }} {thing} {mark} }}")
-    return f"SELECT * WHERE {{\n  {' UNION '.join(parts)}\n  {_NAMED}\n}}"
+    return f"SELECT * WHERE {{\n  {' UNION '.join(parts)}\n  {named}\n}}"
 
 
-def _linked(row: Row) -> Linked:
+def _linked(row: Row, known: Mapping[str, Item]) -> Linked:
     ends = (row["thing"], row["x"])
     subject, object_ = reversed(ends) if "back" in row else ends
     link = Link(
@@ -169,4 +172,4 @@ def _linked(row: Row) -> Linked:
         section=row.get("section"),
         line=int(row["line"]) if "line" in row else None,
     )
-    return Linked(item_of(row), row["x"], link, "all" in row)
+    return Linked(known.get(row["thing"]) or item_of(row), row["x"], link, "all" in row)
