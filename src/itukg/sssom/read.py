@@ -1,0 +1,135 @@
+"""Sets of mappings read from SSSOM/TSV."""
+
+import csv
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import StringIO
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+import yaml  # type: ignore[import-untyped]
+
+from itukg.errors import DataError
+from itukg.sssom.model import OF_ROWS, OF_SETS, REQUIRED, MappingSet, check_slot, extensions, joined, prefixes
+
+
+def read_tsv(path: Path) -> MappingSet:
+    """Read SSSOM/TSV with its metadata in front; what the metadata says of all rows stands in each row.
+
+    Raises DataError with file, line and what to try: for text that is not SSSOM/TSV, for a required slot without a value,
+    and, stricter than the specification, for slots that it would have a reader pass over.
+    """
+    with _at(path, 1):
+        try:
+            text = path.read_bytes().decode("utf-8-sig")  # spreadsheets put a byte order mark in front
+        except OSError as error:
+            raise DataError(f"{error.strerror}. Name a file that is there.") from None
+        except UnicodeDecodeError as error:
+            raise DataError(f"{error.reason} at byte {error.start}. Save it as UTF-8.") from None
+    lines = text.split("\n")
+    head = [line[1:].rstrip() for line in takewhile(lambda line: line.startswith("#"), lines)]
+    metadata = _metadata(path, head)
+    known = {*OF_ROWS, *extensions(metadata)}
+    rows = []
+    for line, row in _rows(path, "\n".join(lines[len(head) :]), len(head), known):
+        with _at(path, line):
+            if missing := next((name for name in REQUIRED if name not in row), None):
+                raise DataError(f"no {missing}. Each row needs {', '.join(REQUIRED)}.")
+            prefixes(row, metadata)
+        rows.append(row)
+    return _propagated(metadata, rows)
+
+
+@contextmanager
+def _at(path: Path, line: int) -> Iterator[None]:
+    """Say in a DataError where it is."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(f"{path}, line {line}: {error}") from None
+
+
+def _metadata(path: Path, head: list[str]) -> dict[str, object]:
+    metadata = _yaml(path, head)
+    lines = {key: line for line, text in reversed([*enumerate(head, 1)]) if (key := text.partition(":")[0].strip())}
+    for name, value in metadata.items():
+        slot = OF_SETS.get(name)
+        if slot and slot.many and not isinstance(value, list):
+            metadata[name] = [value]
+        if name == "curie_map" and not isinstance(value, dict):
+            with _at(path, lines[name]):
+                raise DataError('curie_map is no map. Write each prefix as "#  prefix: IRI" below it.')
+    with _at(path, lines.get("extension_definitions", 1)):
+        known = {*OF_SETS, *extensions(metadata)}
+    for name in metadata:
+        with _at(path, lines.get(name, 1)):
+            check_slot(name, known)
+    with _at(path, 1):
+        prefixes(metadata, metadata)
+    return metadata
+
+
+def _yaml(path: Path, head: list[str]) -> dict[str, Any]:
+    try:
+        # With this loader all scalars are texts: a version 1.10 stays what it is.
+        found = yaml.load("\n".join(head), Loader=yaml.BaseLoader) or {}  # noqa: S506
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        with _at(path, mark.line + 1 if mark else 1):
+            reason = getattr(error, "problem", None) or error
+            raise DataError(f"{reason}. The lines that begin with # must be YAML.") from None
+    if not isinstance(found, dict):
+        with _at(path, 1):
+            raise DataError('The metadata is no map. Write "#mapping_set_id: IRI", and so on, a slot a line.')
+    return found
+
+
+def _rows(path: Path, text: str, before: int, known: set[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield each row with the line on which it begins; `before` lines stand before `text`."""
+    reader = csv.reader(StringIO(text, newline=""), delimiter="\t", strict=True)
+    columns: list[str] = []
+    line = before + 1
+    while True:
+        with _at(path, line):
+            try:
+                cells = next(reader, None)
+            except csv.Error as error:
+                raise DataError(
+                    f'{error}. Put a cell with " in it into double quotes, and double the " in it.'
+                ) from None
+            if not columns:
+                _check_columns(cells or [], known)
+            elif cells and len(cells) != len(columns):
+                raise DataError(
+                    f"{len(cells)} cells below {len(columns)} columns. Tabs separate cells; put a cell that holds a tab or "
+                    'a line break into double quotes, and double the " in it.'
+                )
+        if cells is None:
+            return
+        if columns and any(cells):
+            yield line, {name: cell for name, cell in zip(columns, cells, strict=True) if cell}
+        columns = columns or cells
+        line = before + reader.line_num + 1
+
+
+def _check_columns(columns: list[str], known: set[str]) -> None:
+    if lacking := [name for name in REQUIRED if name not in columns]:
+        raise DataError(
+            f"no column {', '.join(lacking)}. The line after the metadata names the columns, with tabs between them."
+        )
+    for number, name in enumerate(columns):
+        check_slot(name, known)
+        if name in columns[:number]:
+            raise DataError(f'column "{name}" stands there twice. Name each once.')
+
+
+def _propagated(metadata: dict[str, object], rows: list[dict[str, str]]) -> MappingSet:
+    """Return the set with what its metadata says of all rows in each row."""
+    shared = [name for name in metadata if name in OF_ROWS and OF_ROWS[name].shared]
+    for name in shared:
+        if rows and not any(name in row for row in rows):
+            value = metadata.pop(name)
+            for row in rows:
+                row[name] = joined(value) if isinstance(value, list) else str(value)
+    return MappingSet(metadata, rows)
