@@ -24,7 +24,7 @@ STRENGTHS = {
     "category": 0.1,
 }
 """The strength of a ground, 0 to 1; of wording, times the similarity; of the matrix, times the strength of the action line."""
-MIN_SIMILARITY = 0.15
+MIN_SIMILARITY = 0.1
 """Below it, two texts share too few words, or too common ones."""
 COMMON_IN_THINGS, COMMON_IN_OBJECTS = 0.05, 0.2
 """The share of the things, and of the objects of a predicate, from which on a word is too common to tell them apart."""
@@ -99,7 +99,18 @@ class Facts:
 
     def states(self, link: Link) -> bool:
         """Return whether a document states the link."""
-        return ox.Quad(*map(ox.NamedNode, link), ox.DefaultGraph()) in self._store
+        subject, predicate, object_ = map(ox.NamedNode, link)
+        return ox.Quad(subject, predicate, object_, ox.DefaultGraph()) in self._store
+
+    def states_any(self, subject: str, predicate: str) -> bool:
+        """Return whether a document states any link of a thing by a predicate."""
+        pattern = ox.NamedNode(subject), ox.NamedNode(predicate), None, ox.DefaultGraph()
+        return any(True for _ in self._store.quads_for_pattern(*pattern))
+
+    def label(self, iri: str) -> str:
+        """Return the label of a thing."""
+        pattern = ox.NamedNode(iri), ox.NamedNode(names.PREFIXES["rdfs"] + "label"), None, ox.DefaultGraph()
+        return min(quad.object.value for quad in self._store.quads_for_pattern(*pattern) if isinstance(quad.object, ox.Literal))
 
 
 def rows_of(store: ox.Store, query: str) -> list[Row]:
