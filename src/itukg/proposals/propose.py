@@ -127,6 +127,7 @@ def _row(subject: str, labels: dict[str, str], predicate: str, object_: str, jus
         "predicate_id": curie(predicate),
         "object_id": object_,
         "mapping_justification": justification,
+        "subject_source": f"{THING}:{names.shorten(subject).partition('/')[0]}",
         "mapping_tool": "itukg propose",
         "state": "open",
     }
@@ -153,6 +154,5 @@ def _metadata(plan: str) -> dict[str, object]:
         "mapping_set_title": f"Links proposed for {plan}",
         "mapping_set_description": "Candidates with their grounds. A link holds only where a curator has accepted it.",
         "license": names.LICENSE,
-        "subject_source": curie(names.THINGS + plan),
         "extension_definitions": [{"slot_name": name, "property": f"proposal:{name}"} for name in _EXTENSIONS],
     }
