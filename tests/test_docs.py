@@ -145,6 +145,14 @@ def test_the_commands_for_releases_do_what_the_page_says(tmp_path: Path, server:
     assert (tmp_path / "changes.rdfp").read_text().endswith("TC .\n")
 
 
+def test_the_commands_for_mappings_do_what_the_page_says(tmp_path: Path, server: str, home: Path) -> None:
+    printed = run_of((ROOT / "docs" / "mappings.md").read_text(), tmp_path, server, home)
+    assert len(printed) == 3
+    header, row = printed[1].splitlines()
+    assert (header.split("\t")[0], row.split("\t")[0].partition(":")[0]) == ("subject_id", "itukg")
+    assert int(printed[2]) > 50
+
+
 LINKED_DATA = (ROOT / "docs" / "linked-data.md").read_text()
 
 

@@ -13,7 +13,7 @@ from itukg.errors import DataError, NotFound
 from itukg.queries import SavedQuery, saved_query
 from itukg.rdf.parse import read_rdf
 
-LAYOUT = "3"
+LAYOUT = "4"
 """The version of a release's file layout: it is part of the fingerprint, so a new layout makes a new release."""
 NOT_MERGED = frozenset(names.graph(name) for name in ("derived", "shapes", "queries"))
 """Graphs that a query without GRAPH or FROM does not see."""
@@ -61,6 +61,10 @@ class Corpus:
     def exports(self) -> list[SavedQuery]:
         """Return the queries whose answers each release has as CSV files, sorted by name."""
         return [saved_query(path) for path in self.query_files("exports/*.rq")]
+
+    def mappings(self) -> list[SavedQuery]:
+        """Return the queries that each find a set of mappings, sorted by name."""
+        return [saved_query(path) for path in self.query_files("mappings/*.rq")]
 
     def query(self, name: str) -> SavedQuery:
         """Return the saved query `name`. Raises NotFound, listing the saved queries."""

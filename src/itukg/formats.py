@@ -54,6 +54,8 @@ N_QUADS = Format("application/n-quads", ".nq", ox.RdfFormat.N_QUADS)
 PATCH = Format("application/rdf-patch", ".rdfp")
 GZIP = Format("application/gzip", ".gz")
 ATOM = Format("application/atom+xml", ".atom")
+SSSOM = Format("text/tab-separated-values", ".sssom.tsv")
+SSSOM_JSONLD = Format(JSONLD.media_type, ".sssom.jsonld")
 TOML = Format("application/toml", ".toml")
 
 TABLE_FORMATS = (

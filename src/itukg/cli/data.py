@@ -8,10 +8,12 @@ from itukg.cli.command import Output, built, corpus_of, progress_bar, say, setti
 
 
 def export(
-    name: Annotated[str, typer.Argument(metavar="FILE", help="itukg.nq, itukg.trig.gz, links.csv, changes.json, …")],
+    name: Annotated[
+        str, typer.Argument(metavar="FILE", help="itukg.nq, itukg.trig.gz, links.csv, plan-sdg.sssom.tsv, …")
+    ],
     output: Output = "-",
 ) -> None:
-    """Write a file of the release, as /data/latest serves it: a dump, a table, a report, the changes.
+    """Write a file of the release, as /data/latest serves it: a dump, a table, a mapping set, a report, the changes.
 
     Example: itukg export itukg.trig -o itukg.trig
     """

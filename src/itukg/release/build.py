@@ -21,6 +21,7 @@ from itukg.release.derive import derive, entail
 from itukg.release.dumps import STEM, dumped, write_dumps, write_sums
 from itukg.release.examples import examples as examples_of_terms
 from itukg.release.index import write_index
+from itukg.release.mappings import write_mappings
 from itukg.release.model import Release, current, find
 from itukg.release.overview import Overview
 from itukg.release.void import describe, examples, provenance
@@ -112,6 +113,7 @@ def _write(
         answer = store.query(export.text)
         assert isinstance(answer, ox.QuerySolutions)
         (folder / f"{export.name}.csv").write_bytes(answer.serialize(format=ox.QueryResultsFormat.CSV) or b"")
+    write_mappings(folder, store, corpus.mappings(), corpus.rules(), name)
     write_index(store, folder / "search.db")
     (folder / "overview.json").write_bytes(Overview.of_store(store).write())
     # Counted as the store holds it: it makes "4.0" into "4".

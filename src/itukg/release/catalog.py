@@ -20,9 +20,9 @@ _TEXTS = {"title": TITLE, "description": DESCRIPTION, "keywords": KEYWORDS, "pub
 
 
 def distributions(release: Release) -> list[File]:
-    """Return the files of a release that hold its data: dumps and tables."""
+    """Return the files of a release that hold its data: dumps, tables and sets of mappings."""
     named = {f"{STEM}{syntax.suffix}{zipped}" for syntax in DUMPS for zipped in ("", GZIP.suffix)}
-    return [file for name, file in release.files.items() if name in named or file.syntax == CSV]
+    return [file for name, file in release.files.items() if name in named or file.syntax == CSV or file.is_sssom]
 
 
 def catalog(releases: Sequence[Release], served: Release, provenance: Iterable[ox.Triple], at: str) -> list[ox.Triple]:

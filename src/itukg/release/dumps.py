@@ -11,7 +11,7 @@ import pyoxigraph as ox
 from itukg import names
 from itukg.corpus import file_hash
 from itukg.errors import NotFound
-from itukg.formats import CSV, GZIP, JSON, JSONLD, N_QUADS, N_TRIPLES, PATCH, TOML, TRIG, Format
+from itukg.formats import CSV, GZIP, JSON, JSONLD, N_QUADS, N_TRIPLES, PATCH, SSSOM, SSSOM_JSONLD, TOML, TRIG, Format
 from itukg.graphs import write_dataset
 from itukg.rdf.parse import canonical
 
@@ -21,7 +21,7 @@ DUMPS = (N_QUADS, TRIG, JSONLD)
 SUMS = "SHA256SUMS"
 PLAIN = Format("text/plain", "")
 
-FILE_FORMATS = (N_QUADS, TRIG, JSONLD, N_TRIPLES, CSV, JSON, TOML, PATCH, GZIP, PLAIN)
+FILE_FORMATS = (N_QUADS, TRIG, JSONLD, N_TRIPLES, CSV, SSSOM, JSON, TOML, PATCH, GZIP, PLAIN)
 """Syntaxes of files for download; the last one is of those without a suffix that tells more."""
 READ_BY_PAGES = ("ontology", "shapes")
 """Graphs that stand in files of their own too, for pages that read them."""
@@ -56,6 +56,11 @@ class File:
         """What it is written in once it is unpacked."""
         name = self.name.removesuffix(GZIP.suffix)
         return next(kind for kind in FILE_FORMATS if name.endswith(kind.suffix))
+
+    @property
+    def is_sssom(self) -> bool:
+        """Whether it is a set of mappings."""
+        return self.name.endswith((SSSOM.suffix, SSSOM_JSONLD.suffix))
 
     def read(self) -> bytes:
         """Return its bytes."""

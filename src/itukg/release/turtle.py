@@ -28,11 +28,11 @@ def triples_of(template: str, **values: object) -> list[ox.Triple]:
 
 
 def rows_of(store: ox.Store, query: str) -> list[dict[str, Any]]:
-    """Return the solutions of `descriptions/<query>.rq`: variable → IRI or text; numbers as such."""
+    """Return the solutions of `descriptions/<query>.rq`: variable → IRI or text; numbers as such; unbound variables are left out."""
     found = store.query(_file(f"{query}.rq").decode())
     assert isinstance(found, ox.QuerySolutions)
     variables = [variable.value for variable in found.variables]
-    return [{name: _plain(solution[name]) for name in variables} for solution in found]
+    return [{name: _plain(term) for name in variables if (term := solution[name]) is not None} for solution in found]
 
 
 def texts_of(subject: str, property_: str) -> list[str]:

@@ -1,7 +1,7 @@
 """What a set of mappings is: its slots in the order of the specification, extensions and prefixes."""
 
 import re
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from itukg import names
@@ -177,21 +177,20 @@ def declared(metadata: Mapping[str, object]) -> dict[str, str]:
     return {**BUILT_IN, **curie_map}
 
 
-def prefixes(values: Mapping[str, object], metadata: Mapping[str, object]) -> set[str]:
-    """Return the prefixes of the identifiers among the values of a row, or of the metadata itself.
+def prefixes(metadata: Mapping[str, object], rows: Iterable[Mapping[str, object]]) -> set[str]:
+    """Return the prefixes of the identifiers in metadata and rows.
 
     Raises DataError for an identifier that is no CURIE, and for a prefix that is not declared.
     """
     known, defined = declared(metadata), extensions(metadata)
-    found = set()
-    for name, value in values.items():
-        slot = OF_ROWS.get(name)
-        if (slot and slot.kind == "entity") or defined.get(name, ("", ""))[1] == IRI_TYPE:
-            listed = value if isinstance(value, list) else split(str(value)) if slot and slot.many else [str(value)]
-            found |= {_prefix(each, known) for each in listed if each}
-    if values is metadata:
-        found |= {_prefix(each, known) for pair in defined.values() for each in pair if each}
-    return found
+    slots = {slot.name: slot.many for slot in SLOTS if slot.kind == "entity"}
+    slots |= {name: False for name, (_, hint) in defined.items() if hint == IRI_TYPE}
+    found = {each for pair in defined.values() for each in pair}
+    for values in (metadata, *rows):
+        for name in slots.keys() & values.keys():
+            value = values[name]
+            found.update(value if isinstance(value, list) else split(str(value)) if slots[name] else [str(value)])
+    return {_prefix(each, known) for each in found if each}
 
 
 def _prefix(identifier: str, known: Mapping[str, str]) -> str:

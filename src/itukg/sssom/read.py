@@ -37,7 +37,7 @@ def read_tsv(path: Path) -> MappingSet:
         with _at(path, line):
             if missing := next((name for name in REQUIRED if name not in row), None):
                 raise DataError(f"no {missing}. Each row needs {', '.join(REQUIRED)}.")
-            prefixes(row, metadata)
+            prefixes(metadata, [row])
         rows.append(row)
     return _propagated(metadata, rows)
 
@@ -71,7 +71,7 @@ def _metadata(path: Path, head: list[str]) -> dict[str, object]:
         with _at(path, lines.get(name, 1)):
             check_slot(name, known)
     with _at(path, 1):
-        prefixes(metadata, metadata)
+        prefixes(metadata, [])
     return metadata
 
 

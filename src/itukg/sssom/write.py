@@ -1,5 +1,6 @@
 """Sets of mappings written as SSSOM/TSV and as JSON-LD."""
 
+import json
 import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -41,7 +42,7 @@ def write_tsv(mappings: MappingSet, keep: Collection[str] = ()) -> bytes:
 
 
 def write_jsonld(mappings: MappingSet) -> bytes:
-    """Write a set as JSON-LD that is SSSOM/RDF: slots are keys, the `curie_map` is in the context, and nothing is fetched.
+    """Write a set as JSON-LD that is SSSOM/RDF: slots are keys, a mapping is a line, and the context is in the file.
 
     Rows keep what they share, so that each can be read alone. Raises DataError as `write_tsv` does.
     """
@@ -58,17 +59,14 @@ def write_jsonld(mappings: MappingSet) -> bytes:
     if defined:
         context |= {name: {"@type": "@id"} for name in ("property", "type_hint")}
     rows = sorted(mappings.rows, key=lambda row: [row.get(name, "") for name in columns])
-    return write_json(
-        {
-            "@context": context,
-            "@type": "MappingSet",
-            **{name: _json(OF_SETS.get(name), value) for name, value in metadata.items() if name != "curie_map"},
-            "mappings": [
-                {"@type": "owl:Axiom"} | {n: _json(OF_ROWS.get(n), row[n]) for n in columns if row.get(n)}
-                for row in rows
-            ],
-        }
+    said = {name: _json(OF_SETS.get(name), value) for name, value in metadata.items() if name != "curie_map"}
+    head = write_json({"@context": context, "@type": "MappingSet", **said}).removesuffix(b"\n}\n")
+    axioms = (
+        {"@type": "owl:Axiom"} | {name: _json(OF_ROWS.get(name), row[name]) for name in columns if row.get(name)}
+        for row in rows
     )
+    lines = ",\n".join(json.dumps(axiom, ensure_ascii=False) for axiom in axioms)
+    return head + f',\n"mappings": [\n{lines}\n]}}\n'.encode()
 
 
 def _cell(text: str) -> str:
@@ -173,9 +171,8 @@ def _pruned(metadata: Mapping[str, object], rows: Sequence[Mapping[str, str]]) -
         for name, (iri, hint) in defined.items()
         if name in used
     ]
-    found = prefixes(kept, kept).union(*(prefixes(row, kept) for row in rows))
     every = declared(metadata)
-    kept["curie_map"] = {prefix: every[prefix] for prefix in sorted(found)}
+    kept["curie_map"] = {prefix: every[prefix] for prefix in sorted(prefixes(kept, rows))}
     return {name: kept[name] for name in (*ORDER, *defined) if kept.get(name)}
 
 
