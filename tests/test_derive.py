@@ -1,11 +1,14 @@
 """What is entailed follows from the ontology, says nothing twice and invents no class."""
 
 import pyoxigraph as ox
+import pytest
 from conftest import Engine
 
 from itukg import names
 from itukg.conformance.check import check_corpus
 from itukg.corpus import Corpus, merged
+from itukg.errors import DataError
+from itukg.queries import SavedQuery
 from itukg.release.derive import derive, entail
 
 ITU = names.ITU
@@ -86,32 +89,49 @@ def test_the_whole_graph_contributes_upwards_without_a_cycle(corpus: Corpus) -> 
     assert not [pair for pair in links if pair[0] == pair[1]]
 
 
-def rules(corpus: Corpus) -> dict[str, str]:
-    return {rule.name: rule.text for rule in corpus.rules()}
+def rules(corpus: Corpus) -> dict[str, SavedQuery]:
+    return {rule.name: rule for rule in corpus.rules()}
 
 
-def derived(corpus: Corpus, data: str) -> set[tuple[str, str, str, int]]:
-    """Return subject, predicate, object and steps of what all rules make of `data`, in Turtle."""
+def derived_graph(corpus: Corpus, data: str) -> ox.Store:
+    """Return what all rules make of `data`, in Turtle, as the default graph of a store."""
     prefixes = "".join(f"@prefix {prefix}: <{iri}> .\n" for prefix, iri in names.PREFIXES.items())
     text = prefixes + f"@base <{names.THINGS}> .\n" + data
     merge = merged([ox.Quad(t.subject, t.predicate, t.object) for t in ox.parse(text, format=ox.RdfFormat.TURTLE)])
     merge |= merged(entail(merge))
-    found = derive(merge, rules(corpus).values())
     store = ox.Store()
-    store.extend(ox.Quad(q.subject, q.predicate, q.object) for q in found)
-    rows = store.query(
-        f"PREFIX itu: <{ITU}> SELECT * WHERE {{ ?l itu:subject ?s ; itu:predicate ?p ; itu:object ?o ; itu:steps ?n . ?s ?p ?o }}"
-    )
-    assert isinstance(rows, ox.QuerySolutions)
-    short = names.shorten
-    return {(short(r["s"].value), short(r["p"].value), short(r["o"].value), int(r["n"].value)) for r in rows}
+    store.extend(ox.Quad(q.subject, q.predicate, q.object) for q in derive(merge, rules(corpus).values()))
+    return store
+
+
+def rows_of(store: ox.Store, query: str) -> set[tuple[str, ...]]:
+    found = store.query(names.PROLOGUE + query)
+    assert isinstance(found, ox.QuerySolutions)
+    return {tuple(names.shorten(term.value) for term in row) for row in found}
+
+
+def derived(corpus: Corpus, data: str) -> set[tuple[str, str, str, int]]:
+    """Return subject, predicate, object and steps of what all rules make of `data`, in Turtle."""
+    query = "SELECT ?s ?p ?o ?n { ?l itu:subject ?s ; itu:predicate ?p ; itu:object ?o ; itu:steps ?n . ?s ?p ?o }"
+    return {(s, p, o, int(n)) for s, p, o, n in rows_of(derived_graph(corpus, data), query)}
 
 
 LINK = "itu:basis itu:stated ; itu:subject <{}> ; itu:predicate itu:{} ; itu:object {} ."
 
 
-def test_the_four_rules_are_there(corpus: Corpus) -> None:
-    assert list(rules(corpus)) == ["inherit", "lift", "matrix", "roll-up"]
+def succession(*links: tuple[str, str, str]) -> str:
+    """Return judged successions, in Turtle; the plan of a thing is its first letter."""
+    things = {thing for newer, _, older in links for thing in (newer, older)}
+    told = "".join(f"<{thing}> itu:plan <{thing[0]}> .\n" for thing in sorted(things))
+    return told + "".join(
+        f"<{newer}> itu:{how} <{older}> . <{newer}-{older}> itu:basis itu:judged ; itu:subject <{newer}> ; "
+        f"itu:predicate itu:{how} ; itu:object <{older}> .\n"
+        for newer, how, older in links
+    )
+
+
+def test_the_rules_are_there_in_the_order_in_which_they_run(corpus: Corpus) -> None:
+    assert list(rules(corpus)) == ["1-roll-up", "2-lift", "3-measured", "4-matrix", "5-inherit", "6-broad"]
 
 
 def test_a_target_rolls_up_to_its_goal_unless_the_goal_is_stated(corpus: Corpus) -> None:
@@ -121,16 +141,93 @@ def test_a_target_rolls_up_to_its_goal_unless_the_goal_is_stated(corpus: Corpus)
 
 
 def test_links_are_lifted_and_then_inherited_step_by_step(corpus: Corpus) -> None:
-    data = f"""itu:restates rdfs:subPropertyOf itu:succeeds .
-    <out> itu:deliversOutcome <o1> ; itu:contributesToActionLine <C5> .
-    <l1> {LINK.format("out", "deliversOutcome", "<o1>")} <l2> {LINK.format("out", "contributesToActionLine", "<C5>")}
-    <o2> itu:restates <o1> . <l3> itu:basis itu:judged ; itu:subject <o2> ; itu:predicate itu:restates ; itu:object <o1> .
-    <o3> itu:succeeds <o2> . <l4> itu:basis itu:judged ; itu:subject <o3> ; itu:predicate itu:succeeds ; itu:object <o2> .
-    <own> itu:succeeds <o1> ; itu:contributesToSDG sdg:1 . <l5> {LINK.format("own", "contributesToSDG", "sdg:1")}
-    <l6> itu:basis itu:judged ; itu:subject <own> ; itu:predicate itu:succeeds ; itu:object <o1> ."""
+    data = f"""<out> itu:deliversOutcome <a1> ; itu:contributesToActionLine <C5> .
+    <l1> {LINK.format("out", "deliversOutcome", "<a1>")} <l2> {LINK.format("out", "contributesToActionLine", "<C5>")}
+    <own> itu:contributesToSDG sdg:1 . <l5> {LINK.format("own", "contributesToSDG", "sdg:1")}
+    {succession(("b2", "restates", "a1"), ("c3", "succeeds", "b2"), ("own", "succeeds", "a1"))}"""
     assert derived(corpus, data) == {
-        (o, "itu:contributesToActionLine", "C5", n) for o, n in (("o1", 1), ("o2", 2), ("o3", 3))
+        (o, "itu:contributesToActionLine", "C5", n) for o, n in (("a1", 1), ("b2", 2), ("c3", 3))
     }
+    strengths = "SELECT ?s ?strength { ?l itu:subject ?s ; itu:strength ?strength }"
+    assert rows_of(derived_graph(corpus, data), strengths) == {("a1", "close"), ("b2", "close"), ("c3", "loose")}
+
+
+def test_a_thing_inherits_by_the_closest_road(corpus: Corpus) -> None:
+    """What restates or revises outdoes the rest, a close link outdoes a loose one, and rests on close roads alone."""
+    stated = [("a1", "sdg:1.1"), ("a2", "sdg:2.1"), ("b2", "sdg:3.1")]
+    data = "".join(
+        f"<{s}> itu:contributesToSDGTarget {o} . <l{n}> {LINK.format(s, 'contributesToSDGTarget', o)}\n"
+        for n, (s, o) in enumerate([*stated, ("a3", "sdg:1.1")])
+    )
+    data += succession(
+        ("c1", "revises", "a1"), ("c1", "succeeds", "a2"),  # the second is left aside
+        ("c2", "merges", "a1"), ("c2", "splits", "a2"),  # none is closer: both
+        ("b3", "succeeds", "a1"), ("c3", "restates", "b3"), ("c3", "revises", "a3"),  # two roads to one link
+    )  # fmt: skip
+    store = derived_graph(corpus, data)
+    query = "SELECT ?s ?o ?strength ?n { ?l itu:subject ?s ; itu:object ?o ; itu:strength ?strength ; itu:steps ?n }"
+    assert rows_of(store, query) == {
+        ("c1", "sdg:1.1", "close", "1"),
+        ("c2", "sdg:1.1", "loose", "1"),
+        ("c2", "sdg:2.1", "loose", "1"),
+        ("b3", "sdg:1.1", "loose", "1"),
+        ("c3", "sdg:1.1", "close", "1"),
+    }
+    rests = rows_of(store, "SELECT ?from { ?l itu:subject <https://w3id.org/itukg/id/c3> ; prov:wasDerivedFrom ?from }")
+    assert rests == {("c3-a3",), ("l3",)}
+
+
+def test_a_plan_comes_after_those_that_it_succeeds_and_two_cannot_succeed_each_other(corpus: Corpus) -> None:
+    with pytest.raises(DataError, match=r"These plans succeed each other: (a, b, a|b, a, b)"):
+        derived(corpus, succession(("a1", "succeeds", "b1"), ("b2", "succeeds", "a2")))
+
+
+def test_an_outcome_or_topic_serves_the_target_that_its_indicator_measures(corpus: Corpus) -> None:
+    data = "sdg:C090c01 sdgo:isIndicatorOf sdg:9.c .\n"
+    for thing, kind, how in (
+        ("o", "Outcome", "exactMatch"),
+        ("t", "Topic", "closeMatch"),
+        ("c", "OutputCategory", "exactMatch"),
+        ("r", "Outcome", "relatedMatch"),
+    ):
+        data += f"""<{thing}> a itu:{kind} . <i{thing}> itu:indicatorOf <{thing}> . <l{thing}> {LINK.format(f"i{thing}", "indicatorOf", f"<{thing}>")}
+        <m{thing}> itu:basis itu:judged ; itu:subject <i{thing}> ; itu:predicate skos:{how} ; itu:object sdg:C090c01 .\n"""
+    assert derived(corpus, data) == {(thing, "itu:contributesToSDGTarget", "sdg:9.c", 1) for thing in "ot"}
+
+
+@pytest.mark.parametrize(
+    ("framework", "start", "passed"), [(2017, 2020, True), (None, 2018, True), (2020, 2020, False), (None, 2026, False)]
+)
+def test_a_withdrawn_indicator_is_not_inherited_and_a_note_says_so(
+    corpus: Corpus, framework: int | None, start: int, passed: bool
+) -> None:
+    data = f"""<code1> itu:codeOf sdg:C130302 ; skos:notation "13.3.2" ; itu:frameworkYear 2017 .
+    <code2> itu:codeOf sdg:C010101 ; skos:notation "1.1.1" ; itu:frameworkYear 2020 .
+    <code3> itu:codeOf sdg:C010101 ; skos:notation "1.1.1" ; itu:frameworkYear 2017 .
+    <code4> skos:notation "4.a.1" ; itu:frameworkYear 2020 .
+    <code5> itu:codeOf sdg:C040a01 ; skos:notation "4.a.1" ; itu:frameworkYear 2017 .
+    <b> itu:startYear {start} ; dcterms:source <document> . {f"<document> itu:indicatorFramework {framework} ." if framework else ""}
+    <a1> itu:linkedToSDGIndicator sdg:C130302 , sdg:C010101 , sdg:C040a01 .
+    <l1> {LINK.format("a1", "linkedToSDGIndicator", "sdg:C130302 , sdg:C010101 , sdg:C040a01")}
+    {succession(("b1", "restates", "a1"))}"""
+    store = derived_graph(corpus, data)
+    linked = rows_of(store, "SELECT ?o { ?s itu:linkedToSDGIndicator ?o }")
+    assert linked == {("sdg:C010101",), ("sdg:C040a01",), *([("sdg:C130302",)] if passed else [])}
+    notes = rows_of(
+        store,
+        "SELECT ?s ?o { ?n a itu:NotInherited ; itu:about ?s ; itu:withdrawn ?o ; itu:rationale ?why ; prov:wasDerivedFrom ?l }",
+    )
+    assert notes == (set() if passed else {("b1", "sdg:C130302")})
+
+
+@pytest.mark.parametrize(("targets", "broad"), [(10, False), (11, True)])
+def test_a_thing_with_more_than_ten_derived_targets_is_broad(corpus: Corpus, targets: int, broad: bool) -> None:
+    objects = " , ".join(f"sdg:1.{n}" for n in range(targets))
+    data = f"""<a1> itu:contributesToSDGTarget {objects} ; itu:contributesToActionLine <C5> .
+    <l1> {LINK.format("a1", "contributesToSDGTarget", objects)} <l2> {LINK.format("a1", "contributesToActionLine", "<C5>")}
+    {succession(("b1", "restates", "a1"))}"""
+    marked = rows_of(derived_graph(corpus, data), "SELECT ?l { ?l itu:broad true }")
+    assert len(marked) == (targets + 1 if broad else 0)
 
 
 def test_the_matrix_speaks_only_where_an_output_states_no_target(corpus: Corpus) -> None:
@@ -143,7 +240,7 @@ def test_the_matrix_speaks_only_where_an_output_states_no_target(corpus: Corpus)
 
 def test_a_rule_that_says_again_what_is_held_derives_nothing() -> None:
     held = {quad("x/a", "itu:contributesToSDG", "sdg:9")}
-    assert derive(held, ["CONSTRUCT WHERE { ?s ?p ?o }"]) == []
+    assert derive(held, [SavedQuery("again", "", "", (), "CONSTRUCT WHERE { ?s ?p ?o }")]) == []
 
 
 def test_nothing_derived_is_in_the_merged_graph(store: Engine) -> None:

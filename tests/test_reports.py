@@ -23,6 +23,7 @@ from itukg.release.model import Release
 FINDING_KEYS = (
     "id", "severity", "profile", "shape", "shapeLabel", "focus", "focusLabel", "notation", "plan", "path", "value",
     "message", "cure", "quote", "document", "section", "line", "status", "actor", "file", "waiver",
+    "language",
 )  # fmt: skip
 KEYS = (
     "release", "header", "baseline", "selection", "verdict", "counts", "summary", "statuses", "coverage", "rules",

@@ -46,6 +46,7 @@ HTML = Format("text/html", ".html")
 CSV = Format("text/csv", ".csv", ox.QueryResultsFormat.CSV)
 JSON = Format("application/json", ".json")
 XLSX = Format("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", ".xlsx", labels=True)
+MARKDOWN = Format("text/markdown", ".md")
 PDF = Format("application/pdf", ".pdf")
 SARIF = Format("application/sarif+json", ".sarif")
 JUNIT = Format("application/junit+xml", ".junit")
@@ -99,7 +100,7 @@ PROFILE_FORMATS = (
 )
 """The forms of JSON-LD: compacted, expanded, flattened, framed, and framed by each of our frames."""
 
-FORMATS = tuple(dict.fromkeys((*TABLE_FORMATS, *GRAPH_FORMATS, HTML, JSON, PDF, SARIF, JUNIT, PATCH)))
+FORMATS = tuple(dict.fromkeys((*TABLE_FORMATS, *GRAPH_FORMATS, HTML, JSON, MARKDOWN, PDF, SARIF, JUNIT, PATCH)))
 """The syntaxes that a suffix of an address chooses."""
 
 THING_FORMATS = (JSONLD, HTML, *(f for f in GRAPH_FORMATS if f.name in ("ttl", "nt", "rdf")))

@@ -1,4 +1,4 @@
-"""Commands that answer from the release of the files: query, describe and diff."""
+"""Commands that answer from the release of the files: query, describe, because and diff."""
 
 import re
 from pathlib import Path
@@ -94,6 +94,32 @@ def describe(
 
     async def write(store: "Store") -> None:
         write_out(await described(store, terms, names.expand(iri), syntax), output)
+
+    with_store(settings, write)
+
+
+def because(
+    subject: Annotated[str, typer.Argument(help="An IRI, a prefixed name, or a path (bap-2026-2029/outcome/T1.1-O1).")],
+    object: Annotated[str, typer.Argument(help="What it is linked with, in the same forms (sdg:11.b).")],
+    format: Annotated[str, typer.Option(help="md, json, html, ttl, nt, jsonld, rdf, trig or nq.")] = "md",
+    output: Output = "-",
+) -> None:
+    """Print why a link holds: the sentences, reasons and rules behind it, the shortest chain first.
+
+    Example: itukg because bap-2026-2029/outcome/T1.1-O1 sdg:11.b
+    """
+    from itukg import names
+    from itukg.formats import choose
+    from itukg.views.because import BECAUSE_FORMATS, write_because
+    from itukg.views.because import because as reasons
+
+    settings = settings_of()
+    syntax = choose(BECAUSE_FORMATS, None, format)
+    terms = built(settings).overview.terms
+
+    async def write(store: "Store") -> None:
+        found = await reasons(store, names.expand(subject), names.expand(object), terms)
+        write_out(write_because(found, syntax), output)
 
     with_store(settings, write)
 

@@ -132,7 +132,7 @@ def evidence(
     Lists the lines that produced nothing and have no reason in data/uncovered/. Exit code 1: a text is not on the
     line that the data states.
     """
-    from itukg.errors import NotAcceptable, NotSupported
+    from itukg.errors import DataError, NotAcceptable, NotSupported
     from itukg.evidence import check as check_texts
     from itukg.evidence import data_files, record, write_page, write_table, write_text
     from itukg.formats import write_json
@@ -140,6 +140,8 @@ def evidence(
     writers = {"text": lambda found: write_text(found).encode(), "csv": write_table, "html": write_page}
     if format not in writers:
         raise NotAcceptable(f'No format "{format}"; available: {", ".join(writers)}.')
+    if file is not None and not file.is_file():
+        raise DataError(f"{file}: there is no such file.")
     settings = settings_of(sources=sources)
     if settings.sources is None:
         raise NotSupported("The documents are not part of itukg: give their folder by --sources or ITUKG_SOURCES.")

@@ -18,6 +18,7 @@ from itukg.conformance import (
     to_rdflib,
     validate,
 )
+from itukg.conformance.shapes import unused
 from itukg.conformance.targets import nodes_of
 from itukg.corpus import Corpus
 from itukg.rdf.parse import canonical_hash
@@ -68,10 +69,12 @@ def check_quads(
 
 
 def _with_nodes(report: Report, data: list[ox.Quad], shapes: rdflib.Graph, own: Own) -> Report:
-    """Return a report that says of each rule how many `own` nodes it looked at, and at which things none did."""
+    """Return a report that says of each rule how many `own` nodes it looked at, at which things none did, and what is unused."""
     nodes = nodes_of(data, shapes)
     subjects = {quad.subject.value for quad in data if isinstance(quad.subject, ox.NamedNode)}
-    ours = {node for node in subjects.union(*nodes.values()) if own(rdflib.URIRef(node))}
+    # A literal is of whoever has sent the data (`own`), and stands in quotes.
+    ours = {node for node in subjects.union(*nodes.values()) if node.startswith('"') or own(rdflib.URIRef(node))}
     rules = tuple(replace(rule, nodes=len(nodes.get(rule.shape, set()) & ours)) for rule in report.rules)
     unchecked = tuple(sorted((subjects & ours).difference(*nodes.values())))
-    return replace(report, rules=rules, header=replace(report.header, unchecked=unchecked))
+    header = replace(report.header, unchecked=unchecked, unused=tuple(map(str, unused(shapes))))
+    return replace(report, rules=rules, header=header, things=frozenset(subjects & ours))

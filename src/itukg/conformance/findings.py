@@ -16,6 +16,11 @@ SEVERITIES = {
 }
 """The severities of SHACL, worst first, and what each means in this project."""
 
+_RANKS = {"Violation": 0, "Warning": 2, "Info": 3, "Debug": 4, "Trace": 5}
+"""The severities of SHACL 1.2 in order, worst first."""
+_RANK_OF_OTHERS = 1
+"""Shapes may have severities of their own, whose rank is unknown: next to violations, and none passes in silence."""
+
 ACTORS = {"us": "us", "document": "the document", "referenceData": "the reference data"}
 """Who can act on a finding: those who enter the data, edit the document, or maintain the code lists."""
 
@@ -32,6 +37,7 @@ STATUSES = {
 class Finding:
     """One result, with what an auditor needs to act on it. Fields are named as in the JSON rows; None where unknown.
 
+    `severity` is one of SEVERITIES or another of SHACL, without namespace, or the IRI of a severity of the shapes' own.
     `id` is a hash of shape, focus, path and value, so that it survives rewording. `status` is one of STATUSES, or None
     without a comparison.
     """
@@ -59,6 +65,8 @@ class Finding:
     """The data file that describes the focus."""
     waiver: str | None = None
     """The reason of its waiver."""
+    language: str | None = None
+    """The language tag of its message."""
 
     @property
     def stands(self) -> bool:
@@ -69,7 +77,7 @@ class Finding:
     def order(self) -> tuple[int, str, str, str, int, str, str, str]:
         """The sort key of findings: worst first, then by rule, then by place."""
         place = self.shape, self.document or "", self.line or 0, self.focus, self.value or "", self.id
-        return list(SEVERITIES).index(self.severity), self.profile or "", *place
+        return _RANKS.get(self.severity, _RANK_OF_OTHERS), self.profile or "", *place
 
 
 @dataclass(frozen=True)
@@ -98,7 +106,8 @@ class Selection:
             prefix = names.PREFIXES["itush"] if name == "shape" else ""
             given = (text if ":" in text else prefix + text for text in getattr(self, name))
             object.__setattr__(self, name, tuple(names.expand(text) for text in given))
-        for name, known in (("severity", SEVERITIES), ("actor", ACTORS), ("status", STATUSES)):
+        check_known("severity", [text for text in self.severity if ":" not in text], _RANKS)
+        for name, known in (("actor", ACTORS), ("status", STATUSES)):
             check_known(name, getattr(self, name), known)
 
     @classmethod
@@ -131,9 +140,37 @@ def finding_of(row: Row) -> Finding:
     return Finding(**known)  # type: ignore[arg-type]
 
 
+def severity_of(iri: str) -> str:
+    """Return how reports name a severity: those of SHACL without namespace, any other by its IRI."""
+    name = iri.removeprefix(names.SH)
+    return name if name in _RANKS else iri
+
+
+def iri_of(severity: str) -> str:
+    """Return the IRI of a severity, given as reports name it."""
+    return names.SH + severity if severity in _RANKS else severity
+
+
+def decides(severity: str) -> bool:
+    """Return whether a finding of this severity makes the verdict "does not conform"."""
+    return _RANKS.get(severity, _RANK_OF_OTHERS) <= _RANK_OF_OTHERS
+
+
+def meanings(severities: Iterable[str]) -> dict[str, str]:
+    """Return what each severity means: SEVERITIES first, then those of `severities` that are others."""
+    effect = {True: "it decides the verdict, as a violation does.", False: "it leaves the verdict as it is."}
+    others = sorted(set(severities) - SEVERITIES.keys())
+    return SEVERITIES | {severity: f"A severity of the shapes: {effect[decides(severity)]}" for severity in others}
+
+
+def counted(number: int, severity: str) -> str:
+    """Return a number of findings as text, such as "2 warnings"."""
+    return f"{number} {severity}" if ":" in severity else f"{number} {severity.lower()}{'' if number == 1 else 's'}"
+
+
 def actor_by(severity: str) -> str:
     """Return who can act on a finding whose rule does not say so."""
-    return "us" if severity == "Violation" else "document"
+    return "us" if decides(severity) else "document"
 
 
 def check_known(

@@ -5,12 +5,27 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
-from itukg.conformance.findings import ACTORS, SEVERITIES, STATUSES, Finding, Row, Selection, check_known, finding_of
+from itukg import names
+from itukg.conformance.findings import (
+    ACTORS,
+    SEVERITIES,
+    STATUSES,
+    Finding,
+    Row,
+    Selection,
+    check_known,
+    counted,
+    finding_of,
+)
 from itukg.errors import DataError, NotFound
+
+MIN_LIKENESS = 0.6
+"""How like an unknown thing, from 0 to 1, a thing must be to be named with the error."""
 
 
 @dataclass(frozen=True)
@@ -102,17 +117,20 @@ class Header:
     plans: tuple[str, ...] = ()
     unchecked: tuple[str, ...] | None = None
     """The things with a name of which no shape looked at any; None in a report of an older version."""
+    unused: tuple[str, ...] = ()
+    """The shapes that check nothing: they have no target, and no shape refers to them."""
     disallows: tuple[str, ...] = ("Violation",)
-    """The severities that decide the verdict (SHACL 1.2, `sh:conformanceDisallows`)."""
+    """The severities that decide the verdict (SHACL 1.2, `sh:conformanceDisallows`): violations, and any of the shapes' own."""
     unverified: Mapping[str, str] = field(default_factory=dict)
     """The data files whose words were not found in the documents as they stand, and why."""
     policy: Mapping[str, str] = field(default_factory=lambda: dict(SEVERITIES))
+    """What each severity of this report means, worst first."""
     date: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """The outcome of one validation. The verdict counts violations; the SHACL graph follows the standard."""
+    """The outcome of one validation. The verdict goes by the severities that the header disallows; the SHACL graph follows the standard."""
 
     header: Header
     findings: tuple[Finding, ...]
@@ -125,6 +143,8 @@ class Report:
     waivers: tuple[Row, ...] = ()
     """Each waiver with its effect: how many findings it `waives`, or its `problem`."""
     selection: Selection = field(default_factory=Selection)
+    things: frozenset[str] | None = None
+    """The things that were checked, with or without finding; None where unknown, and in no rendering."""
 
     @property
     def release(self) -> str | None:
@@ -140,13 +160,13 @@ class Report:
     def counts(self) -> dict[str, int]:
         """The number of findings that count, by severity, worst first."""
         found = Counter(finding.severity for finding in self.findings if finding.stands)
-        return {severity: found[severity] for severity in SEVERITIES}
+        return {severity: found[severity] for severity in self.header.policy}
 
     def counted(self, key: str, known: Iterable[str] = ()) -> dict[str, dict[str, int]]:
         """Return the numbers of findings that count, by `key`, then by severity; `known` groups come first and may be 0."""
         found = Counter((str(getattr(f, key) or ""), f.severity) for f in self.findings if f.stands)
         groups = dict.fromkeys([*known, *sorted({group for group, _ in found})])
-        return {group: {severity: found[group, severity] for severity in SEVERITIES} for group in groups}
+        return {group: {severity: found[group, severity] for severity in self.header.policy} for group in groups}
 
     @property
     def summary(self) -> dict[str, dict[str, dict[str, int]]]:
@@ -167,7 +187,7 @@ class Report:
     @property
     def totals(self) -> str:
         """The counts as text: "0 violations, 157 warnings, 252 infos"."""
-        return ", ".join(f"{n} {severity.lower()}{'' if n == 1 else 's'}" for severity, n in self.counts.items())
+        return ", ".join(counted(n, severity) for severity, n in self.counts.items())
 
     @property
     def checked_nothing(self) -> bool:
@@ -176,8 +196,9 @@ class Report:
 
     @property
     def conforms(self) -> bool:
-        """Whether the shapes looked at something, and no violation counts."""
-        return self.counts["Violation"] == 0 and not self.checked_nothing
+        """Whether the shapes looked at something, and no finding counts that decides the verdict."""
+        decisive = any(finding.stands and finding.severity in self.header.disallows for finding in self.findings)
+        return not decisive and not self.checked_nothing
 
     @property
     def verdict(self) -> str:
@@ -216,13 +237,15 @@ class Report:
         return replace(self, findings=tuple(sorted(found, key=lambda finding: finding.order)), baseline=against)
 
     def selected(self, selection: Selection) -> "Report":
-        """Return the selected part of this report. Raises NotFound for a profile or plan that it does not have."""
+        """Return the selected part of this report. Raises NotFound for a profile, plan, shape, thing or severity that it has not."""
         parts = {p["name"]: p.get("parts") or [p["name"]] for p in self.header.profiles}
         check_known("profile", selection.profile, parts, NotFound)
         plans = {*self.header.plans, *(f.plan for f in self.findings if f.plan)}
         check_known("plan", selection.plan, sorted(plans), NotFound)
         shapes = {*(rule.shape for rule in self.rules), *(finding.shape for finding in self.findings)}
         check_known("shape", selection.shape, sorted(shapes), NotFound)
+        check_known("severity", selection.severity, [*self.header.policy], NotFound)
+        self._check_things(selection.focus)
         scope = replace(selection, profile=tuple(part for name in selection.profile for part in parts[name]))
         coverage = []
         for each in self.coverage:
@@ -238,6 +261,16 @@ class Report:
         ]
         findings = tuple(filter(scope.covers, self.findings))
         return replace(self, findings=findings, coverage=tuple(coverage), rules=tuple(rules), selection=selection)
+
+    def _check_things(self, given: Iterable[str]) -> None:
+        if self.things is None:
+            return
+        known = self.things.union(finding.focus for finding in self.findings)
+        for iri in given:
+            if iri not in known:
+                near = get_close_matches(names.shorten(iri), map(names.shorten, known), cutoff=MIN_LIKENESS)
+                nearest = f"; the nearest: {', '.join(near)}" if near else ""
+                raise NotFound(f'The data that was checked has no thing "{names.shorten(iri)}"{nearest}.')
 
     def as_rows(self) -> Row:
         """Return the report as its JSON document, which HTTP clients rely on."""
@@ -262,7 +295,9 @@ class Report:
         header = rows.get("header") or {"subject": rows["release"] or "data", "release": rows["release"]}
         known = {f.name: header[f.name] for f in fields(Header) if f.name in header}
         known |= {name: tuple(known.get(name, ())) for name in ("profiles", "plans")}
-        known |= {name: tuple(known[name]) for name in ("unchecked", "disallows") if known.get(name) is not None}
+        known |= {
+            name: tuple(known[name]) for name in ("unchecked", "unused", "disallows") if known.get(name) is not None
+        }
         return cls(
             Header(**known),
             tuple(map(finding_of, rows["findings"])),

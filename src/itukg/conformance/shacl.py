@@ -1,6 +1,7 @@
 """The SHACL engine."""
 
 import hashlib
+import re
 from collections.abc import Iterable
 from functools import cache
 from importlib import metadata
@@ -9,9 +10,10 @@ import pyoxigraph as ox
 import pyshacl_turbo
 import rdflib
 from pyshacl_turbo.rdf import Input
-from rdflib.namespace import XSD
+from rdflib.namespace import SH, XSD
 from rdflib.term import Node
 
+from itukg.conformance.shapes import prepared
 from itukg.errors import ShapesRefused
 
 MAX_MESSAGE_LENGTH = 400
@@ -22,17 +24,37 @@ _STRING = ox.NamedNode(str(XSD.string))
 def results_of(data: Iterable[ox.Quad], shapes: rdflib.Graph) -> rdflib.Graph:
     """Return the engine's report on `data` against `shapes`: blank nodes keep their names, literals their spelling.
 
-    Raises ShapesRefused, with the engine's message.
+    Raises ShapesRefused for shapes that the engine would not apply as the specification says, or cannot apply.
     """
+    applied = prepared(shapes)
     triples = ox.serialize((quad.triple for quad in data), format=ox.RdfFormat.N_TRIPLES) or b""
     text = Input(triples.decode(), "nt", None, {})
     try:
-        _, results, _ = pyshacl_turbo.validate(text, shacl_graph=shapes, inference="none")
+        _, results, _ = pyshacl_turbo.validate(text, shacl_graph=applied, inference="none")
     except (ValueError, NotImplementedError, pyshacl_turbo.ReportableRuntimeError) as error:
-        raise ShapesRefused(_cut(str(error))) from None
+        raise ShapesRefused(_cut(_in_words(str(error)))) from None
     if not isinstance(results, rdflib.Graph):
         raise ShapesRefused(_cut(str(results)))
+    _quote_patterns(results, shapes)
     return results
+
+
+def _quote_patterns(results: rdflib.Graph, shapes: rdflib.Graph) -> None:
+    """Quote patterns as the shapes write them, where the engine quotes what it was given instead."""
+    for result in list(results.subjects(SH.sourceConstraintComponent, SH.PatternConstraintComponent)):
+        shape = results.value(result, SH.sourceShape)
+        if (shape, SH.message, None) not in shapes:
+            written = " and ".join(f"'{pattern}'" for pattern in sorted(map(str, shapes.objects(shape, SH.pattern))))
+            results.set((result, SH.resultMessage, rdflib.Literal(f"Value does not match pattern {written}")))
+
+
+def _in_words(message: str) -> str:
+    """Return the engine's message without its classes, and without blank nodes, which have other names in the file."""
+    message = re.sub(r"_:[\w.-]+", "a shape without an IRI", message)
+    if term := re.fullmatch(r"Unsupported feature: (sh:\w+)(?: on (.+))?", message):
+        place = f" of {term[2]}" if term[2] else ""
+        return f"{term[1]}{place} is not supported, or misspelled: it would check nothing."
+    return message
 
 
 def _cut(message: str) -> str:

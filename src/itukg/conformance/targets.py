@@ -5,33 +5,27 @@ from collections.abc import Iterable
 
 import pyoxigraph as ox
 import rdflib
-from rdflib.namespace import OWL, RDF, RDFS, SH
-from rdflib.term import Node
+from rdflib.namespace import RDF, RDFS, SH
+
+from itukg.conformance.shapes import deactivated, in_order, referred, targeting_classes
 
 Nodes = dict[str, set[str]]
+"""IRIs, names of blank nodes, and literals in quotes."""
 
 
 def nodes_of(data: Iterable[ox.Quad], shapes: rdflib.Graph) -> Nodes:
-    """Return each shape with the nodes it looks at: those that it targets, and those of a shape that it is a part of.
+    """Return each shape with the nodes it looks at: those that it targets, and those of the shapes that refer to it.
 
-    A property shape looks at the nodes of the shapes that name it by sh:property, and so does one named by sh:node.
+    A shape that is switched off looks at none. Raises ShapesRefused for shapes that refer to themselves.
     """
     found = _targeted(data, shapes)
-    for part in {*shapes.objects(None, SH.property), *shapes.objects(None, SH.node)}:
-        for whole in _wholes(part, shapes):
-            found[str(part)] |= found.get(str(whole), set())
-    return found
-
-
-def _wholes(part: Node, shapes: rdflib.Graph) -> set[Node]:
-    """Return the shapes that a shape is a part of, directly or through others; shapes may name each other in a circle."""
-    found: set[Node] = set()
-    waiting = [part]
-    while waiting:
-        inner = waiting.pop()
-        outer = {*shapes.subjects(SH.property, inner), *shapes.subjects(SH.node, inner)} - found
-        found |= outer
-        waiting += outer
+    off = deactivated(shapes)
+    for shape in off:
+        found.pop(str(shape), None)
+    references = referred(shapes)
+    for shape in in_order(references):
+        for part in references.get(shape, set()) - off:
+            found[str(part)] |= found.get(str(shape), set())
     return found
 
 
@@ -39,7 +33,7 @@ def _targeted(data: Iterable[ox.Quad], shapes: rdflib.Graph) -> defaultdict[str,
     subjects, objects, instances, narrower = _looked_up(data, shapes)
     found: defaultdict[str, set[str]] = defaultdict(set)
     for shape, node in shapes.subject_objects(SH.targetNode):
-        found[str(shape)].add(str(node))
+        found[str(shape)].add(node.n3() if isinstance(node, rdflib.Literal) else str(node))
     for target, nodes in ((SH.targetSubjectsOf, subjects), (SH.targetObjectsOf, objects)):
         for shape, predicate in shapes.subject_objects(target):
             found[str(shape)] |= nodes.get(str(predicate), set())
@@ -72,8 +66,7 @@ def _looked_up(data: Iterable[ox.Quad], shapes: rdflib.Graph) -> tuple[Nodes, No
 def _classes(shapes: rdflib.Graph) -> set[tuple[str, str]]:
     """Return the shapes that target a class, with it; a shape that is a class itself targets that (section 2.1.3.3)."""
     stated = {(str(shape), str(kind)) for shape, kind in shapes.subject_objects(SH.targetClass)}
-    both = {shape for kind in (RDFS.Class, OWL.Class) for shape in shapes.subjects(RDF.type, kind)}
-    return stated | {(str(shape), str(shape)) for shape in both if (shape, RDF.type, SH.NodeShape) in shapes}
+    return stated | {(str(shape), str(shape)) for shape in targeting_classes(shapes)}
 
 
 def _below(kind: str, narrower: Nodes) -> set[str]:
@@ -86,4 +79,5 @@ def _below(kind: str, narrower: Nodes) -> set[str]:
 
 
 def _text(term: ox.NamedNode | ox.BlankNode | ox.Literal | ox.Triple) -> str:
-    return str(term) if isinstance(term, ox.Triple) else term.value
+    """Return a literal as N-Triples have it, in quotes, and anything else by its name."""
+    return term.value if isinstance(term, ox.NamedNode | ox.BlankNode) else str(term)

@@ -12,9 +12,10 @@ from rdflib.namespace import DCTERMS, RDF, RDFS, SH, SKOS
 from rdflib.term import Node
 
 from itukg import __version__, names
-from itukg.conformance.findings import SEVERITIES, Finding, actor_by
+from itukg.conformance.findings import Finding, actor_by, decides, meanings, severity_of
 from itukg.conformance.model import Coverage, Header, Report, Rule, Share
 from itukg.conformance.shacl import engine, results_of, to_rdflib
+from itukg.conformance.shapes import TARGETS, deactivated, targeted
 
 ITU = rdflib.Namespace(names.ITU)
 ITUSH = rdflib.Namespace(names.PREFIXES["itush"])
@@ -30,6 +31,8 @@ _READ = frozenset(
 """The properties that a report reads."""
 _OMITTED = frozenset([SH.conforms, SH.sourceConstraint, SH.resultMessage])
 """Properties of the engine's report that ours omits or states otherwise."""
+_PLACEHOLDER = re.compile(r"\{[?$]\w+\}")
+"""Where a message of a SPARQL constraint has a value."""
 
 Own = Callable[[Node], bool]
 """Whether a report is about a thing, not merely validated with it."""
@@ -79,8 +82,11 @@ def report_of(
         key = finding.id if seen[finding.id] == 1 else _hash(f"{finding.id} {seen[finding.id]}")
         found[place] = replace(finding, id=key, file=(files or {}).get(finding.focus)), result
     findings = tuple(finding for finding, _ in found)
-    graph = _pure(results, {result: finding for finding, result in found})
-    return Report(header or Header(), findings, _coverage(data, shapes, findings, own), _rules(shapes), graph)
+    graph = _pure(results, {result: finding for finding, result in found}, shapes)
+    rules = _rules(shapes)
+    policy = meanings({finding.severity for finding in findings} | {rule.severity for rule in rules})
+    header = replace(header or Header(), policy=policy, disallows=tuple(filter(decides, policy)))
+    return Report(header, findings, _coverage(data, shapes, findings, own), rules, graph)
 
 
 def header_of(
@@ -110,13 +116,13 @@ def header_of(
 
 def for_derived(shapes: rdflib.Graph) -> rdflib.Graph:
     """Return the shapes, with targets only for those that check derived links (`itush:checksDerived`)."""
-    targeted = rdflib.Graph()
-    targeted += shapes
+    checking = rdflib.Graph()
+    checking += shapes
     for shape in set(shapes.subjects(RDF.type, SH.NodeShape)):
         if (shape, ITUSH.checksDerived, rdflib.Literal(True)) not in shapes:
-            for target in (SH.targetClass, SH.targetSubjectsOf, SH.targetObjectsOf, SH.targetNode):
-                targeted.remove((shape, target, None))
-    return targeted
+            for target in TARGETS:
+                checking.remove((shape, target, None))
+    return checking
 
 
 def _finding(result: Node, results: rdflib.Graph, data: rdflib.Graph, shapes: rdflib.Graph) -> Finding:
@@ -130,9 +136,8 @@ def _finding(result: Node, results: rdflib.Graph, data: rdflib.Graph, shapes: rd
     named = _with_iri(shape, shapes)
     path = _path(results.value(result, SH.resultPath), results, shapes)
     value = text(results, result, SH.value)
-    severity = _severity(results.value(result, SH.resultSeverity))
-    general = text(shapes, shape, SH.message) or ""
-    message = _message(results, result, general)
+    severity = severity_of(str(results.value(result, SH.resultSeverity)))
+    message = chosen(_messages(results, result, shapes)) or rdflib.Literal("")
     line = min(
         (int(line) for line in map(str, data.objects(focus, ITU.line)) if re.fullmatch("[0-9]{1,9}", line)),
         default=None,
@@ -143,20 +148,21 @@ def _finding(result: Node, results: rdflib.Graph, data: rdflib.Graph, shapes: rd
         severity=severity,
         profile=_after_hash(text(shapes, named, RDFS.isDefinedBy)),
         shape=str(named),
-        shapeLabel=text(shapes, named, SH.name),
+        shapeLabel=_text_of(shapes, named, SH.name),
         focus=str(focus),
         focusLabel=text(data, focus, RDFS.label),
         notation=text(data, focus, SKOS.notation),
         plan=text(data, focus, ITU.plan, SKOS.notation),
         path=path,
         value=value,
-        message=message,
-        cure=_cure(shapes, shape, message, general),
+        message=str(message),
+        cure=_cure(shapes, shape, message),
         quote=text(data, focus, ITU.quote),
         document=text(data, focus, DCTERMS.source),
         section=text(data, focus, ITU.section),
         line=line,
         actor=_actor(named, severity, shapes),
+        language=message.language,
     )
 
 
@@ -174,12 +180,6 @@ def _with_iri(shape: Node, shapes: rdflib.Graph) -> Node:
 
 def _hash(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()[:16]
-
-
-def _severity(stated: Node | None) -> str:
-    """Return one of SEVERITIES; any other severity counts as the default, a violation."""
-    severity = str(stated).removeprefix(names.SH)
-    return severity if severity in SEVERITIES else "Violation"
 
 
 def _actor(shape: Node, severity: str, shapes: rdflib.Graph) -> str:
@@ -209,14 +209,54 @@ def _path(path: Node | None, results: rdflib.Graph, shapes: rdflib.Graph) -> str
     return written(path)
 
 
-def _message(results: rdflib.Graph, result: Node, general: str) -> str:
-    """Return the constraint's message with this result's values if there is one, else the shape's general message."""
-    found = sorted(str(message) for message in results.objects(result, SH.resultMessage))
-    return next((message for message in found if message != general), general)
+def chosen(texts: Iterable[Node]) -> rdflib.Literal | None:
+    """Return the text of several languages that is shown where there is room for one: English, else without tag, else by tag."""
+
+    def order(text: rdflib.Literal) -> tuple[int, str, str]:
+        tag = (text.language or "").lower()
+        return (0 if tag == "en" or tag.startswith("en-") else 1 if not tag else 2), tag, str(text)
+
+    return min((text for text in texts if isinstance(text, rdflib.Literal)), key=order, default=None)
 
 
-def _cure(shapes: rdflib.Graph, shape: Node, message: str, general: str) -> str | None:
+def _text_of(graph: rdflib.Graph, node: Node, predicate: Node) -> str | None:
+    text = chosen(graph.objects(node, predicate))
+    return None if text is None else str(text)
+
+
+def _messages(results: rdflib.Graph, result: Node, shapes: rdflib.Graph) -> set[Node]:
+    """Return the messages of the constraint, else of the shape, with this result's values, in all languages; else the engine's."""
+    found = sorted(map(str, results.objects(result, SH.resultMessage)))
+    sources = results.value(result, SH.sourceConstraint), results.value(result, SH.sourceShape)
+    templates = next(filter(None, (set(shapes.objects(source, SH.message)) for source in sources if source)), set())
+    # The engine leaves out the language of a message with values: it is that of the template that the message fits.
+    messages: set[Node] = set()
+    left = list(found)
+    for template in sorted(templates, key=lambda text: (-len(_PLACEHOLDER.sub("", str(text))), str(text))):
+        message = next((text for text in [*left, *found] if _fits(text, str(template))), None)
+        if message is not None:
+            left = [text for text in left if text != message]
+            messages.add(rdflib.Literal(message, lang=getattr(template, "language", None)))
+    return messages or set(results.objects(result, SH.resultMessage)) or templates
+
+
+def _fits(message: str, template: str) -> bool:
+    """Return whether a message is a template with values in the places of its placeholders."""
+    first, *others = _PLACEHOLDER.split(template)
+    if not others:
+        return message == template
+    *middle, last = others
+    place = len(first)
+    for part in middle:
+        if (found := message.find(part, place)) < 0:
+            return False
+        place = found + len(part)
+    return message.startswith(first) and message.endswith(last) and place + len(last) <= len(message)
+
+
+def _cure(shapes: rdflib.Graph, shape: Node, message: rdflib.Literal) -> str | None:
     """Return how to mend a finding: the end of the shape's message, or of the constraint's where that differs."""
+    general = str(chosen(shapes.objects(shape, SH.message)) or "")
     written = (str(text) for each in shapes.objects(shape, SH.sparql) for text in shapes.objects(each, SH.message))
     cures = [general.partition(": ")[2], *(text.rpartition("}")[2].partition(": ")[2] for text in written)]
     return next((cure for cure in cures if cure and message.endswith(cure)), cures[0] or None)
@@ -227,22 +267,24 @@ def _after_hash(iri: str | None) -> str | None:
 
 
 def _rules(shapes: rdflib.Graph) -> tuple[Rule, ...]:
-    """Return the shapes that have a message, by profile: the rules that were applied."""
+    """Return the rules that were applied, by profile: shapes that have a message, or a target and no property shape with a message."""
 
     def rule(shape: Node) -> Rule:
-        severity = _severity(shapes.value(shape, SH.severity))
+        severity = severity_of(str(shapes.value(shape, SH.severity, default=SH.Violation)))
         profile = shapes.value(shape, RDFS.isDefinedBy)
         return Rule(
             str(shape),
-            str(shapes.value(shape, SH.name) or names.shorten(str(shape))),
-            str(shapes.value(shape, SH.description) or ""),
+            _text_of(shapes, shape, SH.name) or names.shorten(str(shape)),
+            _text_of(shapes, shape, SH.description) or "",
             None if profile is None else _after_hash(str(profile)),
             severity,
             _actor(shape, severity, shapes),
         )
 
     named = {shape for shape in shapes.subjects(SH.message) if isinstance(shape, rdflib.URIRef)}
-    return tuple(sorted(map(rule, named), key=lambda rule: (rule.profile or "", rule.shape)))
+    worded = named - deactivated(shapes)
+    without_words = {shape for shape in targeted(shapes) if worded.isdisjoint(shapes.objects(shape, SH.property))}
+    return tuple(sorted(map(rule, named | without_words), key=lambda rule: (rule.profile or "", rule.shape)))
 
 
 def _coverage(data: rdflib.Graph, shapes: rdflib.Graph, findings: Iterable[Finding], own: Own) -> tuple[Coverage, ...]:
@@ -289,7 +331,7 @@ def _gap_property(shape: Node, shapes: rdflib.Graph) -> Node | None:
     return None
 
 
-def _pure(results: rdflib.Graph, findings: Mapping[Node, Finding]) -> bytes:
+def _pure(results: rdflib.Graph, findings: Mapping[Node, Finding], shapes: rdflib.Graph) -> bytes:
     """Return the standard report graph without `sh:conforms`, sorted, with an IRI for each result."""
     renamed: dict[Node, Node] = {node: rdflib.URIRef(finding_iri(each.id)) for node, each in findings.items()}
     report = results.value(predicate=RDF.type, object=SH.ValidationReport)
@@ -301,8 +343,9 @@ def _pure(results: rdflib.Graph, findings: Mapping[Node, Finding]) -> bytes:
         left_out |= p == SH.result and o not in renamed  # a result on a thing that the report is not about
         if s in renamed and not left_out:
             pure.add((renamed[s], p, renamed.get(o, o)))
-    for node, finding in findings.items():
-        pure.add((renamed[node], SH.resultMessage, rdflib.Literal(finding.message, lang="en")))
+    for node in findings:
+        for message in _messages(results, node, shapes):
+            pure.add((renamed[node], SH.resultMessage, message))
     lines = pure.serialize(format="nt", encoding="utf-8").splitlines(keepends=True)
     return b"".join(sorted(line for line in lines if line.strip()))
 

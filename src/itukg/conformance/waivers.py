@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from itukg import names
-from itukg.conformance.findings import Finding
+from itukg.conformance.findings import Finding, decides
 from itukg.conformance.model import Report
 from itukg.errors import DataError
 
@@ -60,7 +60,7 @@ def waived(report: Report, waivers: Iterable[Waiver], *, published: bool = False
     rows = []
     for waiver in waivers:
         met = [finding for finding in report.findings if waiver.meets(finding)]
-        open_ = [f for f in met if not (published and f.severity == "Violation")]
+        open_ = [f for f in met if not (published and decides(f.severity))]
         problem = None
         if not met:
             problem = "Unknown: it meets no finding. Take it out if the finding is mended."

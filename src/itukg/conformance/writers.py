@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import pyoxigraph as ox
 
 from itukg import __version__, names
-from itukg.conformance.findings import ACTORS, SEVERITIES, STATUSES, Finding, Row, Selection
+from itukg.conformance.findings import ACTORS, STATUSES, Finding, Row, Selection, decides, iri_of
 from itukg.conformance.junit import write_junit
 from itukg.conformance.model import HistoryRow, Report
 from itukg.conformance.validation import REPORT, finding_iri
@@ -43,6 +43,8 @@ def write_text(report: Report) -> str:
         )
     elif report.header.unchecked:
         lines.append(f"No shape looked at {_some(report.header.unchecked)}.")
+    if report.header.unused:
+        lines.append(f"No target, and no shape that refers to it: {_some(report.header.unused)}.")
     if report.statuses:
         compared = ", ".join(f"{count} {status}" for status, count in report.statuses.items())
         lines.append(
@@ -55,7 +57,7 @@ def write_text(report: Report) -> str:
 
 def write_violations(report: Report) -> str:
     """Write the violations of a report that stops a build, at most a screen of them."""
-    violations = [finding for finding in report.findings if finding.severity == "Violation" and finding.stands]
+    violations = [finding for finding in report.findings if decides(finding.severity) and finding.stands]
     shown = [_finding_text(finding) for finding in violations[:SCREEN]]
     more = [f"… and {len(violations) - SCREEN} more violations."] if len(violations) > SCREEN else []
     return "\n".join([f"{report.verdict}: {report.totals}", *shown, *more]) + "\n"
@@ -80,7 +82,7 @@ def _write_page(report: Report) -> bytes:
     return render(
         "conformance.html",
         report=report,
-        severities=SEVERITIES,
+        severities=report.header.policy,
         actors=ACTORS,
         statuses=STATUSES,
         chosen=report.selection.as_row(),
@@ -112,7 +114,7 @@ def _link(selection: Selection, path: str = "/conformance", **changes: str) -> s
 
 def _write_rdf(report: Report, syntax: Format) -> bytes:
     # The verdict of all renderings, and what it goes by: SHACL 1.0, section 3.6, would let an Info decide it.
-    policy = (ox.NamedNode(names.SH + severity) for severity in report.header.disallows)
+    policy = (ox.NamedNode(iri_of(severity)) for severity in report.header.disallows)
     stated = [
         ox.Triple(ox.NamedNode(REPORT), ox.NamedNode(names.SH + "conforms"), ox.Literal(report.conforms)),
         *(ox.Triple(ox.NamedNode(REPORT), ox.NamedNode(names.SH + "conformanceDisallows"), each) for each in policy),
@@ -151,6 +153,7 @@ def _write_spreadsheet(report: Report) -> bytes:
         "SHA-256 of the shapes": header.shapes,
         **{f"engine {name}": fact for name, fact in header.engine.items()},
         "things without a check": None if header.unchecked is None else len(header.unchecked),
+        "shapes without a use": ", ".join(header.unused),
         "verdict goes by": ", ".join(header.disallows),
         **{f"policy: {severity}": words for severity, words in header.policy.items()},
     }
@@ -167,7 +170,7 @@ def _write_spreadsheet(report: Report) -> bytes:
     return write_workbook(
         {
             "Summary": Table.of_values(("what", "is"), ({"what": what, "is": fact} for what, fact in facts.items())),
-            "Counts": Table.of_values(("by", "group", *SEVERITIES), groups),
+            "Counts": Table.of_values(("by", "group", *report.header.policy), groups),
             "Coverage": Table.of_values(("shape", "label", "plan", "covered", "total", "percent"), coverage),
             "Findings": _findings(report),
             "Rules": Table.of_values(
@@ -216,7 +219,8 @@ def pdf_template() -> bytes:
     return (resources.files("itukg.pages") / "templates" / "conformance.typ").read_bytes()
 
 
-_LEVELS = {"Violation": "error", "Warning": "warning", "Info": "note"}
+_LEVELS = {"Warning": "warning", "Info": "note", "Debug": "note", "Trace": "note"}
+"""The level of SARIF of each severity; of all others, which decide the verdict, it is "error"."""
 _STATES = {"new": "new", "persisting": "unchanged", "fixed": "absent"}
 
 
@@ -230,8 +234,13 @@ def _write_sarif(report: Report) -> bytes:
             "shortDescription": {"text": rule.label},
             "fullDescription": {"text": rule.description or rule.label},
             "helpUri": rule.shape,
-            "defaultConfiguration": {"level": _LEVELS[rule.severity]},
-            "properties": {"profile": rule.profile, "actor": rule.actor, "nodes": rule.nodes},
+            "defaultConfiguration": {"level": _LEVELS.get(rule.severity, "error")},
+            "properties": {
+                "severity": rule.severity,
+                "profile": rule.profile,
+                "actor": rule.actor,
+                "nodes": rule.nodes,
+            },
         }
         for rule in report.rules
     ]
@@ -269,11 +278,13 @@ def _result(finding: Finding, index: dict[str, int]) -> Json:
     result: Json = {
         "ruleId": rule,
         **({"ruleIndex": index[rule]} if rule in index else {}),
-        "level": _LEVELS[finding.severity],
+        "level": _LEVELS.get(finding.severity, "error"),
         "message": {"text": finding.message},
         "locations": [location],
         "partialFingerprints": {"itukg/v1": finding.id},
-        "properties": {key: getattr(finding, key) for key in ("profile", "plan", "actor", "path", "value", "section")},
+        "properties": {
+            key: getattr(finding, key) for key in ("severity", "profile", "plan", "actor", "path", "value", "section")
+        },
     }
     if finding.document and finding.line:
         region: Json = {"startLine": finding.line}

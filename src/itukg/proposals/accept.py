@@ -64,7 +64,9 @@ def accept(corpus: Corpus, path: Path) -> Accepted:
         if (problem := known.problem(row))
     ]
     keys = [key_of(row) for row in rows]
-    problems += [f"{path}: {' '.join(key)} stands there twice." for key in sorted({k for k in keys if keys.count(k) > 1})]
+    problems += [
+        f"{path}: {' '.join(key)} stands there twice." for key in sorted({k for k in keys if keys.count(k) > 1})
+    ]
     if problems:
         raise DataError("\n".join(["nothing was written.", *problems]))
     target = corpus.root / "data" / f"{MAPPINGS}.ttl"
@@ -108,33 +110,39 @@ class _Known:
     def problem(self, row: dict[str, str]) -> str:
         """Return why a row cannot be accepted as it stands, and what to do; nothing for one that can, or need not."""
         subject, predicate, object_ = map(iri_of, key_of(row))
-        state = row.get("state", "open")
+        state, role, day = (row.get(name, "").strip() for name in ("state", "reviewer_label", "review_date"))
+        was, wording = row.get("subject_label", ""), self.labels.get(subject)
         if state not in STATES:
             return f'no state "{state}"; use {", ".join(STATES)}.'
         if state != "accepted":
             return ""
-        if row["object_id"] == NOTHING:
-            return "there is nothing to accept; write the object into object_id, or set state to open."
-        if subject not in self.things:
-            return "the subject is not in the data; correct subject_id, or set state to rejected."
-        if object_ not in self.things:
-            return "the object is not in the data; correct object_id, or add it to its scheme in data/schemes/."
-        if predicate not in self.evidenced:
-            return "the predicate is no property that needs evidence; correct predicate_id."
-        if (subject, predicate, object_) in self.links:
-            return "a document states this link already; set state to rejected."
-        if row.get("subject_label") != self.labels.get(subject):
-            return (
-                f"the wording has changed since, from “{row.get('subject_label', '')}” to “{self.labels.get(subject)}”; "
-                "set state to open, run itukg propose, and decide anew."
-            )
-        if not row.get("reviewer_label", "").strip():
-            return "accepted without a role; write into reviewer_label as what you decided, such as “curator of the plan”."
-        if not _is_date(row.get("review_date", "")):
-            return f'accepted without a date; write review_date as 2026-11-30, not "{row.get("review_date", "")}".'
-        if not row.get("grounds") and not row.get("comment"):
-            return "accepted without grounds; write a comment."
-        return ""
+        problems = (
+            (
+                row["object_id"] == NOTHING,
+                "there is nothing to accept; write the object into object_id, or set state to open.",
+            ),
+            (
+                subject not in self.things,
+                "the subject is not in the data; correct subject_id, or set state to rejected.",
+            ),
+            (object_ not in self.things, "the object is not in the data; correct object_id, or add it to its scheme."),
+            (
+                predicate not in self.evidenced,
+                "the predicate is no property that needs evidence; correct predicate_id.",
+            ),
+            (
+                (subject, predicate, object_) in self.links,
+                "a document states this link already; set state to rejected.",
+            ),
+            (
+                was != wording,
+                f"the wording has changed from “{was}” to “{wording}”; set state to open, propose again, and decide anew.",
+            ),
+            (not role, "accepted without a role; write into reviewer_label as what you decided: curator of the plan."),
+            (not _is_date(day), f'accepted without a date; write review_date as 2026-11-30, not "{day}".'),
+            (not (row.get("grounds") or row.get("comment")), "accepted without grounds; write a comment."),
+        )
+        return next((message for wrong, message in problems if wrong), "")
 
 
 def _is_date(text: str) -> bool:
@@ -169,7 +177,7 @@ def _linkage(row: dict[str, str], known: _Known) -> tuple[str, Properties]:
         names.RDF_TYPE: ox.NamedNode(names.ITU + "Linkage"),
         _SKOS + "notation": ox.Literal(name),
         _RDFS + "label": ox.Literal(label, language="en"),
-        names.ITU + "ownWords": ox.Literal(True),  # noqa: FBT003  (a literal)
+        names.ITU + "ownWords": ox.Literal(True),
         names.ITU + "subject": ox.NamedNode(subject),
         names.ITU + "predicate": ox.NamedNode(predicate),
         names.ITU + "object": ox.NamedNode(object_),
@@ -214,4 +222,4 @@ def _term(term: Term) -> str:
     if isinstance(term, ox.NamedNode):
         return _iri(term.value)
     assert isinstance(term, ox.Literal)
-    return term.value if term == ox.Literal(True) else str(term)  # noqa: FBT003  (a literal)
+    return term.value if term == ox.Literal(True) else str(term)

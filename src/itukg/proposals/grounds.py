@@ -67,7 +67,6 @@ class Candidate:
         return "; ".join(told[:MAX_WORDS]) + more
 
 
-
 Row = dict[str, str]
 Link = tuple[str, str, str]
 """Subject, predicate and object."""
@@ -94,7 +93,10 @@ class Facts:
 
     def origin(self, link: str, object_: str) -> Row | None:
         """Return where a document states what the derived Linkage `link` says of an object; None where none does."""
-        places = self._places.get((link, object_)), *(self.origin(row["source"], object_) for row in self._sources[link])
+        places = (
+            self._places.get((link, object_)),
+            *(self.origin(row["source"], object_) for row in self._sources[link]),
+        )
         return next((place for place in places if place is not None), None)
 
     def states(self, link: Link) -> bool:
@@ -110,7 +112,9 @@ class Facts:
     def label(self, iri: str) -> str:
         """Return the label of a thing."""
         pattern = ox.NamedNode(iri), ox.NamedNode(names.PREFIXES["rdfs"] + "label"), None, ox.DefaultGraph()
-        return min(quad.object.value for quad in self._store.quads_for_pattern(*pattern) if isinstance(quad.object, ox.Literal))
+        return min(
+            quad.object.value for quad in self._store.quads_for_pattern(*pattern) if isinstance(quad.object, ox.Literal)
+        )
 
 
 def rows_of(store: ox.Store, query: str) -> list[Row]:
@@ -119,7 +123,7 @@ def rows_of(store: ox.Store, query: str) -> list[Row]:
     found = store.query(text)
     assert isinstance(found, ox.QuerySolutions)
     variables = [variable.value for variable in found.variables]
-    return [{name: str(row[name].value) for name in variables if row[name] is not None} for row in found]  # type: ignore[union-attr]
+    return [{name: str(row[name].value) for name in variables if row[name] is not None} for row in found]
 
 
 def candidates(
@@ -144,7 +148,8 @@ def candidates(
         ]
         for predicate in PREDICATES:
             ranked = sorted(
-                (each for each in proposed if each.predicate == predicate), key=lambda each: (-each.strength, each.object)
+                (each for each in proposed if each.predicate == predicate),
+                key=lambda each: (-each.strength, each.object),
             )
             found += ranked[:MAX_CANDIDATES]
         announce((done + 1) / len(labels))
@@ -168,7 +173,9 @@ def _of_wording(facts: Facts, wordings: Mapping[str, Wordings], subject: str, la
     """
     grounds: Grounds = defaultdict(list)
     links, counted = facts.links, set()
-    alike = [each for each in wordings[""].like(label, subject) if each.similarity >= MIN_SIMILARITY and each.name in links]
+    alike = [
+        each for each in wordings[""].like(label, subject) if each.similarity >= MIN_SIMILARITY and each.name in links
+    ]
     for thing in alike[:MAX_LIKE]:
         for row in links[thing.name]:
             link = subject, row["predicate"], row["object"]
@@ -214,7 +221,9 @@ def _add_matrix(facts: Facts, grounds: Grounds, subject: str) -> None:
             strength = 1.0 if stated else Candidate(*line, tuple(grounds[line])).strength
             how = "stated" if stated else f"proposed with {strength:.2f}"
             told = f"the WSIS-SDG Matrix gives it for {shorten(row['line'])}, {how}"
-            grounds[subject, row["predicate"], row["object"]].append(Ground("matrix", STRENGTHS["matrix"] * strength, told))
+            grounds[subject, row["predicate"], row["object"]].append(
+                Ground("matrix", STRENGTHS["matrix"] * strength, told)
+            )
 
 
 def _place(row: Row, like: str | None = None) -> str:
@@ -224,8 +233,12 @@ def _place(row: Row, like: str | None = None) -> str:
 
 
 _TOLD: dict[str, Callable[[Row, str], str]] = {
-    "indicator": lambda row, _: f"{shorten(row['indicator'])} is matched with {shorten(row['matched'])}, an indicator of it",
-    "succession": lambda row, place: f"succeeds {shorten(row['older'])} ({row['kind'].partition(', ')[2]}), with the link of {place}",
+    "indicator": lambda row, _: (
+        f"{shorten(row['indicator'])} is matched with {shorten(row['matched'])}, an indicator of it"
+    ),
+    "succession": lambda row, place: (
+        f"succeeds {shorten(row['older'])} ({row['kind'].partition(', ')[2]}), with the link of {place}"
+    ),
     "category": lambda row, place: f"offers {shorten(row['category'])}, which succeeds things with the link of {place}",
 }
 """Kind of ground → what tells it, from a row of its query and the place where the link is stated."""

@@ -21,7 +21,7 @@ MAPPINGS = "mappings"
 """The graph of what was accepted, and the name of its file."""
 NOTHING = "sssom:NoTermFound"
 """The object of a row that says that there is no ground for any."""
-THING = "id"
+THING = "itukg"
 """The prefix of things in the file."""
 
 Key = tuple[str, str, str]
@@ -46,7 +46,7 @@ def path_of(corpus: Corpus, plan: str) -> Path:
 
 
 def curie(iri: str) -> str:
-    """Return an IRI as the file has it: `id:` and a path below `/id/`, or a prefixed name."""
+    """Return an IRI as the file has it: `itukg:` and a path below `/id/`, or a prefixed name."""
     short = names.shorten(iri)
     return f"{THING}:{short}" if iri.startswith(names.THINGS) else short
 
@@ -111,12 +111,12 @@ def _rows(facts: Facts, labels: dict[str, str], found: list[Candidate]) -> list[
             | {"object_label": facts.label(each.object), "rank": str(rank)}
             | {"strength": f"{each.strength:.2f}", "grounds": each.words}
         )
-    for subject in labels:
-        for predicate in PREDICATES:
-            if (subject, predicate) not in ranks and not facts.states_any(subject, predicate):
-                rows.append(
-                    _row(subject, labels, predicate, NOTHING, "semapv:CompositeMatching") | {"grounds": "No ground found."}
-                )
+    rows += [
+        _row(subject, labels, predicate, NOTHING, "semapv:CompositeMatching") | {"grounds": "No ground found."}
+        for subject in labels
+        for predicate in PREDICATES
+        if (subject, predicate) not in ranks and not facts.states_any(subject, predicate)
+    ]
     return rows
 
 

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import sqrt
 
-STOP_WORDS = frozenset(
-    "a an and any are as at be by for from has have in including into is it its more most not of on or other per such than that "
-    "the their them these this those through to under up via which while who with within all also".split()
-)
+_STOP_WORDS = """
+a an and any are as at be by for from has have in including into is it its more most not of on or other per such than that
+the their them these this those through to under up via which while who with within all also
+"""
+STOP_WORDS = frozenset(_STOP_WORDS.split())
 """Words that tell nothing of a text's subject."""
 _OPEN, _CLOSE = "\x02", "\x03"  # no text has them
 

@@ -65,7 +65,7 @@ def _make(
     merge = merged(quads)
     entailed = entail(merge)
     merge |= merged(entailed)
-    derived = derive(merge, [rule.text for rule in corpus.rules()])
+    derived = derive(merge, corpus.rules())
     announce(STEPS[2])
     doubts = unverified(corpus)
     report = check_corpus(corpus, quads, derived).with_unverified(without_text_copy(corpus) | doubts)

@@ -1,10 +1,13 @@
 """What follows: from the ontology into the graph `entailed`, from our rules into `derived`, never into what is stated."""
 
 from collections.abc import Iterable
+from graphlib import CycleError, TopologicalSorter
 
 import pyoxigraph as ox
 
 from itukg import names
+from itukg.errors import DataError
+from itukg.queries import SavedQuery
 
 RULES = {
     "sub-property": "{ ?s ?super ?o } WHERE { ?p rdfs:subPropertyOf ?super . ?s ?p ?o . FILTER(?p != ?super) }",
@@ -32,21 +35,38 @@ def entail(merged: set[ox.Quad]) -> list[ox.Quad]:
     return [ox.Quad(q.subject, q.predicate, q.object, entailed) for q in store if q not in before]
 
 
-def derive(merged: set[ox.Quad], rules: Iterable[str]) -> list[ox.Quad]:
+def derive(merged: set[ox.Quad], rules: Iterable[SavedQuery]) -> list[ox.Quad]:
     """Return what the CONSTRUCT queries `rules` make of the merged graph, in the graph `derived`.
 
-    They run until none adds anything: each sees the merged graph, and what all have derived so far as
-    GRAPH `derived`. What is derived holds no triple that the merged graph holds.
+    They run one after the other; each sees the merged graph, and what those before it have derived as GRAPH `derived`.
+    A rule with a line `VALUES (?plan) { … }` runs once for each plan, after those that its things succeed. What is
+    derived holds no triple that the merged graph holds. Raises DataError where two plans succeed each other.
     """
     graph = ox.NamedNode(names.graph("derived"))
     store = ox.Store()
     store.bulk_extend(merged)
     held = {quad.triple for quad in store}
-    size = -1
-    while size != len(store):
-        size = len(store)
-        for rule in rules:
-            triples = store.query(rule)
+    plans = _in_order(store)
+    for rule in rules:
+        for query in [rule.bound(plan=plan) for plan in plans] if "VALUES (?plan)" in rule.text else [rule.text]:
+            triples = store.query(query)
             assert isinstance(triples, ox.QueryTriples)
             store.extend([ox.Quad(t.subject, t.predicate, t.object, graph) for t in triples if t not in held])
     return list(store.quads_for_pattern(None, None, None, graph))
+
+
+def _in_order(store: ox.Store) -> list[str]:
+    """Return the plans, each after those whose things its own succeed."""
+    rows = store.query(
+        f"{names.PROLOGUE} SELECT DISTINCT ?newer ?older WHERE {{ ?linkage itu:predicate ?how ; itu:subject/itu:plan ?newer "
+        "; itu:object/itu:plan ?older FILTER(?how IN (itu:succeeds, itu:restates, itu:revises, itu:merges, itu:splits)) }"
+    )
+    assert isinstance(rows, ox.QuerySolutions)
+    order: TopologicalSorter[str] = TopologicalSorter()
+    for newer, older in sorted((row["newer"].value, row["older"].value) for row in rows):
+        order.add(newer, older)
+    try:
+        return list(order.static_order())
+    except CycleError as error:
+        plans = ", ".join(map(names.shorten, error.args[1]))
+        raise DataError(f"These plans succeed each other: {plans}. Turn the links of one of them round.") from None

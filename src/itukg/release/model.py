@@ -7,6 +7,8 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
+import pyoxigraph as ox
+
 from itukg.conformance import (
     HistoryRow,
     Report,
@@ -112,6 +114,12 @@ class Release:
         """The conformance report, compared with that of the release built before this one, if any."""
         before = self.before
         return self.checked if before is None else self.checked.compared(before.checked.as_rows())
+
+    @cached_property
+    def things(self) -> frozenset[str]:
+        """The IRIs of everything that the release describes."""
+        quads = ox.parse(path=self.dataset, format=ox.RdfFormat.N_QUADS)
+        return frozenset(quad.subject.value for quad in quads if isinstance(quad.subject, ox.NamedNode))
 
     @property
     def home(self) -> Path:

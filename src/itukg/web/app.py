@@ -10,7 +10,19 @@ from fastapi import Depends, FastAPI
 from itukg import __version__
 from itukg.release.model import Release
 from itukg.settings import Settings
-from itukg.web import description, problems, releases, reports, resources, search, sparql, system, validate, vocabulary
+from itukg.web import (
+    description,
+    mapping,
+    problems,
+    releases,
+    reports,
+    resources,
+    search,
+    sparql,
+    system,
+    validate,
+    vocabulary,
+)
 from itukg.web.deps import service_of, well_formed
 from itukg.web.middleware import ResponseMiddleware
 from itukg.web.older import OpenReleases
@@ -19,6 +31,7 @@ from itukg.web.service import Service
 ROUTERS = (
     reports.router,  # whose findings stand below /id/
     resources.router,
+    mapping.router,
     search.router,
     vocabulary.router,
     releases.router,

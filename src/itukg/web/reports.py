@@ -1,5 +1,6 @@
 """For auditors: the conformance report on the served release, and its history."""
 
+from dataclasses import replace
 from typing import Annotated
 from urllib.parse import quote
 
@@ -8,9 +9,10 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse
 from pydantic import Field
 
-from itukg.conformance import HISTORY_FORMATS, REPORT_FORMATS, Selection, write, write_history
+from itukg.conformance import HISTORY_FORMATS, REPORT_FORMATS, Report, Selection, write, write_history
 from itukg.errors import NotFound
 from itukg.formats import PDF, Format
+from itukg.release.model import Release
 from itukg.release.model import history as releases
 from itukg.web.deps import Answers, Client, Labelled, Negotiated, Parameters, Served, Text
 from itukg.web.requests import StopWhenLeft
@@ -97,8 +99,13 @@ async def finding(
 
 
 async def _report(request: Request, service: Service, client: str, chosen: Selection, syntax: Format) -> Response:
-    report = await run_in_threadpool(lambda: service.release.report.selected(chosen))
+    report = await run_in_threadpool(_selected, service.release, chosen)
     if syntax == PDF:  # which takes a core for a second
         with StopWhenLeft(request):
             return Response(await service.validator.pdf(report, client), media_type=PDF.media_type)
     return Response(await run_in_threadpool(write, report, syntax), media_type=syntax.media_type)
+
+
+def _selected(release: Release, chosen: Selection) -> Report:
+    report = release.report
+    return (replace(report, things=release.things) if chosen.focus else report).selected(chosen)

@@ -1,0 +1,274 @@
+"""Why a link holds: the chains of sentences, reasons and rules behind it, the shortest first."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from itertools import product
+from typing import Any
+
+import pyoxigraph as ox
+
+from itukg import names
+from itukg.engine.store import Store, rows, triples
+from itukg.errors import NotFound
+from itukg.formats import GRAPH_FORMATS, HTML, JSON, MARKDOWN, Format, write_json
+from itukg.graphs import write_graph
+from itukg.pages import local_link, render
+from itukg.views.thing import is_iri
+
+BECAUSE_FORMATS = (HTML, JSON, MARKDOWN, *GRAPH_FORMATS)
+"""Syntaxes of an answer, best first."""
+MAX_ROADS = 20
+"""How many chains of one link are told; the others are counted."""
+
+_DERIVED = names.graph("derived")
+_PROV, _SDGO, _SKOS, _DCTERMS, _RDFS = (names.PREFIXES[p] for p in ("prov", "sdgo", "skos", "dcterms", "rdfs"))
+_ABOVE = (_SDGO + "isTargetOf", _SDGO + "isIndicatorOf")
+
+RULES = {
+    "roll-up": "A link to an SDG target is a link to its Goal.",
+    "lift": "An outcome receives the links of the outputs that deliver it.",
+    "measured": "An outcome, or its topic, serves the SDG target whose indicator its own indicator matches.",
+    "matrix": "An output that states no SDG target receives those that the WSIS-SDG Matrix gives for its action lines.",
+    "inherit": "A thing that states no mapping of its own receives that of the things it succeeds.",
+}
+"""What each rule says, by the name that `itu:rule` has."""
+
+
+@dataclass(frozen=True)
+class Thing:
+    """A thing on the way: what it is called, its code, and its plan if it is of one."""
+
+    iri: str
+    label: str
+    notation: str | None = None
+    plan: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What a sentence calls it: "outcome T1.1-O1 of bap-2026-2029", "SDG 11.b", or the label where there is no code."""
+        if self.notation is None:
+            return self.label
+        if self.plan is not None:
+            kind = self.iri.removeprefix(f"{names.THINGS}{self.plan}/").partition("/")[0].replace("-", " ")
+            return f"{kind} {self.notation} of {self.plan}"
+        return f"SDG {self.notation}" if self.iri.startswith(names.SDG) else self.notation
+
+
+@dataclass(frozen=True)
+class Step:
+    """One link of a chain, and what it rests on: the document's words with their place, a reader's reason, or a scheme.
+
+    `rule` is the rule that leads over this step to the next, if one does.
+    """
+
+    subject: Thing
+    predicate: str
+    object: Thing
+    basis: str
+    linkage: str | None = None
+    quote: str | None = None
+    rationale: str | None = None
+    document: str | None = None
+    section: str | None = None
+    line: int | None = None
+    rule: str | None = None
+
+
+@dataclass(frozen=True)
+class Road:
+    """A chain from the link to what is stated or judged: `strength` is None where no rule derives the link."""
+
+    steps: tuple[Step, ...]
+    strength: str | None = None
+    broad: bool = False
+
+
+@dataclass(frozen=True)
+class Because:
+    """Why a subject is linked with an object: the shortest `roads`, and the number of all."""
+
+    subject: Thing
+    object: Thing
+    roads: tuple[Road, ...]
+    total: int
+    graph: list[ox.Triple] = field(repr=False)
+    """The linkages behind the link, as RDF: PROV says which rests on which."""
+
+
+async def because(store: Store, subject: str, object_: str, terms: Mapping[str, str]) -> Because:
+    """Return why the graph links two IRIs; `terms` is what a property is called.
+
+    A link may be stated, taken from a reference, judged or derived, by any property. Raises NotFound where nothing links
+    the two, and says what the subject is linked with.
+    """
+    found = await triples(store, _query(subject, object_)) if is_iri(subject) and is_iri(object_) else []
+    reading = _Reading(found, terms)
+    roads = sorted(reading.all_roads(subject, object_), key=_order)
+    if not roads:
+        raise NotFound(await _no_link(store, subject, object_))
+    linkages = [t for t in found if isinstance(t.subject, ox.NamedNode) and t.subject.value in reading.linkages]
+    return Because(
+        reading.thing(subject), reading.thing(object_), tuple(roads[:MAX_ROADS]), len(roads), sorted(linkages, key=str)
+    )
+
+
+def write_because(found: Because, syntax: Format) -> bytes:
+    """Write the chains in one of BECAUSE_FORMATS."""
+    if syntax is HTML:
+        return render("because.html", found=found, rules=RULES, link=local_link)
+    if syntax is MARKDOWN:
+        return _markdown(found).encode()
+    if syntax is JSON:
+        return write_json(as_rows(found))
+    return write_graph(found.graph, syntax)
+
+
+def as_rows(found: Because) -> dict[str, Any]:
+    """Return the chains as JSON has them."""
+    rows_ = {"subject": asdict(found.subject), "object": asdict(found.object), "total": found.total}
+    return rows_ | {"roads": [asdict(road) for road in found.roads]}
+
+
+def _query(subject: str, object_: str) -> str:
+    top = f"?top itu:subject <{subject}> ; itu:object <{object_}>"
+    linkage = f"""{{ {{ {top} }} UNION {{ GRAPH <{_DERIVED}> {{ {top} }} }} BIND(?top AS ?l) }}
+    UNION {{ GRAPH <{_DERIVED}> {{ {top} . ?top prov:wasDerivedFrom+ ?l }} }}"""
+    told = "rdfs:label, skos:notation, itu:plan, sdgo:isTargetOf, sdgo:isIndicatorOf"
+    return f"""{names.PROLOGUE}
+CONSTRUCT {{ ?s ?p ?o }} WHERE {{
+  {{ SELECT DISTINCT ?l WHERE {{ {linkage} }} }}
+  {{ ?l ?p ?o BIND(?l AS ?s) }}
+  UNION {{ GRAPH <{_DERIVED}> {{ ?l ?p ?o }} BIND(?l AS ?s) }}
+  UNION {{ ?l itu:subject|itu:object|dcterms:source ?s . ?s ?p ?o FILTER(?p IN ({told})) }}
+  UNION {{ ?l itu:subject/itu:plan|itu:object/itu:plan ?s . ?s ?p ?o FILTER(?p = skos:notation) }}
+  UNION {{ ?l itu:object/(sdgo:isIndicatorOf|sdgo:isTargetOf) ?s . ?s ?p ?o FILTER(?p IN ({told})) }}
+  UNION {{ GRAPH <{_DERIVED}> {{ ?l itu:subject|itu:object ?s }} ?s ?p ?o FILTER(?p IN ({told})) }}
+  UNION {{ GRAPH <{_DERIVED}> {{ ?l itu:subject ?t }} ?t itu:plan ?s . ?s ?p ?o FILTER(?p = skos:notation) }}
+}}"""
+
+
+async def _no_link(store: Store, subject: str, object_: str) -> str:
+    said = f"Nothing links <{subject}> with <{object_}>."
+    if not is_iri(subject):
+        return said
+    about = f"?l itu:subject <{subject}> ; itu:object ?o"
+    found = await rows(
+        store,
+        f"{names.PROLOGUE} SELECT DISTINCT ?o WHERE {{ {{ {about} }} UNION {{ GRAPH <{_DERIVED}> {{ {about} }} }} }} ORDER BY ?o",
+    )
+    linked = [names.shorten(row["o"].value) for row in found]
+    if not linked:
+        return f"{said} No link of <{subject}> has evidence; give a thing such as buap-2018-2021/output/2.1."
+    more = f" and {len(linked) - MAX_ROADS} more" if len(linked) > MAX_ROADS else ""
+    return f"{said} Its links with evidence lead to {', '.join(linked[:MAX_ROADS])}{more}."
+
+
+def _order(road: Road) -> tuple[Any, ...]:
+    return road.strength == "loose", len(road.steps), [(step.subject.iri, step.object.iri) for step in road.steps]
+
+
+class _Reading:
+    """The linkages behind a link, read from triples."""
+
+    def __init__(self, found: list[ox.Triple], terms: Mapping[str, str]) -> None:
+        self._terms = terms
+        self._said: dict[str, dict[str, list[str]]] = {}
+        for triple in found:
+            if isinstance(triple.subject, ox.NamedNode) and not isinstance(triple.object, ox.BlankNode | ox.Triple):
+                values = self._said.setdefault(triple.subject.value, {}).setdefault(triple.predicate.value, [])
+                if triple.object.value not in values:
+                    values.append(triple.object.value)
+        self.linkages = {iri for iri, said in self._said.items() if names.ITU + "subject" in said}
+
+    def all_roads(self, subject: str, object_: str) -> Iterator[Road]:
+        """Yield every chain behind the links from one thing to another."""
+        for iri in self.linkages:
+            if (self._one(iri, "subject"), object_ in self._all(iri, "object")) == (subject, True):
+                strength, broad = self._one(iri, "strength"), self._one(iri, "broad") == "true"
+                yield from (Road(steps, strength, broad) for steps in self._roads(iri, object_, frozenset()))
+
+    def _roads(self, iri: str, object_: str, above: frozenset[str]) -> Iterator[tuple[Step, ...]]:
+        """Yield the chains behind one linkage, as far as its object is concerned; `above` are those that led here."""
+        sources = self._said[iri].get(_PROV + "wasDerivedFrom", [])
+        if not sources:
+            yield (self._step(iri, object_),)
+            return
+        subject, rule = self._one(iri, "subject"), self._one(iri, "rule")
+        known = [each for each in sorted(sources) if each in self.linkages and each not in above | {iri}]
+        for source in known:
+            start = self._one(source, "subject")
+            joining = [each for each in known if self._joins(each, {subject, start})] if start != subject else [None]
+            for end in self._all(source, "object"):
+                higher = [] if end == object_ else [self._belongs(end, object_, rule)]
+                if higher == [None]:
+                    continue
+                for join, rest in product(joining, self._roads(source, end, above | {iri})):
+                    first = [self._join(join, {subject, start}, rule)] if join else []
+                    yield (*first, *rest, *(step for step in higher if step))
+
+    def _joins(self, linkage: str, ends: set[str | None]) -> bool:
+        return {self._one(linkage, "subject"), *self._all(linkage, "object")} >= ends
+
+    def _join(self, linkage: str, ends: set[str | None], rule: str | None) -> Step:
+        subject = self._one(linkage, "subject")
+        return self._step(linkage, next(end for end in ends if end and end != subject), rule)
+
+    def _belongs(self, lower: str, higher: str, rule: str | None) -> Step | None:
+        """Return the step from an SDG indicator to its target, or from a target to its Goal."""
+        for predicate in _ABOVE:
+            if higher in self._said.get(lower, {}).get(predicate, []):
+                return Step(self.thing(lower), self._word(predicate), self.thing(higher), "scheme", rule=rule)
+        return None
+
+    def _step(self, iri: str, object_: str, rule: str | None = None) -> Step:
+        line, document = self._one(iri, "line"), next(iter(self._said[iri].get(_DCTERMS + "source", ())), None)
+        return Step(
+            self.thing(self._one(iri, "subject") or ""),
+            self._word(self._one(iri, "predicate") or ""),
+            self.thing(object_),
+            (self._one(iri, "basis") or "").removeprefix(names.ITU),
+            iri,
+            self._one(iri, "quote"),
+            self._one(iri, "rationale"),
+            document,
+            self._one(iri, "section"),
+            int(line) if line else None,
+            rule,
+        )
+
+    def thing(self, iri: str) -> Thing:
+        """Return a thing by its IRI."""
+        said = self._said.get(iri, {})
+        notation, plan = (next(iter(said.get(p, ())), None) for p in (_SKOS + "notation", names.ITU + "plan"))
+        code = None if plan is None else self._said.get(plan, {}).get(_SKOS + "notation", [names.shorten(plan)])[0]
+        return Thing(iri, said.get(_RDFS + "label", [names.shorten(iri)])[0], notation, code)
+
+    def _word(self, predicate: str) -> str:
+        return self._terms.get(predicate) or names.shorten(predicate)
+
+    def _one(self, iri: str, name: str) -> str | None:
+        return next(iter(self._all(iri, name)), None)
+
+    def _all(self, iri: str, name: str) -> list[str]:
+        return self._said[iri].get(names.ITU + name, [])
+
+
+def _markdown(found: Because) -> str:
+    lines = [f"# Why {found.subject.name} is linked with {found.object.name}", ""]
+    lines += [f"- {found.subject.name}: {found.subject.label}", f"- {found.object.name}: {found.object.label}"]
+    for number, road in enumerate(found.roads, 1):
+        lines += ["", f"## Chain {number} of {found.total}{_says(road)}", ""]
+        for place, step in enumerate(road.steps, 1):
+            lines.append(f"{place}. {step.subject.name} *{step.predicate}* {step.object.name} ({step.basis})")
+            lines += [f"   > {step.quote}", ""] if step.quote else []
+            if step.document:
+                where = f"{names.shorten(step.document)}{f', line {step.line}' if step.line else ''}"
+                lines.append(f"   {where}{f': {step.section}' if step.section else ''}")
+            lines += [f"   {step.rationale}"] if step.rationale else []
+            lines += [f"   Rule “{step.rule}”: {RULES.get(step.rule, step.rule)}"] if step.rule else []
+    return "\n".join(lines) + "\n"
+
+
+def _says(road: Road) -> str:
+    said = [word for word in (road.strength, "broad" if road.broad else None) if word]
+    return f" ({', '.join(said)})" if said else ""
