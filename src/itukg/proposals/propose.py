@@ -65,25 +65,30 @@ def store_of(corpus: Corpus) -> ox.Store:
     merge = merged([quad for quad in corpus.quads() if quad.graph_name != accepted])
     merge |= merged(entail(merge))
     store = ox.Store()
-    store.bulk_extend([*merge, *derive(merge, [rule.text for rule in corpus.rules()])])
+    store.bulk_extend([*merge, *derive(merge, corpus.rules())])
     return store
 
 
 def propose(corpus: Corpus, plan: str, announce: Callable[[str, float], None] = lambda _step, _part: None) -> Proposed:
-    """Return the file of a plan's proposals, with what is decided in it as it stands.
+    """Return the file of a plan's proposals as it should be. The same files give the same bytes.
 
-    Open rows are as the grounds have them now; those that have none any more are left out. The same files give the same
-    bytes. Raises NotFound for a plan for which nothing can be proposed, and DataError for a file that is no SSSOM.
+    Raises NotFound for a plan for which nothing can be proposed, and DataError for a file that is no SSSOM.
     """
     announce("Deriving", 0.0)
-    store = store_of(corpus)
-    facts = Facts(store)
+    facts = Facts(store_of(corpus))
+    return renewed(path_of(corpus, plan), plan, facts, lambda part: announce("Comparing", 0.5 + part / 2))
+
+
+def renewed(path: Path, plan: str, facts: Facts, announce: Callable[[float], None] = lambda _part: None) -> Proposed:
+    """Return a file of proposals with what is decided in it as it stands, and with what the facts propose now.
+
+    Open rows that have no ground any more are left out.
+    """
     labels = facts.labels(names.THINGS + plan)
     if not labels:
         known = ", ".join(sorted({names.shorten(row["plan"]) for row in facts.subjects}))
         raise NotFound(f'No plan "{plan}" with topics, outcomes or indicators; known: {known}.')
-    found = candidates(facts, labels, lambda part: announce("Comparing", 0.5 + part / 2))
-    path = path_of(corpus, plan)
+    found = candidates(facts, labels, announce)
     before = {key_of(row): row for row in read_tsv(path).rows} if path.is_file() else {}
     rows = {key_of(row): row for row in _rows(facts, labels, found)}
     decided = {key: row for key, row in before.items() if row.get("state", "open") != "open"}
