@@ -18,7 +18,7 @@ from itukg import names
 from itukg.corpus import Corpus
 from itukg.errors import DataError
 from itukg.proposals.accept import accept
-from itukg.proposals.grounds import MAX_CANDIDATES, PREDICATES, STRENGTHS, Facts, candidates
+from itukg.proposals.grounds import PREDICATES, STRENGTHS, Facts, candidates
 from itukg.proposals.propose import CURATORS, NOTHING, STATES, key_of, path_of, propose, renewed, store_of
 from itukg.proposals.wording import Wordings
 from itukg.sssom import read_tsv
@@ -94,7 +94,7 @@ def test_a_candidate_tells_its_grounds_and_there_are_ten_at_most_the_strongest_f
     for group in {key_of(row)[:2] for row in found}:
         ranked = sorted((row for row in found if key_of(row)[:2] == group), key=lambda row: int(row["rank"]))
         assert [int(row["rank"]) for row in ranked] == [*range(1, len(ranked) + 1)]
-        assert len(ranked) <= MAX_CANDIDATES
+        assert len(ranked) <= 10
         strengths = [float(row["strength"]) for row in ranked]
         assert strengths == sorted(strengths, reverse=True)
 

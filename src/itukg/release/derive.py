@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from graphlib import CycleError, TopologicalSorter
-
 from typing import Any
 
 import pyoxigraph as ox
