@@ -375,7 +375,7 @@ def test_a_part_of_the_report_is_chosen_as_over_http(itukg: Run, client: TestCli
     options = ("--profile", "references", "--plan", "sp-2020-2023", "--severity", "Warning", "--severity", "Info")
     printed = json.loads(prints(itukg("check", *options, "--format", "json")))
     served = client.get("/conformance/references.json?plan=sp-2020-2023&severity=Warning&severity=Info").json()
-    assert len(printed["findings"]) > 100
+    assert len(printed["findings"]) > 20
     assert printed["header"].pop("date") >= served["header"].pop("date")
     assert printed == served
 

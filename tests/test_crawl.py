@@ -150,6 +150,8 @@ def iris(value: Any) -> Iterator[str]:
     elif isinstance(value, list):
         for each in value:
             yield from iris(each)
+    elif value == names.THINGS:
+        return  # the IRI of a prefix, not of a thing
     elif isinstance(value, str) and re.fullmatch(r"[A-Za-z][\w.-]*:[^\s<>\"{}|^`\\]+", value):
         yield names.expand(value) if value.partition(":")[0] in names.PREFIXES else value
 

@@ -27,7 +27,8 @@ COUNTS = {
     "GlossaryTerm": 7,
     "StatedFigure": 2,
     "SourceDocument": 1,
-    "Gap": 27,
+    "Gap": 26,
+    "Defect": 1,
     "Linkage": 194,
 }
 

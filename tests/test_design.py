@@ -27,7 +27,18 @@ PACKAGES = (
 )  # fmt: skip
 # And within `web`: what all routes share, then a file for each audience, which imports no other, then what puts them together.
 SHARED = ("metrics", "quotas", "requests", "problems", "middleware", "service", "older", "deps", "files", "lists")
-AUDIENCES = ("description", "releases", "reports", "resources", "search", "sparql", "system", "validate", "vocabulary")
+AUDIENCES = (
+    "description",
+    "mapping",
+    "releases",
+    "reports",
+    "resources",
+    "search",
+    "sparql",
+    "system",
+    "validate",
+    "vocabulary",
+)
 TOGETHER = ("app", "server")
 BETWEEN_AUDIENCES = {("sparql", "description"), ("validate", "reports")}  # the bare endpoint; a report is a report
 

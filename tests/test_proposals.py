@@ -204,6 +204,8 @@ def test_accepted_links_of_every_kind_conform_and_are_in_the_merged_graph(curate
         "SELECT ?s ?p ?o { ?l itu:curatorRole ?r ; itu:subject ?s ; itu:predicate ?p ; itu:object ?o . ?s ?p ?o }",
     )
     assert len(merged.splitlines()) == 1 + 9
+    [void] = (tmp_path / "home" / "releases").glob("*/void.nt")
+    assert '"Accepted links"@en' in void.read_text()
 
 
 def test_a_row_that_is_accepted_no_longer_loses_its_link(curated: Corpus) -> None:

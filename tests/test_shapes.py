@@ -114,6 +114,70 @@ SAID = {
             "Figure 1 is not in the copy (line 2: “Figure 1: Outputs and goals”; missing: contributes to; our note: The copy"
             " keeps the caption alone), and the document may have it: a fuller copy should be read."
         ),
+        (
+            "No output names a Goal. No output names an outcome (line 4: “Linkages: to be added”; missing: contributes to SDG,"
+            " delivers outcome): the next edition should give it."
+        ),
+        (
+            "The table of linkages is not in the copy (line 4: “Linkages: to be added”; missing: contributes to), and the"
+            " document may have it: a fuller copy should be read."
+        ),
+    },
+    "completeness/SdgGoalOnly": {
+        "The document names Goals 9, 10 for this output without any target of theirs: the next edition should name the targets."
+    },
+    "completeness/BodyOfOutput": {
+        (
+            "Names no instrument of PP; of the other outputs of the plan, 1 do: the next edition may want to say whether that is"
+            " meant."
+        ),
+        (
+            "Names no instrument of WTDC; of the other outputs of the plan, 1 do: the next edition may want to say whether that is"
+            " meant."
+        ),
+    },
+    "budget/RegionalSplitRounded": {
+        (
+            "7% for each of 6 regions and 56% for global and multi-region outputs add up to 98%, which rounding can explain:"
+            " the next edition should print shares that make up 100%."
+        )
+    },
+    "references/CodeCapital": {
+        "The document prints 9.C, 9.C.1: the scheme writes the letters small.",
+        "The document prints 5.B: the scheme writes the letters small.",
+    },
+    "references/DefectReported": {
+        "The tables are numbered 1 and 3 (line 3: “Table 3: Examples”): the next edition should mend it.",
+        "The heading is not closed (“(Examples”): the next edition should mend it.",
+        (
+            "The heading prints two periods (line 4: “Examples for 2022-2025 2026-2029”; our note: A mark of revision may be"
+            " lost): the next edition should mend it."
+        ),
+    },
+    "references/IndicatorListedTwice": {
+        (
+            "The document lists this indicator under “Examples are shown” (line 1) and “Examples are read” (line 2): whoever"
+            " adds up should count it once."
+        )
+    },
+    "references/ItemCodeMisprinted": {
+        "The document prints D.1.e for D.1-e: the next edition should print the code as it prints the others.",
+        "The document prints D1-2 for D.1-2: the next edition should print the code as it prints the others.",
+    },
+    "references/ProposalHeading": {
+        ("Names Output 2 under “First examples”, the heading of Output 1: the author should say which is meant."),
+        ("Names Output 2 under “Area of first examples”, the heading of 1-W1: the author should say which is meant."),
+    },
+    "references/PunctuationDiffers": {
+        (
+            "Is punctuated or written otherwise on line 2, “Examples of inclusion and empowerment”: the next edition may want"
+            " to print it in one way."
+        )
+    },
+    "references/WordingDiffers": {
+        (
+            "Is worded otherwise on line 2, “Develop international standards”: the next edition should word it in one way."
+        )
     },
     "references/CodeMisprinted": {
         "The document prints 9c for 9.c: the next edition should print the code as the scheme does."

@@ -315,3 +315,122 @@ def test_preparation_is_every_profile_but_places(context: ValidationContext) -> 
     profiles = {p["name"]: p["parts"] for p in checked(context, INVENTED).header.profiles}
     assert {*profiles.pop("preparation"), "places"} == set(profiles)
     assert not any(profiles.values())
+
+
+# --- one fact of a document, one finding ---
+
+BUAP, SP20, SP24, DRAFT, TDAG = (
+    "buap-2018-2021",
+    "sp-2020-2023",
+    "sp-2024-2027",
+    "bap-2026-2029-draft",
+    "tdag-26-2-add-2",
+)
+FACTS = (
+    # several links or gaps of one passage
+    *(("SdgGoalOnly", BUAP, line, ("Goals 1, 5, 10",)) for line in (133, 151, 170, 198)),
+    ("SdgGoalOnly", BUAP, 185, ("Goals 5, 10",)),
+    ("GapReported", TDAG, 124, ("T1.2-O1 (line 125)", "T1.2-O2 (line 126)", "“Network and digital infrastructure”")),
+    ("GapReported", TDAG, 165, ("T2.1-O1 (line 166)", "T2.1-O2 (line 168)")),
+    ("GapReported", TDAG, 191, ("T2.3-O1 (line 192)", "T2.3-O2 (line 194)")),
+    ("GapReported", TDAG, 238, ("T3.1-O1 (line 239)", "T3.1-O2 (line 240)")),
+    ("GapReported", TDAG, 320, ("T5.1-O1 (line 321)", "T5.1-O2 (line 322)", "T5.1-O3 (line 323)")),
+    ("GapReported", TDAG, 270, ("Priority 4",)),
+    ("GapReported", DRAFT, 184, ("No outcome names", "No output names", "missing: supported by, resolution")),
+    ("GapReported", DRAFT, 188, ("a WSIS action line", "names an outcome", "an SDG target", "Development Goal")),
+    ("GapReported", TDAG, 352, ("which outcomes an output delivers", "which outputs deliver which outcome")),
+    ("GapReported", SP20, 284, ("pair no outcome with an output", "missing: delivered by, delivers outcome")),
+    ("GapReported", TDAG, 9, ("The outcomes name no instrument", "The outputs name no instrument")),
+    ("GapReported", TDAG, 7, ("no WSIS action line", "no Sustainable Development Goal", "no target")),
+    ("GapReported", TDAG, 35, ("maps the priorities", "maps the enabler")),
+    ("GapReported", SP24, 378, ("mitigation measures", "strategic risks")),
+    ("GapReported", SP20, 979, ("action line C1", "action line C6")),
+    ("CodePrintedTwice", BUAP, 339, ("Resolution 127 (PP)",)),
+    ("CodePrintedTwice", BUAP, 690, ("Resolution 56 (WTDC)",)),
+    *(("CodeCapital", SP20, line, ("9.A",)) for line in (884, 888, 892)),
+    # codes and headings
+    ("ItemCodeMisprinted", SP20, 499, ("D.1.e for D.1-e",)),
+    ("ItemCodeMisprinted", SP20, 547, ("D-4-a for D.4-a",)),
+    ("ProposalHeading", BUAP, 12, ("Output 3.2", "heading of Output 3.1")),
+    # instruments
+    ("BodyOfOutput", BUAP, 194, ("no instrument of PP", "16 do")),
+    # indicators
+    ("IndicatorListedTwice", TDAG, 410, ("(line 390)", "(line 410)")),
+    ("IndicatorListedTwice", TDAG, 437, ("(line 393)", "(line 437)")),
+    ("IndicatorListedTwice", TDAG, 443, ("(line 396)", "(line 443)")),
+    *(
+        ("IndicatorListedTwice", TDAG, second, (f"“Cross-cutting” (line {first})", f"(line {second})"))
+        for first, second in ((288, 456), (289, 450), (290, 453), (291, 431), (292, 434), (293, 428), (294, 422))
+    ),
+    # targets
+    *(("TargetWithoutValue", SP20, line, ("no value",)) for line in (101, 125, 127, 133, 141, 145, 149)),
+    ("GapReported", SP24, 161, ("No target prints a number",)),
+    # two wordings
+    ("WordingDiffers", SP20, 363, ("on line 213", "Develop [non-discriminatory] international standards")),
+    ("WordingDiffers", SP20, 383, ("on line 215", "[non-discriminatory] international standards")),
+    ("WordingDiffers", BUAP, 202, ("on line 115", "product and services")),
+    ("WordingDiffers", DRAFT, 68, ("on line 204",)),
+    ("WordingDiffers", DRAFT, 74, ("on line 214",)),
+    ("WordingDiffers", DRAFT, 123, ("on line 237", "Inclusive and secure")),
+    ("WordingDiffers", DRAFT, 129, ("on line 239", "Child Online Protection")),
+    ("PunctuationDiffers", SP20, 670, ("on line 228", "inclusion and empowerment")),
+    ("PunctuationDiffers", TDAG, 267, ("on line 278", "partnerships, and")),
+    # what no rule can compute
+    ("DefectReported", SP20, 904, ("2016-2019 and 2020-2023",)),
+    ("DefectReported", DRAFT, 18, ("line 338", "human-centric, service-orientation and a focus on results")),
+    ("DefectReported", DRAFT, 46, ("not closed",)),
+    ("DefectReported", DRAFT, 138, ("P5-O4",)),
+    ("DefectReported", BUAP, 191, ("Dubai Action Plan",)),
+    ("DefectReported", TDAG, 35, ("none is Figure 3",)),
+    # numbers
+    ("RegionalSplitRounded", TDAG, 27, ("add up to 98%",)),
+)
+"""Shapes that find a fact on a line of a document, and what the finding must name."""
+INFOS = {"BodyOfOutput", "CodeCapital", "IndicatorListedTwice", "PunctuationDiffers", "RegionalSplitRounded"}
+
+
+@pytest.fixture(scope="module")
+def ours(corpus: Corpus) -> Report:
+    return check_corpus(corpus, list(corpus.quads()))
+
+
+@pytest.mark.parametrize(("shape", "document", "line", "words"), FACTS, ids=lambda v: "" if isinstance(v, tuple) else v)
+def test_a_fact_of_a_document_is_one_finding_that_names_all_its_places(
+    ours: Report, shape: str, document: str, line: int, words: tuple[str, ...]
+) -> None:
+    place = f"{names.THINGS}document/{document}", line
+    kind = names.PREFIXES["itush"] + shape
+    there = [f for f in ours.findings if f.shape == kind and (f.document, f.line) == place]
+    [found] = [f for f in there if any(word in f.message for word in words)]
+    assert [word for word in words if word not in found.message] == []
+    assert found.severity == ("Info" if shape in INFOS else "Warning")
+
+
+@pytest.mark.parametrize(
+    "shape", sorted({shape for shape, *_ in FACTS} - {"GapReported", "CodeCapital", "CodePrintedTwice"})
+)
+def test_a_shape_finds_nothing_in_our_documents_but_the_facts_above(ours: Report, shape: str) -> None:
+    known = {(f"{names.THINGS}document/{document}", line) for kind, document, line, _ in FACTS if kind == shape}
+    assert {(f.document, f.line) for f in ours.findings if f.shape == names.PREFIXES["itush"] + shape} == known
+
+
+NOT_CALLED_FOR = {
+    (SP20, "OutcomeSupport-complete"),
+    (SP20, "OutputInstrument-complete"),
+    (SP20, "OutputSdgTarget-complete"),
+    (SP24, "OutcomeSupport-complete"),
+}
+"""Plans, and what the structure of their documents does not call for."""
+
+
+def test_what_a_document_does_not_call_for_is_no_gap_and_is_asked_for_where_the_plan_does_not_say_so(
+    corpus: Corpus, ours: Report
+) -> None:
+    quads = list(corpus.quads())
+    said = [quad for quad in quads if quad.predicate.value == names.ITU + "notCalledFor"]
+    assert ours.conforms
+    assert not [f for f in ours.findings if f.plan in (SP20, SP24) and "supported by" in f.message]
+    asked = check_corpus(corpus, [quad for quad in quads if quad not in said])
+    found = {(f.plan, f.shape.rpartition("#")[2]) for f in asked.findings if f.severity == "Violation"}
+    assert found == NOT_CALLED_FOR
+    assert len(said) == len(NOT_CALLED_FOR)

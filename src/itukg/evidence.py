@@ -26,6 +26,7 @@ VERBATIM = (
     "rdfs:label",
     "skos:altLabel",
     "skos:definition",
+    "itu:otherWording",
     "itu:quote",
     "itu:mandate",
     "itu:printedForm",
@@ -38,7 +39,8 @@ SELECT ?thing ?property ?text ?document ?line WHERE {{
   VALUES ?property {{ {" ".join(VERBATIM)} }}
   ?thing ?property ?text ; dcterms:source ?document ; itu:line ?begins .
   OPTIONAL {{ ?thing itu:definitionLine ?apart FILTER(?property = skos:definition) }}
-  BIND(COALESCE(?apart, ?begins) AS ?line)
+  OPTIONAL {{ ?thing itu:otherWordingLine ?elsewhere FILTER(?property = itu:otherWording) }}
+  BIND(COALESCE(?apart, ?elsewhere, ?begins) AS ?line)
   ?document itu:sha256 ?digest .
   FILTER(isNumeric(?line))
   FILTER(?property NOT IN (rdfs:label, skos:altLabel) || NOT EXISTS {{ ?thing itu:ownWords true }})

@@ -25,7 +25,7 @@ _READ = frozenset(
     ox.NamedNode(str(term))
     for term in (
         RDF.type, RDFS.label, RDFS.subClassOf, SKOS.notation, DCTERMS.source,
-        ITU.plan, ITU.quote, ITU.section, ITU.line, ITU.missing, ITU.about, ITU.ofClass, ITU.outcomeOf,
+        ITU.plan, ITU.quote, ITU.section, ITU.line, ITU.missing, ITU.about, ITU.ofClass, ITU.outcomeOf, ITU.notCalledFor,
     )
 )  # fmt: skip
 """The properties that a report reads."""
@@ -288,7 +288,7 @@ def _rules(shapes: rdflib.Graph) -> tuple[Rule, ...]:
 
 
 def _coverage(data: rdflib.Graph, shapes: rdflib.Graph, findings: Iterable[Finding], own: Own) -> tuple[Coverage, ...]:
-    """Count, for each completeness shape, the things that neither violate it nor have a gap instead."""
+    """Count, for each completeness shape, the things that have what it asks for: neither a gap instead, nor a plan that does not call for it."""
     broken = {(finding.shape, finding.focus) for finding in findings}
     rows = []
     for shape in sorted(shapes.subjects(RDF.type, SH.NodeShape), key=str):
@@ -304,6 +304,8 @@ def _coverage(data: rdflib.Graph, shapes: rdflib.Graph, findings: Iterable[Findi
             # of a plan, or of a topic or priority whose outcomes it is about
             parts = (ITU.plan, ITU.outcomeOf) if (gap, ITU.ofClass, kind) in data else ()
             open_ |= things & {about, *(thing for part in parts for thing in data.subjects(part, about))}
+        for plan in data.subjects(ITU.notCalledFor, shape):
+            open_ |= things & set(data.subjects(ITU.plan, plan))
         plans = {thing: data.value(data.value(thing, ITU.plan), SKOS.notation) for thing in things}
         total, left = (Counter(str(plans[t] or "") for t in of) for of in (things, open_))
         shares = tuple(Share(plan or None, total[plan] - left[plan], total[plan]) for plan in sorted(total))

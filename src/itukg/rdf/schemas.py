@@ -78,7 +78,7 @@ def _framed(*required: str) -> Json:
 
 def _list() -> Json:
     """Return the schema of a page of a list or of search results."""
-    item = _node(_IRI, {"highlight": {"type": "string", "minLength": 1}})
+    item = _node(_IRI, {"highlight": {"type": "string", "minLength": 1}, "broad": {"const": True}})
     keys = ("@context", "id", "type", "title", "totalItems", "first", "prev", "next", "last", "items")
     properties = {
         **dict.fromkeys(keys, _IRI),

@@ -1,5 +1,6 @@
 """The links of a release as sets of mappings (SSSOM): what a query of `queries/mappings/` finds is a set."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from functools import cache
@@ -51,7 +52,9 @@ def write_mappings(
     for row in rows_of(store, "mapped"):
         known = said.setdefault(row["thing"], {})
         known[row["name"]] = min(known.get(row["name"], str(row["value"])), str(row["value"]))
-    summaries = {rule.name: f"{rule.name}: {rule.summary}" for rule in rules}
+    # A number before the name of a rule's file says when it runs.
+    named = {re.sub(r"^\d+-", "", rule.name): rule.summary for rule in rules}
+    summaries = {name: f"{name}: {summary}" for name, summary in named.items()}
     for query in queries:
         found = store.query(query.text)
         assert isinstance(found, ox.QuerySolutions)

@@ -158,7 +158,7 @@ async def _no_link(store: Store, subject: str, object_: str) -> str:
     )
     linked = [names.shorten(row["o"].value) for row in found]
     if not linked:
-        return f"{said} No link of <{subject}> has evidence; give a thing such as buap-2018-2021/output/2.1."
+        return f"{said} No link of <{subject}> has evidence; things are found at /search."
     more = f" and {len(linked) - MAX_ROADS} more" if len(linked) > MAX_ROADS else ""
     return f"{said} Its links with evidence lead to {', '.join(linked[:MAX_ROADS])}{more}."
 

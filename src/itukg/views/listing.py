@@ -37,7 +37,7 @@ _DERIVED = f"<{names.graph('derived')}>"
 
 @dataclass(frozen=True)
 class Item:
-    """One thing of a list. `highlight` is HTML, where a search found it."""
+    """One thing of a list. `highlight` is HTML, where a search found it; `broad` is said in lists of derived links."""
 
     iri: str
     type: str = ""
@@ -45,6 +45,7 @@ class Item:
     label: str = ""
     plan: str = ""
     highlight: str = ""
+    broad: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,11 @@ class Selection:
 
     def __bool__(self) -> bool:
         return bool(self.values or self.to or self.by)
+
+    @property
+    def derived(self) -> bool:
+        """Whether it is of derived links."""
+        return dict(self.values).get("basis") == names.ITU + "derived"
 
     def pattern(self) -> str:
         """Return the SPARQL pattern of ?thing."""
@@ -137,20 +143,23 @@ async def select(store: Store, chosen: Selection) -> list[Item]:
 
 
 async def _select(store: Store, chosen: Selection) -> list[Item]:
+    broad = f"OPTIONAL {{ SELECT DISTINCT ?thing ?broad WHERE {{ GRAPH {_DERIVED} {{ ?any itu:subject ?thing ; itu:broad ?broad }} }} }}"
     found = await rows(
         store,
-        f"""{names.PROLOGUE}SELECT DISTINCT ?thing ?kind ?notation ?label ?plan WHERE {{
+        f"""{names.PROLOGUE}SELECT DISTINCT ?thing ?kind ?notation ?label ?plan ?broad WHERE {{
   {{ SELECT DISTINCT ?thing WHERE {{ {chosen.pattern()} }} }}
   FILTER(isIRI(?thing))
   OPTIONAL {{ ?thing a ?kind FILTER NOT EXISTS {{ GRAPH <{names.graph("entailed")}> {{ ?thing a ?kind }} }} }}
   OPTIONAL {{ ?thing skos:notation ?notation }} OPTIONAL {{ ?thing rdfs:label ?label }} OPTIONAL {{ ?thing itu:plan ?plan }}
+  {broad if chosen.derived else ""}
 }}""",
     )
     items: dict[str, Item] = {}
     for row in sorted(found, key=lambda row: str(row.get("kind", ""))):
         iri = row["thing"].value
         texts = {key: row[key].value for key in ("notation", "label", "plan") if key in row}
-        items.setdefault(iri, Item(iri, type=row["kind"].value if "kind" in row else "", **texts))
+        kind = row["kind"].value if "kind" in row else ""
+        items.setdefault(iri, Item(iri, type=kind, broad="broad" in row, **texts))
     return in_order(items.values(), chosen.sort)
 
 
@@ -218,6 +227,7 @@ def write_list(page: Page, syntax: Format, overview: Overview, **more: Any) -> b
     if syntax in (JSONLD, JSON):
         return write_json(_document(page))
     columns = ["id", "type", "notation", "label", "plan", "planLabel", *(["highlight"] if more else [])]
+    columns += ["broad"] if any(item.broad for item in page.items) else []
     cells = (
         {
             "id": i.iri,
@@ -227,6 +237,7 @@ def write_list(page: Page, syntax: Format, overview: Overview, **more: Any) -> b
             "plan": i.plan,
             "planLabel": plans.get(i.plan),
             "highlight": _plain(i),
+            "broad": "broad" if i.broad else None,
         }
         for i in page.items
     )
@@ -248,6 +259,7 @@ def _document(page: Page) -> Json:
         node |= {"label": {"en": item.label}} if item.label else {}
         node |= {"plan": item.plan} if item.plan else {}
         node |= {"highlight": item.highlight} if item.highlight else {}
+        node |= {"broad": True} if item.broad else {}
         items.append(node)
     return {
         "@context": names.CONTEXT,
