@@ -92,7 +92,7 @@ class Facts:
         return {row["subject"]: row["label"] for row in self.subjects if row["plan"] == plan}
 
     def origin(self, link: str, object_: str) -> Row | None:
-        """Return where a document states what the derived Linkage `link` says of an object; None where none does."""
+        """Return where a document states what the Linkage `link` says of an object, or those it rests on; None where none does."""
         places = (
             self._places.get((link, object_)),
             *(self.origin(row["source"], object_) for row in self._sources[link]),
@@ -239,7 +239,7 @@ _TOLD: dict[str, Callable[[Row, str], str]] = {
     "succession": lambda row, place: (
         f"succeeds {shorten(row['older'])} ({row['kind'].partition(', ')[2]}), with the link of {place}"
     ),
-    "category": lambda row, place: f"offers {shorten(row['category'])}, which succeeds things with the link of {place}",
+    "category": lambda row, place: f"offers {shorten(row['category'])}, which succeeds {place}",
 }
 """Kind of ground → what tells it, from a row of its query and the place where the link is stated."""
 
