@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +133,7 @@ def test_the_chain_of_every_derived_link_ends_with_what_is_no_derivation(every: 
             ends = [(step.subject.iri, step.object.iri) for step in road.steps]
             assert found.subject.iri in ends[0]
             assert found.object.iri == ends[-1][1]
-            for before, after in zip(ends, ends[1:], strict=False):
+            for before, after in pairwise(ends):
                 assert set(before) & set(after), (found.subject, found.object)
             for step in road.steps:
                 assert step.basis in ("stated", "reference", "judged", "scheme")
