@@ -99,6 +99,7 @@ def all_of(itukg: Run, *commands: tuple[str | Path, ...]) -> list[Done]:
 def test_every_command_explains_itself(itukg: Run) -> None:
     assert COMMANDS == [
         "accept",
+        "because",
         "build",
         "check",
         "describe",

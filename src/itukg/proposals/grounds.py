@@ -28,6 +28,8 @@ MIN_SIMILARITY = 0.1
 """Below it, two texts share too few words, or too common ones."""
 COMMON_IN_THINGS, COMMON_IN_OBJECTS = 0.05, 0.2
 """The share of the things, and of the objects of a predicate, from which on a word is too common to tell them apart."""
+MIN_STRENGTH = 0.2
+"""A weaker candidate, such as one that shares a single word, is not worth a curator's time."""
 MAX_LIKE = 5
 """Things that are looked at for the links they state, the most similar first."""
 MAX_CANDIDATES = 10
@@ -131,7 +133,8 @@ def candidates(
 ) -> list[Candidate]:
     """Return what is proposed for the things in `labels`, in their order; `announce` hears which share of them is done.
 
-    For a thing and a predicate there are at most MAX_CANDIDATES, the strongest first; what a document states is left out.
+    For a thing and a predicate there are at most MAX_CANDIDATES, the strongest first, none weaker than MIN_STRENGTH; what
+    a document states is left out.
     """
     wordings = wordings_of(facts)
     inherited = _inherited(facts)
@@ -146,6 +149,7 @@ def candidates(
             for link in grounds
             if not facts.states(link)
         ]
+        proposed = [each for each in proposed if each.strength >= MIN_STRENGTH]
         for predicate in PREDICATES:
             ranked = sorted(
                 (each for each in proposed if each.predicate == predicate),
