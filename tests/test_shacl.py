@@ -122,6 +122,37 @@ PATTERNS: list[tuple[str, str, str, bool]] = [
     ("^(?:ab)+?$", "", "abab", True),
     ("^.$", "", "\U0001f600", True),
     ("^[^\\[\\]]+$", "", "a[", False),
+    # a negated class with the complement of another
+    ("[^\\W\\d_]", "", "1", False),
+    ("[^\\W\\d_]", "", "é", True),
+    ("[^\\S ]", "", " ", False),
+    ("[^\\S\\n]", "", "\n", False),
+    ("[^\\S\\r\\n]", "", "\t", True),
+    ("[^\\W_]", "", "-", False),
+    ("[^\\D5]", "", "5", False),
+    ("[^\\D5]", "", "4", True),
+    ("[^\\P{L}a]", "", "a", False),
+    ("[^\\C-]", "", "-", False),
+    ("[^\\s\\S]", "", "a", False),
+    ("^[\\s\\S]$", "", "\n", True),
+    # ranges with escaped ends
+    ("^[\\(-\\+]$", "", "*", True),
+    ("^[\\(-\\+]$", "", "-", False),
+    ("^[\\t-\\r]$", "", "\n", True),
+    ("^[\\.-\\?]$", "", "5", True),
+    ("^[\\--\\?]$", "", "-", True),
+    ("^[&&~~||\\[a-]$", "", "|", True),
+    # a group that took no part is empty
+    ("(a)|b\\1", "", "b", True),
+    ("^(?:(a)|b)\\1$", "", "a", False),
+    ("^(a)\\10$", "", "aa0", True),
+    ("^(a)\\1$", "i", "aA", True),
+    # the case of categories and escapes counts, even under flag i
+    ("[\\w-[a]]", "i", "A", False),
+    ("[\\i-[a]]", "i", "A", False),
+    ("[^q]", "i", "Q", False),
+    ("[\\p{Lu}]", "i", "a", False),
+    ("k", "i", "\u212a", True),
 ]  # fmt: skip
 NO_PATTERNS = [
     ("(?=a)", "", "(?"),
@@ -130,7 +161,7 @@ NO_PATTERNS = [
     ("\\h", "", "\\h"),
     ("[\\q]", "", "\\q"),
     ("\\p{Foo}", "", "Foo"),
-    ("[\\p{Lu}]", "i", "flag i is not supported"),
+    ("[\\1]", "", "\\1"),
     ("a", "g", "no flag g"),
     ("a{,2}", "", "quantifier"),
     ("a++", "", "+"),
@@ -139,6 +170,17 @@ NO_PATTERNS = [
     ("[[:alpha:]]", "", "["),
     ("a]", "", "]"),
     ("\\", "", "\\"),
+    *((f"\\{sign}", "", f"no escape \\{sign}") for sign in '/_@#:"< '),
+    ("\\0", "", "reference 0"),
+    ("(a\\1)", "", "reference 1"),
+    ("a}", "", "unexpected }"),
+    ("[\\d-z]", "", "- within []"),
+    ("[a-c-e]", "", "- within []"),
+    ("[--a]", "", "a hyphen"),
+    ("[a-z-[b]c]", "", "subtraction"),
+    ("[]", "", "without characters"),
+    ("[a", "", "too early"),
+    ("(a", "", "unbalanced ("),
 ]
 
 
@@ -149,7 +191,7 @@ def patterned(pattern: str, flags: str, message: str = "") -> str:
 
 @pytest.mark.parametrize(("pattern", "flags", "value", "matches"), PATTERNS)
 def test_a_pattern_is_one_of_xpath(pattern: str, flags: str, value: str, matches: bool) -> None:
-    assert len(PATTERNS) == 36
+    assert len(PATTERNS) == 63
     report = checked(patterned(pattern, flags), f"e:x a e:C ; e:s {Literal(value).n3()} .")
     assert report.conforms is matches
     assert [f.message for f in report.findings] == ([] if matches else [f"Value does not match pattern '{pattern}'"])
@@ -157,7 +199,7 @@ def test_a_pattern_is_one_of_xpath(pattern: str, flags: str, value: str, matches
 
 @pytest.mark.parametrize(("pattern", "flags", "words"), NO_PATTERNS)
 def test_what_is_no_pattern_of_xpath_is_refused_by_name(pattern: str, flags: str, words: str) -> None:
-    assert len(NO_PATTERNS) == 15
+    assert len(NO_PATTERNS) == 33
     said = refused(patterned(pattern, flags))
     assert (pattern if flags != "g" else flags) in said and words in said
 
