@@ -228,15 +228,21 @@ def _messages(results: rdflib.Graph, result: Node, shapes: rdflib.Graph) -> set[
     """Return the messages of the constraint, else of the shape, with this result's values, in all languages; else the engine's."""
     found = sorted(map(str, results.objects(result, SH.resultMessage)))
     sources = results.value(result, SH.sourceConstraint), results.value(result, SH.sourceShape)
-    templates = next(filter(None, (set(shapes.objects(source, SH.message)) for source in sources if source)), set())
+    own, general = (set(shapes.objects(source, SH.message)) if source else set() for source in sources)
+    templates = own or general
     # The engine leaves out the language of a message with values: it is that of the template that the message fits.
     messages: set[Node] = set()
-    left = list(found)
-    for template in sorted(templates, key=lambda text: (-len(_PLACEHOLDER.sub("", str(text))), str(text))):
-        message = next((text for text in [*left, *found] if _fits(text, str(template))), None)
+    left, taken = list(found), dict[str, str]()
+    for template in sorted(
+        own | general, key=lambda text: (-len(_PLACEHOLDER.sub("", str(text))), -len(text), str(text))
+    ):
+        known = [taken[str(template)]] if str(template) in taken else []
+        message = next((text for text in [*known, *left, *found] if _fits(text, str(template))), None)
         if message is not None:
+            taken[str(template)] = message
             left = [text for text in left if text != message]
-            messages.add(rdflib.Literal(message, lang=getattr(template, "language", None)))
+            if template in templates:
+                messages.add(rdflib.Literal(message, lang=getattr(template, "language", None)))
     return messages or set(results.objects(result, SH.resultMessage)) or templates
 
 
