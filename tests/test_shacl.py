@@ -270,16 +270,57 @@ NOT_APPLIED = {
     "sh:minCuont": "sh:property [ sh:path e:p ; sh:minCuont 2 ]",
     "sh:ShapeClass": "a sh:ShapeClass",
     "sh:flags": 'sh:property [ sh:path e:p ; sh:pattern "a" ; sh:flags "i" , "m" ]',
+    "sh:qualifiedMinCount": "sh:property [ sh:path e:p ; sh:qualifiedMinCount 2 ]",
+    "sh:qualifiedMaxCount": "sh:property [ sh:path e:p ; sh:qualifiedMaxCount 2 ]",
+    "sh:qualifiedValueShape": "sh:property [ sh:path e:p ; sh:qualifiedValueShape [ sh:nodeKind sh:IRI ] ]",
+    "sh:SPARQLFunction": "sh:nodeKind sh:IRI . e:f a sh:SPARQLFunction ; sh:select 'SELECT ?x WHERE {}'",
+    "sh:JSFunction": "sh:nodeKind sh:IRI . e:f a sh:JSFunction",
+    "sh:SPARQLTargetType": "sh:nodeKind sh:IRI . e:t a sh:SPARQLTargetType ; sh:select 'SELECT ?this WHERE {}'",
+    "sh:js": "sh:nodeKind sh:IRI . e:T sh:js e:script",
+    "GRAPH": "sh:sparql [ sh:select 'SELECT $this WHERE { GRAPH ?g { $this <urn:e:p> ?y } }' ]",
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", NOT_APPLIED)
 def test_what_constrains_and_is_not_applied_is_refused_by_name(name: str) -> None:
-    assert len(NOT_APPLIED) == 28
+    assert len(NOT_APPLIED) == 36
     for subject in (TARGET, "e:S sh:nodeKind sh:Literal ; ") if "target" in name else (TARGET,):
         said = refused(f"{subject}{NOT_APPLIED[name]} .")  # a shape may go without a type
         assert name in said
         assert "advanced" not in said and "=True" not in said and "_:" not in said
+
+
+@pytest.mark.parametrize(
+    ("shapes", "wrong", "meant"),
+    [
+        ("e:T sh:targetClas e:C ; sh:nodeKind sh:BlankNode .", "sh:targetClas", "sh:targetClass"),
+        ("e:T a e:Sub ; sh:minCuont 1 . e:Sub rdfs:subClassOf sh:NodeShape .", "sh:minCuont", "sh:minCount"),
+        ("e:T a sh:NodeShap ; sh:targetClass e:C .", "sh:NodeShap", "sh:NodeShape"),
+        (f"{TARGET} sh:nodeKind sh:Litteral .", "sh:Litteral as a value of sh:nodeKind", "sh:Literal"),
+    ],
+)
+def test_a_misspelled_term_is_refused_wherever_it_is_and_the_nearest_named(shapes: str, wrong: str, meant: str) -> None:
+    said = refused(f"{WRONG} . {shapes}")
+    assert said.startswith(f"{wrong} is not supported, or misspelled") and said.endswith(f"Did you mean {meant}?")
+
+
+def test_the_word_graph_elsewhere_in_a_query_is_no_graph() -> None:
+    query = """SELECT $this WHERE { $this <urn:e:p> ?graph . # the GRAPH
+        FILTER (STR(?graph) != 'GRAPH' && ?graph != <urn:graph>) }"""
+    assert len(checked(f'{TARGET} sh:sparql [ sh:select """{query}""" ] .').findings) == 1
+
+
+COMPONENT = """e:K a sh:ConstraintComponent ; sh:parameter [ sh:path <http://e.example/most> ] ;
+    sh:nodeValidator [ a sh:SPARQLSelectValidator ; sh:select "SELECT $this WHERE { { SELECT %s WHERE { $this ?p ?o FILTER ($most = 1) } } }" ] .
+"""
+
+
+def test_a_subquery_that_hides_a_parameter_is_refused() -> None:
+    said = refused(f"{COMPONENT % '$this'} {TARGET} <http://e.example/most> 1 .")
+    assert "$most" in said and "urn:e:K" in said
+    assert "$most" in refused(f"{COMPONENT % '$this (COUNT($most) AS ?n)'} {TARGET} <http://e.example/most> 1 .")
+    for projected in ("$this $most", "*"):
+        assert len(checked(f"{COMPONENT % projected} {TARGET} <http://e.example/most> 1 .").findings) == 1
 
 
 @pytest.mark.parametrize("reference", ["sh:node e:Elsewhere", "sh:not e:Elsewhere", "sh:property e:Elsewhere", "sh:or ( e:Elsewhere )"])  # fmt: skip
@@ -340,6 +381,47 @@ def test_a_message_with_a_value_keeps_its_languages() -> None:
             ("urn:e:y", "fr"),
             ("urn:e:y is missing from urn:e:x", "en"),
         }
+
+
+def test_a_message_of_a_constraint_is_no_message_of_its_shape() -> None:
+    select = 'sh:select "SELECT $this ?value WHERE { $this <urn:e:p> ?value }"'
+    messages = '"{?value}"@fr , "{?value}"@de , "{?value} {?value}"@en'
+    for general in ("shape msg", "shape {?value} msg", "{?value} msg"):
+        report = checked(f'{TARGET} sh:message "{general}"@en ; sh:sparql [ sh:message {messages} ; {select} ] .')
+        assert [f.message for f in report.findings] == ["urn:e:y urn:e:y"]
+        graph = Graph().parse(data=report.graph, format="nt")
+        assert {(str(text), getattr(text, "language", "")) for text in graph.objects(None, SH.resultMessage)} == {
+            ("urn:e:y", "fr"),
+            ("urn:e:y", "de"),
+            ("urn:e:y urn:e:y", "en"),
+        }
+
+
+@pytest.mark.parametrize(
+    "messages", [("", ""), ('"shape"', ""), ("", '"constraint"'), ('"shape"@de', '"constraint"@en')]
+)
+def test_a_message_that_a_query_binds_is_the_message(messages: tuple[str, str]) -> None:
+    shape, constraint = (f"sh:message {text} ; " if text else "" for text in messages)
+    for expression, bound in (("('mmm' AS ?message)", "mmm"), ("?message", None)):
+        select = f'sh:select "SELECT $this {expression} WHERE {{ $this <urn:e:p> ?y }}"'
+        [finding] = checked(f"{TARGET} {shape} sh:sparql [ {constraint} {select} ] .").findings
+        written = (messages[1] or messages[0]).partition("@")[0].strip('"')
+        assert finding.message == (bound or written or "Value urn:e:x does not satisfy sh:sparql")
+
+
+WITHOUT_MESSAGE = {
+    'sh:languageIn ( "en" "fr" )': "Value a@de does not satisfy sh:languageIn en, fr",
+    "sh:in ( 1 e:y )": "Value a@de does not satisfy sh:in 1, urn:e:y",
+    "sh:datatype xsd:date": "Value a@de does not satisfy sh:datatype xsd:date",
+    "sh:hasValue 3": "It does not satisfy sh:hasValue 3",
+    "sh:or ( [ sh:minLength 9 ] )": "Value a@de does not satisfy sh:or",
+}
+
+
+@pytest.mark.parametrize("constraint", WITHOUT_MESSAGE)
+def test_where_nobody_wrote_a_message_it_says_what_is_wrong(constraint: str) -> None:
+    report = checked(f"{TARGET} sh:property [ sh:path e:s ; {constraint} ] .", 'e:x a e:C ; e:s "a"@de .')
+    assert [f.message for f in report.findings] == [WITHOUT_MESSAGE[constraint]]
 
 
 def test_names_of_shapes_are_chosen_by_language_too() -> None:
@@ -427,6 +509,9 @@ SOMETHING = {
     "no IRI": "[] a sh:NodeShape ; sh:targetClass e:C ; sh:nodeKind sh:Literal ",
     "no type": "e:S sh:targetNode e:x ; sh:nodeKind sh:Literal ",
     "a class": "e:C a sh:NodeShape , rdfs:Class ; sh:nodeKind sh:Literal ",
+    "a class of classes": "e:Meta rdfs:subClassOf rdfs:Class . e:C a e:Meta , sh:NodeShape ; sh:nodeKind sh:Literal ",
+    "a class with one constraint": "e:C a rdfs:Class ; sh:nodeKind sh:Literal ",
+    "a shape of a class of shapes": "e:Sub rdfs:subClassOf sh:NodeShape . e:S a e:Sub ; sh:targetClass e:C ; sh:nodeKind sh:Literal ",
     "a class of no type": "e:C a owl:Class ; sh:property [ sh:path e:q ; sh:minCount 1 ] ",
     "a property shape": "e:S a sh:PropertyShape ; sh:targetSubjectsOf e:p ; sh:path e:q ; sh:minCount 1 ",
 }
@@ -434,7 +519,7 @@ SOMETHING = {
 
 @pytest.mark.parametrize("case", SOMETHING)
 def test_every_shape_with_a_target_is_a_rule_with_the_number_of_its_nodes(case: str) -> None:
-    assert len(SOMETHING) == 6
+    assert len(SOMETHING) == 9
     faults = 4 if case == "a property shape" else 1
     report = checked(f"{SOMETHING[case]} .")
     assert (report.verdict, report.counts["Violation"]) == ("does not conform", faults)

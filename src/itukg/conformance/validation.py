@@ -234,15 +234,17 @@ def _messages(results: rdflib.Graph, result: Node, shapes: rdflib.Graph) -> set[
     messages: set[Node] = set()
     left, taken = list(found), dict[str, str]()
     for template in sorted(
-        own | general, key=lambda text: (-len(_PLACEHOLDER.sub("", str(text))), -len(text), str(text))
+        own | general, key=lambda text: (-len(_PLACEHOLDER.sub("", str(text))), -len(str(text)), str(text))
     ):
         known = [taken[str(template)]] if str(template) in taken else []
         message = next((text for text in [*known, *left, *found] if _fits(text, str(template))), None)
         if message is not None:
             taken[str(template)] = message
-            left = [text for text in left if text != message]
             if template in templates:
                 messages.add(rdflib.Literal(message, lang=getattr(template, "language", None)))
+            elif message in left:
+                found.remove(message)  # the shape's, beside the constraint's
+            left = [text for text in left if text != message]
     return messages or set(results.objects(result, SH.resultMessage)) or templates
 
 
