@@ -323,6 +323,15 @@ def test_a_subquery_that_hides_a_parameter_is_refused() -> None:
         assert len(checked(f"{COMPONENT % projected} {TARGET} <http://e.example/most> 1 .").findings) == 1
 
 
+@pytest.mark.parametrize("term", ["minInclusive", "minExclusive", "maxInclusive", "maxExclusive"])
+def test_a_bound_that_the_engine_cannot_read_is_refused(term: str) -> None:
+    for bound in ("9223372036854775808", "-9223372036854775809", "1" + 20 * "0" + ".0", "0.1234567890123456789"):
+        said = refused(f"{TARGET} sh:property [ sh:path e:s ; sh:{term} {bound} ] .")
+        assert f"sh:{term} {bound}" in said
+    for bound in ("9223372036854775807", "0.1234567890123456780", "1e30", '"2026-01-01"^^xsd:date'):
+        assert checked(f"{TARGET} sh:property [ sh:path e:s ; sh:{term} {bound} ] .").conforms
+
+
 @pytest.mark.parametrize("reference", ["sh:node e:Elsewhere", "sh:not e:Elsewhere", "sh:property e:Elsewhere", "sh:or ( e:Elsewhere )"])  # fmt: skip
 def test_a_shape_that_is_not_sent_is_refused_by_name(reference: str) -> None:
     said = refused(f"{WRONG} ; {reference} .")

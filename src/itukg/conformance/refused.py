@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from decimal import Decimal
 from difflib import get_close_matches
 from itertools import chain
 
@@ -42,6 +43,12 @@ _TERMS = sorted({str(term).removeprefix(names.SH) for term in dir(SH)} | {*_PYTH
 """What SHACL 1.0 and its Advanced Features have, and our list."""
 MIN_LIKENESS = 0.8
 """How like an unknown term, from 0 to 1, a known one must be to be named as the one meant."""
+MAX_INTEGER = 2**63
+"""The first integer that the engine cannot compare."""
+MAX_DECIMAL = 10**20
+"""About the first decimal that the engine cannot compare."""
+MAX_DECIMAL_PLACES = 18
+"""Digits after the point of a decimal that the engine can compare."""
 _QUALIFIED = (SH.qualifiedMinCount, SH.qualifiedMaxCount)
 _NOT_SPARQL = re.compile(
     r'"""(?:[^\\]|\\.)*?"""|' r"'''(?:[^\\]|\\.)*?'''|" r'"(?:[^"\\\n]|\\.)*"|' r"'(?:[^'\\\n]|\\.)*'|"
@@ -57,7 +64,7 @@ _COMPUTED = re.compile(r"\((?:[^()]|\([^()]*\))*\bAS\s+([?$]\w+)\s*\)", re.IGNOR
 
 def refuse(shapes: rdflib.Graph) -> None:
     """Raise ShapesRefused, with the name of the term, for shapes of which the engine would ignore a part."""
-    for reason in chain(_advanced(shapes), _unknown(shapes), _qualified(shapes), _queries(shapes)):
+    for reason in chain(_advanced(shapes), _unknown(shapes), _qualified(shapes), _bounds(shapes), _queries(shapes)):
         raise ShapesRefused(reason)
 
 
@@ -93,6 +100,16 @@ def _qualified(shapes: rdflib.Graph) -> Iterator[str]:
             has = next(names.shorten(str(term)) for term in _QUALIFIED if (shape, term, None) in shapes)
             lacks = "sh:qualifiedValueShape"
         yield f"{_named(shape)} has {has} without {lacks}: it would check nothing."
+
+
+def _bounds(shapes: rdflib.Graph) -> Iterator[str]:
+    for term in (SH.minInclusive, SH.minExclusive, SH.maxInclusive, SH.maxExclusive):
+        for bound in shapes.objects(None, term):
+            value = bound.toPython() if isinstance(bound, rdflib.Literal) else None
+            whole = isinstance(value, int) and not -MAX_INTEGER <= value < MAX_INTEGER
+            places = len(str(bound).partition(".")[2].rstrip("0"))
+            if whole or (isinstance(value, Decimal) and (abs(value) >= MAX_DECIMAL or places > MAX_DECIMAL_PLACES)):
+                yield f"{names.shorten(str(term))} {bound} has more digits than the engine can read: no value would be within it."
 
 
 def _queries(shapes: rdflib.Graph) -> Iterator[str]:
