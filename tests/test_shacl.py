@@ -418,6 +418,15 @@ def test_a_message_that_a_query_binds_is_the_message(messages: tuple[str, str]) 
         assert finding.message == (bound or written or "Value urn:e:x does not satisfy sh:sparql")
 
 
+def test_a_value_in_a_message_is_short_and_a_blank_node_has_no_name() -> None:
+    select = 'sh:select "SELECT $this ?value WHERE { $this <urn:e:p> ?value }"'
+    shapes = f'{TARGET} sh:sparql [ sh:message "{{$this}} has {{?value}}: see http://www.w3.org/2001/XMLSchema#.", "({{?value}})"@de ; {select} ] .'
+    [finding] = checked(shapes, f"[] a e:C ; e:p <{names.THINGS}x/output/1> .").findings
+    assert finding.message == "a thing without an IRI has x/output/1: see http://www.w3.org/2001/XMLSchema#."
+    [finding] = checked(shapes, f"<{names.ITU}Output> a e:C ; e:p [] .").findings
+    assert finding.message.startswith("itu:Output has a thing without an IRI: ")
+
+
 WITHOUT_MESSAGE = {
     'sh:languageIn ( "en" "fr" )': "Value a@de does not satisfy sh:languageIn en, fr",
     "sh:in ( 1 e:y )": "Value a@de does not satisfy sh:in 1, urn:e:y",
