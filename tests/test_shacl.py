@@ -122,6 +122,37 @@ PATTERNS: list[tuple[str, str, str, bool]] = [
     ("^(?:ab)+?$", "", "abab", True),
     ("^.$", "", "\U0001f600", True),
     ("^[^\\[\\]]+$", "", "a[", False),
+    # a negated class with the complement of another
+    ("[^\\W\\d_]", "", "1", False),
+    ("[^\\W\\d_]", "", "é", True),
+    ("[^\\S ]", "", " ", False),
+    ("[^\\S\\n]", "", "\n", False),
+    ("[^\\S\\r\\n]", "", "\t", True),
+    ("[^\\W_]", "", "-", False),
+    ("[^\\D5]", "", "5", False),
+    ("[^\\D5]", "", "4", True),
+    ("[^\\P{L}a]", "", "a", False),
+    ("[^\\C-]", "", "-", False),
+    ("[^\\s\\S]", "", "a", False),
+    ("^[\\s\\S]$", "", "\n", True),
+    # ranges with escaped ends
+    ("^[\\(-\\+]$", "", "*", True),
+    ("^[\\(-\\+]$", "", "-", False),
+    ("^[\\t-\\r]$", "", "\n", True),
+    ("^[\\.-\\?]$", "", "5", True),
+    ("^[\\--\\?]$", "", "-", True),
+    ("^[&&~~||\\[a-]$", "", "|", True),
+    # a group that took no part is empty
+    ("(a)|b\\1", "", "b", True),
+    ("^(?:(a)|b)\\1$", "", "a", False),
+    ("^(a)\\10$", "", "aa0", True),
+    ("^(a)\\1$", "i", "aA", True),
+    # the case of categories and escapes counts, even under flag i
+    ("[\\w-[a]]", "i", "A", False),
+    ("[\\i-[a]]", "i", "A", False),
+    ("[^q]", "i", "Q", False),
+    ("[\\p{Lu}]", "i", "a", False),
+    ("k", "i", "\u212a", True),
 ]  # fmt: skip
 NO_PATTERNS = [
     ("(?=a)", "", "(?"),
@@ -130,7 +161,7 @@ NO_PATTERNS = [
     ("\\h", "", "\\h"),
     ("[\\q]", "", "\\q"),
     ("\\p{Foo}", "", "Foo"),
-    ("[\\p{Lu}]", "i", "flag i is not supported"),
+    ("[\\1]", "", "\\1"),
     ("a", "g", "no flag g"),
     ("a{,2}", "", "quantifier"),
     ("a++", "", "+"),
@@ -139,6 +170,17 @@ NO_PATTERNS = [
     ("[[:alpha:]]", "", "["),
     ("a]", "", "]"),
     ("\\", "", "\\"),
+    *((f"\\{sign}", "", f"no escape \\{sign}") for sign in '/_@#:"< '),
+    ("\\0", "", "reference 0"),
+    ("(a\\1)", "", "reference 1"),
+    ("a}", "", "unexpected }"),
+    ("[\\d-z]", "", "- within []"),
+    ("[a-c-e]", "", "- within []"),
+    ("[--a]", "", "a hyphen"),
+    ("[a-z-[b]c]", "", "subtraction"),
+    ("[]", "", "without characters"),
+    ("[a", "", "too early"),
+    ("(a", "", "unbalanced ("),
 ]
 
 
@@ -149,7 +191,7 @@ def patterned(pattern: str, flags: str, message: str = "") -> str:
 
 @pytest.mark.parametrize(("pattern", "flags", "value", "matches"), PATTERNS)
 def test_a_pattern_is_one_of_xpath(pattern: str, flags: str, value: str, matches: bool) -> None:
-    assert len(PATTERNS) == 36
+    assert len(PATTERNS) == 63
     report = checked(patterned(pattern, flags), f"e:x a e:C ; e:s {Literal(value).n3()} .")
     assert report.conforms is matches
     assert [f.message for f in report.findings] == ([] if matches else [f"Value does not match pattern '{pattern}'"])
@@ -157,7 +199,7 @@ def test_a_pattern_is_one_of_xpath(pattern: str, flags: str, value: str, matches
 
 @pytest.mark.parametrize(("pattern", "flags", "words"), NO_PATTERNS)
 def test_what_is_no_pattern_of_xpath_is_refused_by_name(pattern: str, flags: str, words: str) -> None:
-    assert len(NO_PATTERNS) == 15
+    assert len(NO_PATTERNS) == 33
     said = refused(patterned(pattern, flags))
     assert (pattern if flags != "g" else flags) in said and words in said
 
@@ -228,16 +270,66 @@ NOT_APPLIED = {
     "sh:minCuont": "sh:property [ sh:path e:p ; sh:minCuont 2 ]",
     "sh:ShapeClass": "a sh:ShapeClass",
     "sh:flags": 'sh:property [ sh:path e:p ; sh:pattern "a" ; sh:flags "i" , "m" ]',
+    "sh:qualifiedMinCount": "sh:property [ sh:path e:p ; sh:qualifiedMinCount 2 ]",
+    "sh:qualifiedMaxCount": "sh:property [ sh:path e:p ; sh:qualifiedMaxCount 2 ]",
+    "sh:qualifiedValueShape": "sh:property [ sh:path e:p ; sh:qualifiedValueShape [ sh:nodeKind sh:IRI ] ]",
+    "sh:SPARQLFunction": "sh:nodeKind sh:IRI . e:f a sh:SPARQLFunction ; sh:select 'SELECT ?x WHERE {}'",
+    "sh:JSFunction": "sh:nodeKind sh:IRI . e:f a sh:JSFunction",
+    "sh:SPARQLTargetType": "sh:nodeKind sh:IRI . e:t a sh:SPARQLTargetType ; sh:select 'SELECT ?this WHERE {}'",
+    "sh:js": "sh:nodeKind sh:IRI . e:T sh:js e:script",
+    "GRAPH": "sh:sparql [ sh:select 'SELECT $this WHERE { GRAPH ?g { $this <urn:e:p> ?y } }' ]",
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", NOT_APPLIED)
 def test_what_constrains_and_is_not_applied_is_refused_by_name(name: str) -> None:
-    assert len(NOT_APPLIED) == 28
+    assert len(NOT_APPLIED) == 36
     for subject in (TARGET, "e:S sh:nodeKind sh:Literal ; ") if "target" in name else (TARGET,):
         said = refused(f"{subject}{NOT_APPLIED[name]} .")  # a shape may go without a type
         assert name in said
         assert "advanced" not in said and "=True" not in said and "_:" not in said
+
+
+@pytest.mark.parametrize(
+    ("shapes", "wrong", "meant"),
+    [
+        ("e:T sh:targetClas e:C ; sh:nodeKind sh:BlankNode .", "sh:targetClas", "sh:targetClass"),
+        ("e:T a e:Sub ; sh:minCuont 1 . e:Sub rdfs:subClassOf sh:NodeShape .", "sh:minCuont", "sh:minCount"),
+        ("e:T a sh:NodeShap ; sh:targetClass e:C .", "sh:NodeShap", "sh:NodeShape"),
+        (f"{TARGET} sh:nodeKind sh:Litteral .", "sh:Litteral as a value of sh:nodeKind", "sh:Literal"),
+    ],
+)
+def test_a_misspelled_term_is_refused_wherever_it_is_and_the_nearest_named(shapes: str, wrong: str, meant: str) -> None:
+    said = refused(f"{WRONG} . {shapes}")
+    assert said.startswith(f"{wrong} is not supported, or misspelled") and said.endswith(f"Did you mean {meant}?")
+
+
+def test_the_word_graph_elsewhere_in_a_query_is_no_graph() -> None:
+    query = """SELECT $this WHERE { $this <urn:e:p> ?graph . # the GRAPH
+        FILTER (STR(?graph) != 'GRAPH' && ?graph != <urn:graph>) }"""
+    assert len(checked(f'{TARGET} sh:sparql [ sh:select """{query}""" ] .').findings) == 1
+
+
+COMPONENT = """e:K a sh:ConstraintComponent ; sh:parameter [ sh:path <http://e.example/most> ] ;
+    sh:nodeValidator [ a sh:SPARQLSelectValidator ; sh:select "SELECT $this WHERE { { SELECT %s WHERE { $this ?p ?o FILTER ($most = 1) } } }" ] .
+"""
+
+
+def test_a_subquery_that_hides_a_parameter_is_refused() -> None:
+    said = refused(f"{COMPONENT % '$this'} {TARGET} <http://e.example/most> 1 .")
+    assert "$most" in said and "urn:e:K" in said
+    assert "$most" in refused(f"{COMPONENT % '$this (COUNT($most) AS ?n)'} {TARGET} <http://e.example/most> 1 .")
+    for projected in ("$this $most", "*"):
+        assert len(checked(f"{COMPONENT % projected} {TARGET} <http://e.example/most> 1 .").findings) == 1
+
+
+@pytest.mark.parametrize("term", ["minInclusive", "minExclusive", "maxInclusive", "maxExclusive"])
+def test_a_bound_that_the_engine_cannot_read_is_refused(term: str) -> None:
+    for bound in ("9223372036854775808", "-9223372036854775809", "1" + 20 * "0" + ".0", "0.1234567890123456789"):
+        said = refused(f"{TARGET} sh:property [ sh:path e:s ; sh:{term} {bound} ] .")
+        assert f"sh:{term} {bound}" in said
+    for bound in ("9223372036854775807", "0.1234567890123456780", "1e30", '"2026-01-01"^^xsd:date'):
+        assert checked(f"{TARGET} sh:property [ sh:path e:s ; sh:{term} {bound} ] .").conforms
 
 
 @pytest.mark.parametrize("reference", ["sh:node e:Elsewhere", "sh:not e:Elsewhere", "sh:property e:Elsewhere", "sh:or ( e:Elsewhere )"])  # fmt: skip
@@ -298,6 +390,56 @@ def test_a_message_with_a_value_keeps_its_languages() -> None:
             ("urn:e:y", "fr"),
             ("urn:e:y is missing from urn:e:x", "en"),
         }
+
+
+def test_a_message_of_a_constraint_is_no_message_of_its_shape() -> None:
+    select = 'sh:select "SELECT $this ?value WHERE { $this <urn:e:p> ?value }"'
+    messages = '"{?value}"@fr , "{?value}"@de , "{?value} {?value}"@en'
+    for general in ("shape msg", "shape {?value} msg", "{?value} msg"):
+        report = checked(f'{TARGET} sh:message "{general}"@en ; sh:sparql [ sh:message {messages} ; {select} ] .')
+        assert [f.message for f in report.findings] == ["urn:e:y urn:e:y"]
+        graph = Graph().parse(data=report.graph, format="nt")
+        assert {(str(text), getattr(text, "language", "")) for text in graph.objects(None, SH.resultMessage)} == {
+            ("urn:e:y", "fr"),
+            ("urn:e:y", "de"),
+            ("urn:e:y urn:e:y", "en"),
+        }
+
+
+@pytest.mark.parametrize(
+    "messages", [("", ""), ('"shape"', ""), ("", '"constraint"'), ('"shape"@de', '"constraint"@en')]
+)
+def test_a_message_that_a_query_binds_is_the_message(messages: tuple[str, str]) -> None:
+    shape, constraint = (f"sh:message {text} ; " if text else "" for text in messages)
+    for expression, bound in (("('mmm' AS ?message)", "mmm"), ("?message", None)):
+        select = f'sh:select "SELECT $this {expression} WHERE {{ $this <urn:e:p> ?y }}"'
+        [finding] = checked(f"{TARGET} {shape} sh:sparql [ {constraint} {select} ] .").findings
+        written = (messages[1] or messages[0]).partition("@")[0].strip('"')
+        assert finding.message == (bound or written or "Value urn:e:x does not satisfy sh:sparql")
+
+
+def test_a_value_in_a_message_is_short_and_a_blank_node_has_no_name() -> None:
+    select = 'sh:select "SELECT $this ?value WHERE { $this <urn:e:p> ?value }"'
+    shapes = f'{TARGET} sh:sparql [ sh:message "{{$this}} has {{?value}}: see http://www.w3.org/2001/XMLSchema#.", "({{?value}})"@de ; {select} ] .'
+    [finding] = checked(shapes, f"[] a e:C ; e:p <{names.THINGS}x/output/1> .").findings
+    assert finding.message == "a thing without an IRI has x/output/1: see http://www.w3.org/2001/XMLSchema#."
+    [finding] = checked(shapes, f"<{names.ITU}Output> a e:C ; e:p [] .").findings
+    assert finding.message.startswith("itu:Output has a thing without an IRI: ")
+
+
+WITHOUT_MESSAGE = {
+    'sh:languageIn ( "en" "fr" )': "Value a@de does not satisfy sh:languageIn en, fr",
+    "sh:in ( 1 e:y )": "Value a@de does not satisfy sh:in 1, urn:e:y",
+    "sh:datatype xsd:date": "Value a@de does not satisfy sh:datatype xsd:date",
+    "sh:hasValue 3": "It does not satisfy sh:hasValue 3",
+    "sh:or ( [ sh:minLength 9 ] )": "Value a@de does not satisfy sh:or",
+}
+
+
+@pytest.mark.parametrize("constraint", WITHOUT_MESSAGE)
+def test_where_nobody_wrote_a_message_it_says_what_is_wrong(constraint: str) -> None:
+    report = checked(f"{TARGET} sh:property [ sh:path e:s ; {constraint} ] .", 'e:x a e:C ; e:s "a"@de .')
+    assert [f.message for f in report.findings] == [WITHOUT_MESSAGE[constraint]]
 
 
 def test_names_of_shapes_are_chosen_by_language_too() -> None:
@@ -385,6 +527,9 @@ SOMETHING = {
     "no IRI": "[] a sh:NodeShape ; sh:targetClass e:C ; sh:nodeKind sh:Literal ",
     "no type": "e:S sh:targetNode e:x ; sh:nodeKind sh:Literal ",
     "a class": "e:C a sh:NodeShape , rdfs:Class ; sh:nodeKind sh:Literal ",
+    "a class of classes": "e:Meta rdfs:subClassOf rdfs:Class . e:C a e:Meta , sh:NodeShape ; sh:nodeKind sh:Literal ",
+    "a class with one constraint": "e:C a rdfs:Class ; sh:nodeKind sh:Literal ",
+    "a shape of a class of shapes": "e:Sub rdfs:subClassOf sh:NodeShape . e:S a e:Sub ; sh:targetClass e:C ; sh:nodeKind sh:Literal ",
     "a class of no type": "e:C a owl:Class ; sh:property [ sh:path e:q ; sh:minCount 1 ] ",
     "a property shape": "e:S a sh:PropertyShape ; sh:targetSubjectsOf e:p ; sh:path e:q ; sh:minCount 1 ",
 }
@@ -392,7 +537,7 @@ SOMETHING = {
 
 @pytest.mark.parametrize("case", SOMETHING)
 def test_every_shape_with_a_target_is_a_rule_with_the_number_of_its_nodes(case: str) -> None:
-    assert len(SOMETHING) == 6
+    assert len(SOMETHING) == 9
     faults = 4 if case == "a property shape" else 1
     report = checked(f"{SOMETHING[case]} .")
     assert (report.verdict, report.counts["Violation"]) == ("does not conform", faults)

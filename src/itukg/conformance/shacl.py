@@ -13,11 +13,13 @@ from pyshacl_turbo.rdf import Input
 from rdflib.namespace import SH, XSD
 from rdflib.term import Node
 
-from itukg.conformance.shapes import prepared
+from itukg import names
+from itukg.conformance.shapes import BOUND_MESSAGE, members, prepared
 from itukg.errors import ShapesRefused
 
 MAX_MESSAGE_LENGTH = 400
 """Characters of the engine's message about shapes that a client sees."""
+_DEFAULT_MESSAGE = re.compile(r"\S+ violated at .+", re.DOTALL)
 _STRING = ox.NamedNode(str(XSD.string))
 
 
@@ -35,8 +37,58 @@ def results_of(data: Iterable[ox.Quad], shapes: rdflib.Graph) -> rdflib.Graph:
         raise ShapesRefused(_cut(_in_words(str(error)))) from None
     if not isinstance(results, rdflib.Graph):
         raise ShapesRefused(_cut(str(results)))
+    _bind_messages(results)
+    _word(results, shapes)
     _quote_patterns(results, shapes)
     return results
+
+
+def _bind_messages(results: rdflib.Graph) -> None:
+    """Give each result only the message that its query binds to ?message, if it does."""
+    start = BOUND_MESSAGE.partition("{")[0]
+    for result, text in [each for each in results.subject_objects(SH.resultMessage) if str(each[1]).startswith(start)]:
+        if str(text) == BOUND_MESSAGE:  # The query left ?message unbound.
+            results.remove((result, SH.resultMessage, text))
+        else:
+            results.set((result, SH.resultMessage, rdflib.Literal(str(text).removeprefix(start))))
+
+
+def _word(results: rdflib.Graph, shapes: rdflib.Graph) -> None:
+    """Say which value breaks which constraint, where the engine says only that one is broken and no one else says anything."""
+    for result in list(results.objects(None, SH.result)):
+        text = results.value(result, SH.resultMessage)
+        if text is not None and not _DEFAULT_MESSAGE.fullmatch(str(text)):
+            continue
+        shape = results.value(result, SH.sourceShape)
+        if (shape, SH.message, None) in shapes:
+            continue
+        component = str(results.value(result, SH.sourceConstraintComponent))
+        constraint, allowed = names.shorten(component), ""
+        if component.startswith(names.SH):
+            name = component.removeprefix(names.SH).removesuffix("ConstraintComponent")
+            name = "sparql" if name == "SPARQL" else name[:1].lower() + name[1:]
+            constraint = f"sh:{name}"
+            allowed = _listed(shapes.objects(shape, rdflib.URIRef(names.SH + name)), shapes)
+        value = results.value(result, SH.value)
+        subject = "" if value is None else f" {_shown(value)}"
+        said = f"{'Value' if subject else 'It'}{subject} does not satisfy {constraint}{allowed}"
+        results.set((result, SH.resultMessage, rdflib.Literal(said)))
+
+
+def _listed(values: Iterable[Node], shapes: rdflib.Graph) -> str:
+    """Return what a constraint states, or nothing where it refers to shapes without an IRI."""
+    stated = [
+        each for value in values for each in (members(value, shapes) if isinstance(value, rdflib.BNode) else [value])
+    ]
+    if any(isinstance(each, rdflib.BNode) for each in stated):
+        return ""
+    return "".join(f"{', ' if place else ' '}{_shown(each)}" for place, each in enumerate(stated))
+
+
+def _shown(term: Node) -> str:
+    if isinstance(term, rdflib.Literal):
+        return f"{term}@{term.language}" if term.language else str(term)
+    return names.shorten(str(term)) if isinstance(term, rdflib.URIRef) else "without an IRI"
 
 
 def _quote_patterns(results: rdflib.Graph, shapes: rdflib.Graph) -> None:

@@ -1,5 +1,6 @@
-"""Shapes as others write them: what is refused, what checks nothing, and which shape refers to which."""
+"""Shapes as others write them: what checks nothing, which shape refers to which, and what the engine is given."""
 
+import re
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 
@@ -9,6 +10,7 @@ from rdflib.term import Node
 
 from itukg import names
 from itukg.conformance.patterns import to_python
+from itukg.conformance.refused import ANNOTATIONS, refuse
 from itukg.errors import ShapesRefused
 
 Referred = dict[Node, set[Node]]
@@ -16,18 +18,18 @@ Referred = dict[Node, set[Node]]
 TARGETS = (SH.targetClass, SH.targetNode, SH.targetSubjectsOf, SH.targetObjectsOf)
 _SHAPE_EXPECTING = (SH.property, SH.node, SH["not"], SH.qualifiedValueShape)
 _LISTS_OF_SHAPES = (SH["and"], SH["or"], SH.xone)
-_KNOWN_TARGETS = "select nodes by sh:targetClass, sh:targetNode, sh:targetSubjectsOf or sh:targetObjectsOf"
-_SH = rdflib.Namespace(names.SH)  # rdflib's own knows the terms of SHACL 1.0 only
-_REFUSED = {
-    "entailment": "nothing is inferred: send the data with what it entails",
-    "expression": "node expressions are not evaluated: write the condition as sh:sparql",
-    "rule": "no rule is run: send the data with what the rules add",
-    "target": f"targets of SHACL Advanced Features are not selected: {_KNOWN_TARGETS}",
-    "targetWhere": f"this target of SHACL 1.2 is not selected: {_KNOWN_TARGETS}",
-}
-"""Terms that the engine would ignore in places, or refuse by the name of an option; and what to do instead."""
-_ANNOTATIONS = ("agentInstruction", "codeIdentifier", "formalized", "intent", "unit")
-"""Non-validating properties of SHACL 1.2, which the engine does not know."""
+_PARAMETERS = tuple(
+    SH[name]
+    for name in (
+        "class", "closed", "datatype", "disjoint", "equals", "hasValue", "in", "languageIn", "lessThan", "lessThanOrEquals",
+        "maxCount", "maxExclusive", "maxInclusive", "maxLength", "minCount", "minExclusive", "minInclusive", "minLength",
+        "nodeKind", "pattern", "sparql", "uniqueLang",
+    )
+)  # fmt: skip
+"""The other parameters that make a shape of their subject (SHACL, 2.1)."""
+_MESSAGE = re.compile(r"[?$]message\b")
+BOUND_MESSAGE = "itukg:message {?message}"
+"""A message that the engine is given for what a query binds to ?message, which it leaves out (SHACL, 5.3.2)."""
 
 
 def referred(shapes: rdflib.Graph) -> Referred:
@@ -38,7 +40,7 @@ def referred(shapes: rdflib.Graph) -> Referred:
             found.setdefault(shape, set()).add(other)
     for parameter in _LISTS_OF_SHAPES:
         for shape, list_ in shapes.subject_objects(parameter):
-            found.setdefault(shape, set()).update(_members(list_, shapes))
+            found.setdefault(shape, set()).update(members(list_, shapes))
     return found
 
 
@@ -57,8 +59,8 @@ def in_order(references: Referred) -> list[Node]:
 
 def targeting_classes(shapes: rdflib.Graph) -> set[Node]:
     """Return the shapes that are classes, and so target their own instances (SHACL, 2.1.3.3)."""
-    classes = {each for kind in (RDFS.Class, OWL.Class) for each in shapes.subjects(RDF.type, kind)}
-    return classes & _declared(shapes)
+    classes = _instances(RDFS.Class, shapes) | _instances(OWL.Class, shapes)
+    return classes & _declared(shapes).union(*(shapes.subjects(each) for each in _PARAMETERS))
 
 
 def targeted(shapes: rdflib.Graph) -> set[Node]:
@@ -79,8 +81,13 @@ def unused(shapes: rdflib.Graph) -> list[Node]:
 
 def _declared(shapes: rdflib.Graph) -> set[Node]:
     """Return the shapes that say that they are one, or refer to one."""
-    kinds = (SH.NodeShape, SH.PropertyShape)
-    return {shape for kind in kinds for shape in shapes.subjects(RDF.type, kind)} | referred(shapes).keys()
+    return _instances(SH.NodeShape, shapes) | _instances(SH.PropertyShape, shapes) | referred(shapes).keys()
+
+
+def _instances(kind: Node, shapes: rdflib.Graph) -> set[Node]:
+    """Return the instances of a class and of its subclasses."""
+    kinds = shapes.transitive_subjects(RDFS.subClassOf, kind)
+    return {each for narrower in kinds for each in shapes.subjects(RDF.type, narrower)}
 
 
 def prepared(shapes: rdflib.Graph) -> rdflib.Graph:
@@ -88,11 +95,7 @@ def prepared(shapes: rdflib.Graph) -> rdflib.Graph:
 
     Raises ShapesRefused for recursive shapes, which the specification leaves undefined, and for what would be ignored.
     """
-    for term, reason in _REFUSED.items():
-        if (None, _SH[term], None) in shapes:
-            raise ShapesRefused(f"The shapes use sh:{term}: {reason}.")
-    if any(isinstance(node, rdflib.BNode) for node in shapes.objects(None, SH.targetNode)):
-        raise ShapesRefused("A value of sh:targetNode has no IRI: node expressions (SHACL 1.2) are not evaluated.")
+    refuse(shapes)
     references = referred(shapes)
     in_order(references)
     for other in sorted(set().union(*references.values()), key=str):
@@ -103,10 +106,16 @@ def prepared(shapes: rdflib.Graph) -> rdflib.Graph:
             )
     copy = rdflib.Graph(store="SimpleMemory")
     copy += shapes
-    for term in _ANNOTATIONS:
-        copy.remove((None, _SH[term], None))
+    for term in ANNOTATIONS:
+        copy.remove((None, rdflib.URIRef(names.SH + term), None))
     for shape in set(shapes.subjects(SH.ignoredProperties)) - set(shapes.subjects(SH.closed)):
         copy.remove((shape, SH.ignoredProperties, None))
+    for constraint, query in shapes.subject_objects(SH.select):
+        if _MESSAGE.search(str(query)):
+            copy.add((constraint, SH.message, rdflib.Literal(BOUND_MESSAGE)))
+    for shape in targeting_classes(shapes):
+        copy.add((shape, RDF.type, RDFS.Class))  # The engine looks at no subclass of it
+        copy.add((shape, RDF.type, SH.NodeShape))  # and at no parameter but those that take shapes.
     for shape in set(shapes.subjects(SH.pattern)):
         _translate_patterns(shape, copy)
     return copy
@@ -124,7 +133,7 @@ def _translate_patterns(shape: Node, shapes: rdflib.Graph) -> None:
         shapes.add((shape, SH.pattern, rdflib.Literal(to_python(str(pattern), "".join(map(str, flags))))))
 
 
-def _members(head: Node, shapes: rdflib.Graph) -> Iterator[Node]:
+def members(head: Node, shapes: rdflib.Graph) -> Iterator[Node]:
     """Yield the members of a list; one that has no end is the engine's to refuse."""
     seen: set[Node] = set()
     rest: Node | None = head

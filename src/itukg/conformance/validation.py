@@ -33,6 +33,7 @@ _OMITTED = frozenset([SH.conforms, SH.sourceConstraint, SH.resultMessage])
 """Properties of the engine's report that ours omits or states otherwise."""
 _PLACEHOLDER = re.compile(r"\{[?$]\w+\}")
 """Where a message of a SPARQL constraint has a value."""
+_IRI = re.compile(r"https?://[^\s<>\"“”(),;]*\w")
 
 Own = Callable[[Node], bool]
 """Whether a report is about a thing, not merely validated with it."""
@@ -228,16 +229,33 @@ def _messages(results: rdflib.Graph, result: Node, shapes: rdflib.Graph) -> set[
     """Return the messages of the constraint, else of the shape, with this result's values, in all languages; else the engine's."""
     found = sorted(map(str, results.objects(result, SH.resultMessage)))
     sources = results.value(result, SH.sourceConstraint), results.value(result, SH.sourceShape)
-    templates = next(filter(None, (set(shapes.objects(source, SH.message)) for source in sources if source)), set())
+    own, general = (set(shapes.objects(source, SH.message)) if source else set() for source in sources)
+    templates = own or general
     # The engine leaves out the language of a message with values: it is that of the template that the message fits.
     messages: set[Node] = set()
-    left = list(found)
-    for template in sorted(templates, key=lambda text: (-len(_PLACEHOLDER.sub("", str(text))), str(text))):
-        message = next((text for text in [*left, *found] if _fits(text, str(template))), None)
+    left, taken = list(found), dict[str, str]()
+    for template in sorted(
+        own | general, key=lambda text: (-len(_PLACEHOLDER.sub("", str(text))), -len(str(text)), str(text))
+    ):
+        known = [taken[str(template)]] if str(template) in taken else []
+        message = next((text for text in [*known, *left, *found] if _fits(text, str(template))), None)
         if message is not None:
+            taken[str(template)] = message
+            if template in templates:
+                said = _short(message, result, results) if _PLACEHOLDER.search(str(template)) else message
+                messages.add(rdflib.Literal(said, lang=getattr(template, "language", None)))
+            elif message in left:
+                found.remove(message)  # the shape's, beside the constraint's
             left = [text for text in left if text != message]
-            messages.add(rdflib.Literal(message, lang=getattr(template, "language", None)))
     return messages or set(results.objects(result, SH.resultMessage)) or templates
+
+
+def _short(message: str, result: Node, results: rdflib.Graph) -> str:
+    """Return a message with values in a reader's words: short IRIs, and no names of blank nodes, which the file does not have."""
+    for term in (results.value(result, SH.focusNode), results.value(result, SH.value)):
+        if isinstance(term, rdflib.BNode):
+            message = re.sub(rf"(?<!\w)(_:)?{re.escape(term)}(?!\w)", "a thing without an IRI", message)
+    return _IRI.sub(lambda found: names.shorten(found[0]), message)
 
 
 def _fits(message: str, template: str) -> bool:
