@@ -98,6 +98,28 @@ def test_a_message_says_what_is_wrong_and_how_to_mend_it(case: Case) -> None:
 
 
 SAID = {
+    "structure/TermKnown": {
+        "Uses itu:Bases, which is no term of the ontology: correct the spelling.",
+        "Uses itu:lineCuont, which is no term of the ontology: correct the spelling.",
+    },
+    "structure/TextHasWords": {
+        f"The text of {property} has no letter and no digit: give the words."
+        for property in ("rdfs:label", "itu:quote", "itu:rationale", "itu:section")
+    },
+    "evidence/StatedOneWay": {
+        (
+            "States itu:hasOutcome, which follows from itu:outcomeOf, the property in the other direction: state that, with"
+            " its Linkage if it needs evidence."
+        ),
+        (
+            "States itu:contributesTo, which follows from the properties that say how, such as itu:outcomeOf and"
+            " itu:contributesToSDG: state that, with its Linkage if it needs evidence."
+        ),
+    },
+    "places/LineInDocument": {
+        "Names line 4 of a document that has 3 lines: correct the line, or itu:lineCount.",
+        "Names line 5 of a document that has 3 lines: correct the line, or itu:lineCount.",
+    },
     "budget/ShareOfTotal": {
         (
             "Prints 59% of the total; 60 is 60% of 100, the sum of the amounts printed for priorities and enabler, which is"

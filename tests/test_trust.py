@@ -11,7 +11,7 @@ import pyoxigraph as ox
 import pytest
 from conftest import PLAN, run_command, small_corpus, wait_until_ready
 from fastapi.testclient import TestClient
-from rdflib import RDF, SH, Graph, Literal, URIRef
+from rdflib import OWL, RDF, SH, Graph, Literal, URIRef
 from test_cli import Run, itukg  # noqa: F401  (a fixture)
 from test_shapes import CASES, Case, parsed, shapes_of
 
@@ -225,6 +225,64 @@ def test_a_verdict_about_nothing_says_so(context: ValidationContext, data: str, 
     assert Report.from_rows(rows, report.graph).verdict == "nothing-checked"
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        'a <http://w3id.org/itukg/ontology#Output> ; rdfs:label "Launch"@en',
+        'a skos:Concept ; rdfs:label "Launch"@en ; skos:notation "1" ; dcterms:source <urn:b>',
+        "dcterms:source <urn:b>",
+    ],
+    ids=["http for https", "SKOS", "one source"],
+)
+def test_what_the_ontology_does_not_describe_is_not_checked(context: ValidationContext, said: str) -> None:
+    report = checked(context, f"{names.PROLOGUE}<urn:a> {said} .\n")
+    assert (report.verdict, report.header.unchecked) == ("nothing-checked", ("urn:a",))
+    label = next(rule for rule in report.rules if rule.shape == names.PREFIXES["itush"] + "TextLanguage")
+    assert label.nodes == 0
+
+
+PASSED = (
+    ("TermKnown", "itu:line 5", "itu:line 5 ; itu:contributesToSDGTargets sdg:9.b", "(similar: itu:contributesToSDGTarget)"),
+    ("TermKnown", "itu:line 5", "a itu:Outputs ; itu:line 5", "itu:Outputs (similar: itu:Output)"),
+    ("TextHasWords", '"Indicator: Share of people who use the Internet"', '""', "itu:quote"),
+    ("TextHasWords", '"Indicator: Share of people who use the Internet"', '"..."', "itu:quote"),
+    ("TextHasWords", '"Bring everybody online"', '" "', "rdfs:label"),
+    ("StatedOneWay", "itu:line 5", "itu:line 5 ; itu:contributesTo sdg:9", "itu:contributesTo,"),
+    ("StatedOneWay", "itu:line 3", "itu:line 3 ; itu:deliveredBy <example-2030-2033/output/1.1>", "itu:deliversOutcome"),
+    ("LineInDocument", "itu:line 5", "itu:line 8", "line 8 of a document that has 7 lines"),
+    ("LabelClean-label", '"Bring everybody online"', '"• 1 Bring everybody online"', "bullet"),
+    ("LabelClean-label", '"Bring everybody online"', '"Bring everybody online [footnoteRef:1]"', "footnote"),
+    ("LabelClean-label", '"Bring everybody online"', '"Bring <b>everybody</b> online &amp; happy"', "mark-up"),
+)  # fmt: skip
+"""Shapes, a piece of the invented plan, a fault in its place, and what the finding names."""
+
+
+@pytest.mark.parametrize(("shape", "piece", "fault", "words"), PASSED)
+def test_a_fault_that_no_link_shows_is_found(
+    context: ValidationContext, shape: str, piece: str, fault: str, words: str
+) -> None:
+    assert piece in INVENTED
+    report = checked(context, INVENTED.replace(piece, fault, 1), with_release=True)
+    found = [f for f in report.findings if f.severity == "Violation"]
+    assert {f.shape.rpartition("#")[2] for f in found} == {shape}
+    assert [f.message for f in found if words not in f.message] == []
+    assert words in write(report, TURTLE).decode()
+
+
+def test_no_property_that_follows_from_others_is_left_out() -> None:
+    shape = URIRef(f"{names.PREFIXES['itush']}StatedOneWay")
+    follow = {s for s in parsed("ontology/itukg.ttl").subjects(OWL.inverseOf)} | {URIRef(names.ITU + "contributesTo")}
+    assert len(follow) > 20
+    assert set(shapes_of("evidence").objects(shape, SH.targetSubjectsOf)) == follow
+
+
+def test_an_indicator_that_is_repeated_under_one_result_is_seen(context: ValidationContext) -> None:
+    [block] = re.findall(r"^<example-2030-2033/indicator/1\.1-I1> .*?\.\n\n", INVENTED, re.S | re.M)
+    twice = INVENTED + block.replace("1.1-I1", "1.1-I2")
+    found = [f for f in checked(context, twice).findings if f.shape.endswith("#IndicatorListedTwice")]
+    assert [f.message.count("(line 4)") for f in found] == [2]
+
+
 def test_a_file_about_nothing_ends_with_1(itukg: Run, tmp_path: Path) -> None:  # noqa: F811
     file = tmp_path / "empty.ttl"
     file.write_text("# nothing\n")
@@ -355,7 +413,7 @@ FACTS = (
     # instruments
     ("BodyOfOutput", BUAP, 194, ("no instrument of PP", "16 do")),
     # indicators
-    ("IndicatorListedTwice", TDAG, 410, ("(line 390)", "(line 410)")),
+    ("IndicatorListedTwice", TDAG, 410, ("“Statistics” (line 390)", "“Learning frameworks” (line 410)")),
     ("IndicatorListedTwice", TDAG, 437, ("(line 393)", "(line 437)")),
     ("IndicatorListedTwice", TDAG, 443, ("(line 396)", "(line 443)")),
     *(

@@ -191,8 +191,9 @@ class Report:
 
     @property
     def checked_nothing(self) -> bool:
-        """Whether no shape of this report looked at any node: then it says nothing about the data."""
-        return self.header.unchecked is not None and not any(rule.nodes for rule in self.rules)
+        """Whether no shape of this report looked at any node and none found anything: then it says nothing about the data."""
+        looked = any(rule.nodes for rule in self.rules) or any(finding.stands for finding in self.findings)
+        return self.header.unchecked is not None and not looked
 
     @property
     def conforms(self) -> bool:
