@@ -99,10 +99,6 @@ def _with_similar_terms(results: rdflib.Graph, data: Iterable[ox.Quad]) -> rdfli
 def _with_nodes(report: Report, data: list[ox.Quad], shapes: rdflib.Graph, own: Own) -> Report:
     """Return a report that says of each rule how many `own` nodes it looked at, at which things none did, and what is unused."""
     nodes = nodes_of(data, shapes)
-    described = _described(data)
-    for shape in shapes.subjects(ITUSH.anyVocabulary, rdflib.Literal(True)):
-        if str(shape) in nodes:
-            nodes[str(shape)] &= described
     subjects = {quad.subject.value for quad in data if isinstance(quad.subject, ox.NamedNode)}
     # A literal is of whoever has sent the data (`own`), and stands in quotes.
     ours = {node for node in subjects.union(*nodes.values()) if node.startswith('"') or own(rdflib.URIRef(node))}
@@ -110,14 +106,3 @@ def _with_nodes(report: Report, data: list[ox.Quad], shapes: rdflib.Graph, own: 
     unchecked = tuple(sorted((subjects & ours).difference(*nodes.values())))
     header = replace(report.header, unchecked=unchecked, unused=tuple(map(str, unused(shapes))))
     return replace(report, rules=rules, header=header, things=frozenset(subjects & ours))
-
-
-def _described(data: Iterable[ox.Quad]) -> set[str]:
-    """Return what the ontology describes: what has one of its classes or properties, and what such a property leads to."""
-    found = set()
-    for quad in data:
-        if quad.predicate.value.startswith(names.ITU):
-            found |= {str(getattr(term, "value", term)) for term in (quad.subject, quad.object)}
-        elif quad.predicate.value == names.RDF_TYPE and getattr(quad.object, "value", "").startswith(names.ITU):
-            found.add(str(getattr(quad.subject, "value", quad.subject)))
-    return found

@@ -28,6 +28,12 @@ MIN_LIKENESS = 0.6
 """How like an unknown thing, from 0 to 1, a thing must be to be named with the error."""
 
 
+PLACES = "places"
+"""The profile that asks for sections and lines."""
+MIN_UNPLACED = 5
+"""Violations of it that a hint needs: a line or two may be a slip."""
+
+
 @dataclass(frozen=True)
 class Share:
     """How many things of a plan satisfy a completeness rule."""
@@ -208,6 +214,20 @@ class Report:
             return "nothing-checked"
         return "conforms" if self.conforms else "does not conform"
 
+    @property
+    def hint(self) -> str | None:
+        """Which profile fits a plan that is still being written, if most violations ask for its sections and lines."""
+        if self.release or self.selection.profile or self.selection.shape:
+            return None
+        decisive = [f for f in self.findings if f.stands and f.severity in self.header.disallows]
+        unplaced = sum(f.profile == PLACES for f in decisive)
+        if unplaced < MIN_UNPLACED or 2 * unplaced < len(decisive):
+            return None
+        return (
+            f"{unplaced} of {counted(len(decisive), 'Violation')} ask for sections and lines. If the document is still being "
+            "written and has none, check it with the profile preparation."
+        )
+
     def dated(self, date: str) -> "Report":
         """Return this report with its date (ISO 8601, UTC)."""
         return replace(self, header=replace(self.header, date=date))
@@ -281,6 +301,7 @@ class Report:
             "baseline": self.baseline,
             "selection": self.selection.as_row(),
             "verdict": self.verdict,
+            "hint": self.hint,
             "counts": self.counts,
             "summary": self.summary,
             "statuses": self.statuses,

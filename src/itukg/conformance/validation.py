@@ -152,7 +152,7 @@ def _finding(result: Node, results: rdflib.Graph, data: rdflib.Graph, shapes: rd
         focus=str(focus),
         focusLabel=text(data, focus, RDFS.label),
         notation=text(data, focus, SKOS.notation),
-        plan=text(data, focus, ITU.plan, SKOS.notation),
+        plan=text(data, focus, ITU.plan, SKOS.notation) or _plan_named(data, focus, results.value(result, SH.value)),
         path=path,
         value=value,
         message=str(message),
@@ -164,6 +164,13 @@ def _finding(result: Node, results: rdflib.Graph, data: rdflib.Graph, shapes: rd
         actor=_actor(named, severity, shapes),
         language=message.language,
     )
+
+
+def _plan_named(data: rdflib.Graph, *things: Node | None) -> str | None:
+    """Return the notation of the first of the things that is a plan: a finding about a plan belongs to it."""
+    kinds = {ITU.Plan, *data.subjects(RDFS.subClassOf, ITU.Plan)}
+    plans = (thing for thing in things if thing is not None and not kinds.isdisjoint(data.objects(thing, RDF.type)))
+    return next((str(code) for plan in plans for code in data.objects(plan, SKOS.notation)), None)
 
 
 def _with_iri(shape: Node, shapes: rdflib.Graph) -> Node:
@@ -229,8 +236,12 @@ def _messages(results: rdflib.Graph, result: Node, shapes: rdflib.Graph) -> set[
     found = sorted(map(str, results.objects(result, SH.resultMessage)))
     sources = results.value(result, SH.sourceConstraint), results.value(result, SH.sourceShape)
     templates = next(filter(None, (set(shapes.objects(source, SH.message)) for source in sources if source)), set())
+    # The engine gives the shape's message too, which a template of the constraint may fit: "lists a code twice" fits
+    # "lists {?name} twice". It comes last.
+    general = set(map(str, shapes.objects(sources[1], SH.message))) - set(map(str, templates))
     # The engine leaves out the language of a message with values: it is that of the template that the message fits.
     messages: set[Node] = set()
+    found.sort(key=general.__contains__)
     left = list(found)
     for template in sorted(templates, key=lambda text: (-len(_PLACEHOLDER.sub("", str(text))), str(text))):
         message = next((text for text in [*left, *found] if _fits(text, str(template))), None)
