@@ -19,7 +19,8 @@ ANY_VOCABULARY = rdflib.URIRef(names.PREFIXES["itush"] + "anyVocabulary")
 def nodes_of(data: Iterable[ox.Quad], shapes: rdflib.Graph) -> Nodes:
     """Return each shape with the nodes it looks at: those that it targets, and those of the shapes that refer to it.
 
-    A shape that is switched off looks at none. One that fits any vocabulary counts for what the ontology describes. Raises ShapesRefused for shapes that refer to themselves.
+    A shape that is switched off looks at none, and one that fits any vocabulary only at what the ontology describes.
+    Raises ShapesRefused for shapes that refer to themselves.
     """
     found = _targeted(data, shapes)
     described = _described(data)
