@@ -98,6 +98,8 @@ def all_of(itukg: Run, *commands: tuple[str | Path, ...]) -> list[Done]:
 
 def test_every_command_explains_itself(itukg: Run) -> None:
     assert COMMANDS == [
+        "accept",
+        "because",
         "build",
         "check",
         "describe",
@@ -107,6 +109,7 @@ def test_every_command_explains_itself(itukg: Run) -> None:
         "export",
         "history",
         "load",
+        "propose",
         "query",
         "serve",
     ]
