@@ -34,7 +34,7 @@ from itukg.conformance import (
 )
 from itukg.corpus import Corpus
 from itukg.errors import BadRequest, DataError, NotFound
-from itukg.formats import GRAPH_FORMATS, JSONLD, JUNIT, PDF, SARIF
+from itukg.formats import GRAPH_FORMATS, JSONLD, JUNIT, PDF, SARIF, TURTLE
 from itukg.rdf.parse import canonical_hash
 from itukg.release.model import Release, history, known
 from itukg.settings import Settings
@@ -475,6 +475,9 @@ def test_a_waived_finding_stays_with_its_reason_and_does_not_count() -> None:
         assert accepted.compared(report.as_rows()).statuses == {"new": 0, "persisting": 3, "fixed": 0, "waived": 1}
         (suppressed,) = [r for r in json.loads(write(accepted, SARIF))["runs"][0]["results"] if "suppressions" in r]
         assert suppressed["suppressions"][0]["justification"] == "It has none."
+        graph = Graph().parse(data=write(accepted, TURTLE), format="turtle")
+        [result] = graph.subjects(rdflib.URIRef(names.SHAPES + "#waiver"), rdflib.Literal("It has none."))
+        assert graph.value(result, SH.resultSeverity) == SH.Violation
         for syntax in REPORT_FORMATS:
             assert write(accepted, syntax)
         assert "It has none." in write(accepted, REPORT_FORMATS[0]).decode()

@@ -28,7 +28,7 @@ COUNTS = {
     "StatedFigure": 2,
     "SourceDocument": 1,
     "Gap": 26,
-    "Defect": 1,
+    "Defect": 2,
     "Linkage": 194,
 }
 

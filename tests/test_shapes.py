@@ -98,6 +98,28 @@ def test_a_message_says_what_is_wrong_and_how_to_mend_it(case: Case) -> None:
 
 
 SAID = {
+    "structure/TermKnown": {
+        "Uses itu:Bases, which is no term of the ontology: correct the spelling.",
+        "Uses itu:lineCuont, which is no term of the ontology: correct the spelling.",
+    },
+    "structure/TextHasWords": {
+        f"The text of {term} has no letter and no digit: give the words."
+        for term in ("rdfs:label", "itu:quote", "itu:rationale", "itu:section")
+    },
+    "evidence/StatedOneWay": {
+        (
+            "States itu:hasOutcome, which follows from itu:outcomeOf, the property in the other direction: state that, with"
+            " its Linkage if it needs evidence."
+        ),
+        (
+            "States itu:contributesTo, which follows from the properties that say how, such as itu:outcomeOf and"
+            " itu:contributesToSDG: state that, with its Linkage if it needs evidence."
+        ),
+    },
+    "places/LineInDocument": {
+        "Names line 4 of a document that has 3 lines: correct the line, or itu:lineCount.",
+        "Names line 5 of a document that has 3 lines: correct the line, or itu:lineCount.",
+    },
     "budget/ShareOfTotal": {
         (
             "Prints 59% of the total; 60 is 60% of 100, the sum of the amounts printed for priorities and enabler, which is"
@@ -180,7 +202,19 @@ SAID = {
         )
     },
     "references/CodeMisprinted": {
-        "The document prints 9c for 9.c: the next edition should print the code as the scheme does."
+        "The document prints 9b for 9.b, 9c for 9.c: the next edition should print each code as the scheme does."
+    },
+    "references/ItemPrintedTwice": {
+        "The document prints this item 2 times, on lines 1, 2: the next edition should print it once."
+    },
+    "references/EditionsMixed": {
+        (
+            "The document cites “Resolution 2 (WTDC)” in the edition Rev. Dubai, 2014 here and in a later one, Rev. Buenos Aires,"
+            " 2017, on line 2: the next edition should cite one."
+        )
+    },
+    "publication/IriResolves": {
+        "Nothing is said of this IRI, which example/gap/1 uses: correct it there, or describe it."
     },
     "references/CodePrintedTwice": {
         "The document lists 9.c twice: the next edition should list it once, or name what was meant.",

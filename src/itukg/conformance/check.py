@@ -1,9 +1,12 @@
 """The validation of all our data, and the function that every validation uses."""
 
+from collections.abc import Iterable
 from dataclasses import replace
+from difflib import get_close_matches
 
 import pyoxigraph as ox
 import rdflib
+from rdflib.namespace import RDFS, SH
 
 from itukg import names
 from itukg.conformance import (
@@ -18,10 +21,16 @@ from itukg.conformance import (
     to_rdflib,
     validate,
 )
+from itukg.conformance.model import MIN_LIKENESS
 from itukg.conformance.shapes import unused
 from itukg.conformance.targets import nodes_of
+from itukg.conformance.validation import ITUSH
 from itukg.corpus import Corpus
 from itukg.rdf.parse import canonical_hash
+
+TERM_KNOWN = ITUSH.TermKnown
+"""The shape that finds what is no term of the ontology."""
+_DEFINED = ox.NamedNode(str(RDFS.isDefinedBy))
 
 
 def check_corpus(corpus: Corpus, quads: list[ox.Quad], derived: list[ox.Quad] | None = None) -> Report:
@@ -64,8 +73,27 @@ def check_quads(
     graph = for_report(data)
     hashes = {"data": canonical_hash(data), "shapes": canonical_hash(rules)}
     header = header_of(subject, release, **hashes, rules=shapes, graph=graph, own=own)
-    report = report_of(results_of(data, shapes), graph, shapes, header, files=places, own=own)
+    results = _with_similar_terms(results_of(data, shapes), data)
+    report = report_of(results, graph, shapes, header, files=places, own=own)
     return _with_nodes(report, data, shapes, own)
+
+
+def _with_similar_terms(results: rdflib.Graph, data: Iterable[ox.Quad]) -> rdflib.Graph:
+    """Return the results; those on an unknown term name the terms of the ontology that resemble it, too."""
+    unknown = [result for result in results.subjects(SH.sourceShape, TERM_KNOWN) if (result, SH.value, None) in results]
+    if unknown:
+        terms = {q.subject.value for q in data if isinstance(q.subject, ox.NamedNode) and q.predicate == _DEFINED}
+        known = [term.removeprefix(names.ITU) for term in sorted(terms) if term.startswith(names.ITU)]
+        for result in unknown:
+            used = str(results.value(result, SH.value)).removeprefix(names.ITU)
+            if similar := get_close_matches(used, known, n=1, cutoff=MIN_LIKENESS):
+                for message in list(results.objects(result, SH.resultMessage)):
+                    results.remove((result, SH.resultMessage, message))
+                    text = str(message).replace(f"itu:{used},", f"itu:{used} (similar: itu:{similar[0]}),")
+                    results.add(
+                        (result, SH.resultMessage, rdflib.Literal(text, lang=getattr(message, "language", None)))
+                    )
+    return results
 
 
 def _with_nodes(report: Report, data: list[ox.Quad], shapes: rdflib.Graph, own: Own) -> Report:

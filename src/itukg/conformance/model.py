@@ -28,6 +28,12 @@ MIN_LIKENESS = 0.6
 """How like an unknown thing, from 0 to 1, a thing must be to be named with the error."""
 
 
+PLACES = "places"
+"""The profile that asks for sections and lines."""
+MIN_UNPLACED = 5
+"""Violations of it that a hint needs: a line or two may be a slip."""
+
+
 @dataclass(frozen=True)
 class Share:
     """How many things of a plan satisfy a completeness rule."""
@@ -191,8 +197,9 @@ class Report:
 
     @property
     def checked_nothing(self) -> bool:
-        """Whether no shape of this report looked at any node: then it says nothing about the data."""
-        return self.header.unchecked is not None and not any(rule.nodes for rule in self.rules)
+        """Whether no shape of this report looked at any node and none found anything: then it says nothing about the data."""
+        looked = any(rule.nodes for rule in self.rules) or any(finding.stands for finding in self.findings)
+        return self.header.unchecked is not None and not looked
 
     @property
     def conforms(self) -> bool:
@@ -206,6 +213,20 @@ class Report:
         if self.checked_nothing:
             return "nothing-checked"
         return "conforms" if self.conforms else "does not conform"
+
+    @property
+    def hint(self) -> str | None:
+        """Which profile fits a plan that is still being written, if most violations ask for its sections and lines."""
+        if self.release or self.selection.profile or self.selection.shape:
+            return None
+        decisive = [f for f in self.findings if f.stands and f.severity in self.header.disallows]
+        unplaced = sum(f.profile == PLACES for f in decisive)
+        if unplaced < MIN_UNPLACED or 2 * unplaced < len(decisive):
+            return None
+        return (
+            f"{unplaced} of {counted(len(decisive), 'Violation')} ask for sections and lines. If the document is still being "
+            "written and has none, check it with the profile preparation."
+        )
 
     def dated(self, date: str) -> "Report":
         """Return this report with its date (ISO 8601, UTC)."""
@@ -285,6 +306,7 @@ class Report:
             "counts": self.counts,
             "summary": self.summary,
             "statuses": self.statuses,
+            "hint": self.hint,
             "coverage": [each.as_row() for each in self.coverage],
             "rules": [asdict(rule) for rule in self.rules],
             "waivers": list(self.waivers),

@@ -7,18 +7,25 @@ import pyoxigraph as ox
 import rdflib
 from rdflib.namespace import RDF, RDFS, SH
 
+from itukg import names
 from itukg.conformance.shapes import deactivated, in_order, referred, targeting_classes
 
 Nodes = dict[str, set[str]]
 """IRIs, names of blank nodes, and literals in quotes."""
+ANY_VOCABULARY = rdflib.URIRef(names.PREFIXES["itush"] + "anyVocabulary")
+"""States of a shape that it fits data of any vocabulary."""
 
 
 def nodes_of(data: Iterable[ox.Quad], shapes: rdflib.Graph) -> Nodes:
     """Return each shape with the nodes it looks at: those that it targets, and those of the shapes that refer to it.
 
-    A shape that is switched off looks at none. Raises ShapesRefused for shapes that refer to themselves.
+    A shape that is switched off looks at none, and one that fits any vocabulary only at what the ontology describes.
+    Raises ShapesRefused for shapes that refer to themselves.
     """
     found = _targeted(data, shapes)
+    described = _described(data)
+    for general in shapes.subjects(ANY_VOCABULARY, rdflib.Literal(True)):
+        found[str(general)] &= described
     off = deactivated(shapes)
     for shape in off:
         found.pop(str(shape), None)
@@ -40,6 +47,17 @@ def _targeted(data: Iterable[ox.Quad], shapes: rdflib.Graph) -> defaultdict[str,
     for shape_, kind in _classes(shapes):
         for each in _below(kind, narrower):
             found[shape_] |= instances.get(each, set())
+    return found
+
+
+def _described(data: Iterable[ox.Quad]) -> set[str]:
+    """Return what the ontology describes: what has one of its classes or properties, and what such a property leads to."""
+    found: set[str] = set()
+    for quad in data:
+        if quad.predicate.value.startswith(names.ITU):
+            found |= {_text(quad.subject), _text(quad.object)}
+        elif quad.predicate.value == names.RDF_TYPE and _text(quad.object).startswith(names.ITU):
+            found.add(_text(quad.subject))
     return found
 
 

@@ -153,7 +153,7 @@ def _finding(result: Node, results: rdflib.Graph, data: rdflib.Graph, shapes: rd
         focus=str(focus),
         focusLabel=text(data, focus, RDFS.label),
         notation=text(data, focus, SKOS.notation),
-        plan=text(data, focus, ITU.plan, SKOS.notation),
+        plan=text(data, focus, ITU.plan, SKOS.notation) or _plan_named(data, focus, results.value(result, SH.value)),
         path=path,
         value=value,
         message=str(message),
@@ -165,6 +165,13 @@ def _finding(result: Node, results: rdflib.Graph, data: rdflib.Graph, shapes: rd
         actor=_actor(named, severity, shapes),
         language=message.language,
     )
+
+
+def _plan_named(data: rdflib.Graph, *things: Node | None) -> str | None:
+    """Return the notation of the first of the things that is a plan: a finding about a plan belongs to it."""
+    kinds = {ITU.Plan, *data.subjects(RDFS.subClassOf, ITU.Plan)}
+    plans = (thing for thing in things if thing is not None and not kinds.isdisjoint(data.objects(thing, RDF.type)))
+    return next((str(code) for plan in plans for code in data.objects(plan, SKOS.notation)), None)
 
 
 def _with_iri(shape: Node, shapes: rdflib.Graph) -> Node:

@@ -25,6 +25,7 @@ SCREEN = 15
 """Violations that a failed build prints."""
 UNCHECKED_SHOWN = 10
 """Things without a check that a report for a terminal names."""
+_WAIVER = ox.NamedNode(names.PREFIXES["itush"] + "waiver")
 _KEYS = [f.name for f in fields(Finding)]
 
 
@@ -50,6 +51,8 @@ def write_text(report: Report) -> str:
         lines.append(
             f"Against {report.baseline['subject']}: {compared}" if report.baseline else f"Of these, {compared}"
         )
+    if report.hint:
+        lines.append(report.hint)
     lines += [f"Not verified: {name} {reason}." for name, reason in report.header.unverified.items()]
     lines += [f"Waiver of {_waived(row)}: {row['problem']}" for row in report.waivers if row["problem"]]
     return "\n".join([*lines, *map(_finding_text, report.listed)]) + "\n"
@@ -120,6 +123,8 @@ def _write_rdf(report: Report, syntax: Format) -> bytes:
         *(ox.Triple(ox.NamedNode(REPORT), ox.NamedNode(names.SH + "conformanceDisallows"), each) for each in policy),
     ]
     shown = {finding_iri(f.id) for f in report.listed if f.status != "fixed"}
+    waived = {finding_iri(f.id): f.waiver for f in report.listed if f.waiver}
+    stated += [ox.Triple(ox.NamedNode(iri), _WAIVER, ox.Literal(reason)) for iri, reason in waived.items()]
     prefix = finding_iri("")
 
     def kept(term: object) -> bool:
