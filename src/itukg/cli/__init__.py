@@ -21,8 +21,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 COMMANDS = (build, serve, query, diff, describe, because, check, history, evidence, export, load, doctor)
+OWN_OPTIONS = {"allow_extra_args": True, "ignore_unknown_options": True}
+"""Of `query`: each saved query has options of its own."""
 for command in COMMANDS:
-    app.command()(command)
+    app.command(context_settings=OWN_OPTIONS if command is query else None)(command)
 
 
 def main() -> None:
