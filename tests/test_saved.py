@@ -9,7 +9,6 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 from conftest import ROOT, Engine
 from fastapi.testclient import TestClient
-from test_cli import Run, all_of, fails, itukg, prints  # noqa: F401
 
 from itukg import names
 from itukg.corpus import Corpus
@@ -113,7 +112,7 @@ def test_text_is_bound_as_one_literal(attempt: str) -> None:
     for value in (attempt, attempt[::-1], attempt * 2):
         [row] = ox.Store().query(query.bound(words=ox.Literal(value), plan="urn:p"))  # type: ignore[misc]
         assert (row["words"].value, row["plan"].value) == (value, "urn:p")
-    with pytest.raises(ValueError, match="Invalid IRI|No scheme"):
+    with pytest.raises(ValueError, match=r"Invalid IRI|No scheme"):
         query.bound(plan=attempt + " ")
 
 
@@ -205,28 +204,6 @@ def test_each_query_is_an_operation_with_its_parameters(client: TestClient) -> N
 
 
 # --- elsewhere ---
-
-
-def test_the_command_takes_the_parameters_as_options(itukg: Run, client: TestClient) -> None:
-    name, target = "outputs-for-sdg-target", "4.4"
-    expected = client.get(f"/queries/{name}?target={target}&format=csv").text.splitlines()
-    given = ("query", name, "--target", target), ("query", name, f"--target={target}", "--format", "csv")
-    answers = [prints(done).splitlines() for done in all_of(itukg, *given)]
-    assert answers == [expected, expected] and len(expected) > 5
-    listed = prints(itukg("query", "--list"))
-    assert all(f"{query.name}: {query.summary}" in listed for query in SAVED)
-    assert "--target (SDG target; sdg:9.c unless given)" in listed
-
-
-def test_the_command_refuses_what_is_no_option_or_no_value(itukg: Run) -> None:
-    for arguments, words in (
-        (("--taget", "4.4"), ("--taget", "options of outputs-for-sdg-target: --target")),
-        (("--target", "4.44"), ("target must be an SDG target", "nearest: 4.4,")),
-        (("--target",), ("--target needs a value",)),
-        (("4.4",), ('No option "4.4"',)),
-    ):
-        fails(itukg("query", "outputs-for-sdg-target", *arguments), 2, *words)
-    fails(itukg("query", "ASK {}", "--target", "4.4"), 2, "--target")
 
 
 def grlc_parameters(text: str) -> dict[str, tuple[str, str]]:

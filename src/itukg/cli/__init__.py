@@ -8,6 +8,7 @@ from itukg.cli.ask import because, describe, diff, query
 from itukg.cli.build import build
 from itukg.cli.check import check, evidence, history
 from itukg.cli.command import say
+from itukg.cli.curate import accept, propose
 from itukg.cli.data import doctor, export, load
 from itukg.cli.serve import serve
 
@@ -20,7 +21,22 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-COMMANDS = (build, serve, query, diff, describe, because, check, history, evidence, export, load, doctor)
+COMMANDS = (
+    build,
+    serve,
+    query,
+    diff,
+    describe,
+    because,
+    check,
+    history,
+    evidence,
+    propose,
+    accept,
+    export,
+    load,
+    doctor,
+)
 OWN_OPTIONS = {"allow_extra_args": True, "ignore_unknown_options": True}
 """Of `query`: each saved query has options of its own."""
 for command in COMMANDS:

@@ -93,9 +93,9 @@ def diff(
     format: Annotated[str, typer.Option(help="csv, tsv, xlsx, srj, srx or json.")] = "csv",
     output: Output = "-",
 ) -> None:
-    """List what a newer plan restates, revises, merges, splits, adds and drops of an older one.
+    """List what a newer plan takes up, adds and drops of an older one, however many plans lie between.
 
-    A reader judged each change and gave a reason. The command runs the saved query changes-between-plans.
+    A reader judged each succession and gave a reason. The command runs the saved query changes-between-plans.
     """
     from itukg import names
     from itukg.engine.sparql import read_query
