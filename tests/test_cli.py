@@ -284,7 +284,7 @@ def test_the_command_refuses_what_is_no_option_or_no_value(itukg: Run) -> None:
         (("--taget", "4.4"), ("--taget", "options of outputs-for-sdg-target: --target")),
         (("--target", "4.44"), ("target must be an SDG target", "nearest: 4.4,")),
         (("--target",), ("--target needs a value",)),
-        (("4.4",), ('No option "4.4"',)),
+        (("4.4",), ('no option "4.4"',)),
     ):
         fails(itukg("query", "outputs-for-sdg-target", *arguments), 2, *words)
     fails(itukg("query", "ASK {}", "--target", "4.4"), 2, "--target")

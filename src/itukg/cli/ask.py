@@ -41,6 +41,8 @@ def query(
 
     settings = settings_of(timeout=timeout)
     corpus = corpus_of(settings)
+    if source is None and not list:
+        raise typer.BadParameter("Give a query, a file, or the name of a saved query; --list names those.")
     if list or source is None:
         write_out("".join(f"{_told(each)}\n" for each in corpus.queries()).encode(), output)
         return

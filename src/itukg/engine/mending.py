@@ -63,7 +63,7 @@ _KEYWORDS = re.compile(r"expected (?:one of )?[A-Za-z]+(?:, \w+)*$")
 """The engine's list of keywords of which one may stand where its parser gave up."""
 _OBSCURE = {
     "expected something else": "this is not SPARQL here, or a few words before.",
-    "IRI parsing failed": "an IRI before this is not written in full, such as <https://example.org/a>, or holds a character that no IRI has.",
+    "IRI parsing failed": "an IRI before this is not written in full, with its scheme, or holds a character that no IRI has.",
 }
 """Messages of the engine, in a reader's words."""
 MAX_READ = 20_000
