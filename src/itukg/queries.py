@@ -44,8 +44,12 @@ KINDS = {
 }
 """The kinds of parameters by name. A prefixed name of a class is a kind too: that of its things."""
 
-_PLACE = re.compile(r"BIND\((COALESCE\()?\?__(\w+?)_(iri|literal|number)(?(1), (.+?)\)) AS \?(\w+)\)")
-"""Where a parameter enters a query: as a variable by grlc's conventions, which is unbound wherever the query runs as it stands."""
+_PLACE = re.compile(r"(COALESCE\()?\?__(\w+?)_(iri|literal|number)\b(?(1)(?:, (.+?)\) AS \?\2\b)?)")
+"""Where a parameter enters a query: as a variable by grlc's conventions, which is unbound wherever the query runs as it stands.
+
+It may have a default there: COALESCE(?__plan_iri, <default>) AS ?plan.
+"""
+_VARIABLE = re.compile(r"\?__(\w+?)_(?:iri|literal|number)\b")
 _CLASS = re.compile(r"(\w+):\w+")
 
 
@@ -88,11 +92,7 @@ class SavedQuery:
         """
         given = {name: ox.NamedNode(term) if isinstance(term, str) else term for name, term in terms.items()}
         if given.keys() <= {parameter.name for parameter in self.parameters}:
-
-            def value(place: re.Match[str]) -> str:
-                return f"VALUES ?{place[2]} {{ {given[place[2]]} }}" if place[2] in given else place[0]
-
-            return _PLACE.sub(value, self.text)
+            return _VARIABLE.sub(lambda place: str(given.get(place[1], place[0])), self.text)
         variables = " ".join(f"?{name}" for name in given)
         line = re.compile(rf"VALUES \({re.escape(variables)}\) {{.*}}")
         if not line.search(self.text):
@@ -130,11 +130,11 @@ def read_saved(name: str, text: str, where: str) -> SavedQuery:
         raise DataError(f'{where}: the header lacks {", ".join(sorted(missing))}; write lines "#+ summary: …".')
     tags = tuple(tag.strip() for tag in header["tags"].strip("[]").split(","))
     told = dict(re.findall(r"^#\+   (\w+): (.*)$", text, re.MULTILINE))
-    places = {place[2]: place for place in _PLACE.finditer(text)}
+    places = {place[2]: place for place in sorted(_PLACE.finditer(text), key=lambda place: place[4] is not None)}
     if odd := sorted(told.keys() ^ places.keys()):
         raise DataError(
             f'{where}: parameter "{odd[0]}" needs both a line of the header, "#+   {odd[0]}: plan", and a place in the text, '
-            f'"BIND(COALESCE(?__{odd[0]}_iri, <default>) AS ?{odd[0]})".'
+            f'such as "BIND(COALESCE(?__{odd[0]}_iri, <default>) AS ?{odd[0]})".'
         )
     parameters = tuple(_parameter(name, kind, places[name], where) for name, kind in told.items())
     return SavedQuery(name, header["summary"], header["description"], tags, text, parameters)
@@ -147,8 +147,8 @@ def _parameter(name: str, kind: str, place: re.Match[str], where: str) -> Parame
             f'{where}: no kind of parameter "{kind}"; known: {", ".join(KINDS)}, and classes such as itu:Plan.'
         )
     parameter = Parameter(name, kind, term_of(place[4]) if place[4] else None)
-    if (place[3], place[5]) != (parameter.values.suffix, name):
-        raise DataError(f'{where}: write parameter "{name}" as ?__{name}_{parameter.values.suffix}, bound AS ?{name}.')
+    if place[3] != parameter.values.suffix:
+        raise DataError(f'{where}: write parameter "{name}" as ?__{name}_{parameter.values.suffix}.')
     return parameter
 
 
