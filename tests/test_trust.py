@@ -20,7 +20,7 @@ from itukg.conformance import Report, Selection, write, write_text
 from itukg.conformance.check import check_corpus
 from itukg.corpus import Corpus
 from itukg.errors import DataError
-from itukg.evidence import unverified, without_text_copy
+from itukg.evidence import SourceText, unverified, without_text_copy
 from itukg.formats import HTML, JSON, TURTLE
 from itukg.rdf.parse import parse_rdf, read_rdf
 from itukg.release.model import Release, current
@@ -143,8 +143,9 @@ def test_data_whose_words_were_not_checked_is_built_only_where_that_is_wanted_an
         assert client.get("/conformance.json").json()["header"]["unverified"].keys() == {name}
         assert client.get("/data/latest.json").json()["unverified"].keys() == {name}
         assert client.get("/conformance.pdf").content.startswith(b"%PDF-")
-    # Whoever has built it so may serve it so.
+    # Whoever has built it so may serve it so, and who builds without asking for that is refused again.
     assert run_command("query", "ASK {}", **here).returncode == 0
+    assert run_command("build", **here).returncode == 2
 
 
 def test_what_was_never_checked_or_not_found_is_not_verified_either(tmp_path: Path) -> None:
@@ -158,6 +159,16 @@ def test_what_was_never_checked_or_not_found_is_not_verified_either(tmp_path: Pa
     assert unverified(corpus) == {name: "has words that are not on the lines it names (1)"}
     record.unlink()
     assert unverified(corpus)[name] == "was never checked against the documents"
+
+
+def test_a_record_of_another_text_copy_is_no_verification(tmp_path: Path) -> None:
+    corpus = Corpus(small_corpus(tmp_path))
+    record = tmp_path / "data" / "evidence.json"
+    kept = json.loads(record.read_bytes())
+    document = f"document/{PLAN}"
+    kept["documents"][document]["sha256"] = "0" * 64
+    record.write_text(json.dumps(kept))
+    assert unverified(corpus) == {"data/evidence.json": f"is of another text copy of {document} than the data"}
 
 
 def test_words_are_of_every_file_that_says_something_of_their_thing(tmp_path: Path) -> None:
@@ -276,6 +287,30 @@ def test_a_build_that_fails_prints_a_screen_of_violations(itukg: Run, tmp_path: 
 
 
 PROJECT = Path(__file__).parents[1]
+
+
+def test_a_part_of_a_word_is_not_the_documents_word() -> None:
+    text = SourceText(b"Number of partnerships\nsigned12, 2.1 of them")
+    assert text.find("Number of partner", 1) is None
+    assert text.find("umber of partnerships", 1) is None
+    assert text.find("Number of partnerships signed", 1) == range(1, 3)
+    assert text.find("2.1", 2) == range(2, 3)
+
+
+def test_a_thing_that_no_shape_looked_at_does_not_conform(context: ValidationContext) -> None:
+    line = f'<urn:b> a <{names.ITU}ActionLine> ; <{names.PREFIXES["skos"]}notation> "C1" ; <{names.PREFIXES["rdfs"]}label> "x"@en .'
+    report = checked(context, FOREIGN + line)
+    assert report.verdict == "conforms"
+    assert report.selected(Selection(focus=("urn:a",))).verdict == "nothing-checked"
+    assert report.selected(Selection(focus=("urn:b",))).verdict == "conforms"
+
+
+def test_shapes_that_are_sent_find_faults_in_what_the_data_links_to(context: ValidationContext) -> None:
+    data = f"<urn:a> <urn:e:link> <{names.THINGS}wsis/C1> ."
+    shape = f'{SHACL}e:s a sh:NodeShape ; sh:targetObjectsOf e:link ; sh:message "m" ; sh:class e:Foo .\n'
+    assert [f.focus for f in checked(context, data, shape).findings] == [f"{names.THINGS}wsis/C1"]
+
+
 INVENTED = (PROJECT / "tests" / "invented" / "example-2030-2033.ttl").read_text()
 
 

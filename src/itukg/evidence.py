@@ -7,7 +7,7 @@ import re
 import unicodedata
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -114,15 +114,25 @@ class SourceText:
         self._whole = " ".join(line for line in self.lines if line)
 
     def find(self, words: str, line: int) -> range | None:
-        """Return the lines (counted from 1) that `words` cover where they begin on `line`, else None."""
+        """Return the lines (counted from 1) that `words`, whole ones, cover where they begin on `line`, else None."""
         words = normalise(words)
         if not words or not 1 <= line <= len(self.lines) or not self.lines[line - 1]:
             return None
         start = self._starts[line - 1]
+        end = start + len(self.lines[line - 1])
         at = self._whole.find(words, start)
-        if at < 0 or at >= start + len(self.lines[line - 1]):
+        while 0 <= at < end and not (self._divides(at) and self._divides(at + len(words))):
+            at = self._whole.find(words, at + 1)
+        if not 0 <= at < end:
             return None
         return range(line, bisect_right(self._starts, at + len(words) - 1) + 1)
+
+    def _divides(self, place: int) -> bool:
+        """Whether no word or number goes on over a place between two characters; a footnote mark is a digit after a letter."""
+        if not 0 < place < len(self._whole):
+            return True
+        around = self._whole[place - 1 : place + 1]
+        return not (around.isalpha() or around.isdigit())
 
 
 def normalise(text: str) -> str:
@@ -206,7 +216,17 @@ def unverified(corpus: Corpus) -> dict[str, str]:
     quoted = _quoted(_load(data_files(corpus)))
     quoting = (path for path in data_files(corpus) if not quoted.keys().isdisjoint(_things(path)))
     doubts = {(name := _name(corpus, path)): _doubt(checked.get(name), file_hash(path)) for path in quoting}
-    return {name: reason for name, reason in doubts.items() if reason is not None}
+    return {name: reason for name, reason in doubts.items() if reason is not None} | _other_copies(corpus)
+
+
+def _other_copies(corpus: Corpus) -> dict[str, str]:
+    """Return the record, if the texts in which words were looked up are not those that the data names."""
+    named = _with_text_copy(_load(data_files(corpus)))
+    recorded = _recorded(corpus)["documents"]
+    others = sorted(
+        each for each, said in recorded.items() if named.get(names.expand(each), said["sha256"]) != said["sha256"]
+    )
+    return {"data/evidence.json": f"is of another text copy of {', '.join(others)} than the data"} if others else {}
 
 
 def without_text_copy(corpus: Corpus) -> dict[str, str]:
@@ -267,13 +287,16 @@ def _things(path: Path) -> set[str]:
     }
 
 
-def _without_copy(things: set[str], quoted: dict[str, set[str]], copied: set[str]) -> list[str]:
+def _without_copy(things: set[str], quoted: dict[str, set[str]], copied: Collection[str]) -> list[str]:
     """Return, for messages, the documents that these things quote and of which there is no text copy."""
-    return sorted(map(names.shorten, {document for thing in things for document in quoted.get(thing, ())} - copied))
+    named = {document for thing in things for document in quoted.get(thing, ())}
+    return sorted(map(names.shorten, named.difference(copied)))
 
 
-def _with_text_copy(store: ox.Store) -> set[str]:
-    return {row["d"].value for row in _solutions(store, f"{names.PROLOGUE}SELECT ?d {{ ?d itu:sha256 ?digest }}")}
+def _with_text_copy(store: ox.Store) -> dict[str, str]:
+    """Return the documents that have a text copy, with its SHA-256."""
+    rows = _solutions(store, f"{names.PROLOGUE}SELECT ?d ?digest {{ ?d itu:sha256 ?digest }}")
+    return {row["d"].value: row["digest"].value for row in rows}
 
 
 def write_text(results: Iterable[Checked]) -> str:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from itukg.cli.command import built, say, settings_of
+from itukg.cli.command import built, corpus_of, say, settings_of
 
 
 def build(
@@ -22,7 +22,13 @@ def build(
     below ITUKG_HOME. Publishes nothing if a file cannot be read, the data has a violation, or words of it
     were not found in the documents as data/evidence.json says (see itukg evidence).
     """
-    release = built(settings_of(unverified=unverified or None))
+    from itukg.evidence import unverified as doubts_of
+    from itukg.release.build import refuse_unverified
+
+    settings = settings_of(unverified=unverified or None)
+    if not settings.unverified:  # a release that was built with --unverified may be there
+        refuse_unverified(doubts_of(corpus_of(settings)))
+    release = built(settings)
     say(f"{release.name}: {release.manifest['merged']} triples in the merged graph, {release.path}")
     for name, reason in release.unverified.items():
         say(f"Not verified: {name} {reason}.")

@@ -259,6 +259,8 @@ class Report:
             if (not scope.profile or rule.profile in scope.profile)
             and (not selection.shape or rule.shape in selection.shape)
         ]
+        if selection.focus and self.header.unchecked is not None and {*selection.focus} <= {*self.header.unchecked}:
+            rules = [replace(rule, nodes=0) for rule in rules]
         findings = tuple(filter(scope.covers, self.findings))
         return replace(self, findings=findings, coverage=tuple(coverage), rules=tuple(rules), selection=selection)
 

@@ -73,12 +73,8 @@ def _make(
         raise DoesNotConform(
             f"{write_violations(report)}Nothing was published. Mend the violations, or see them with: itukg check"
         )
-    if doubts and not allow_unverified:
-        raise DataError(
-            "".join(f"{file} {reason}.\n" for file, reason in doubts.items())
-            + "Nothing was published. Check the words with: itukg evidence --sources DIR. Without the text copies of the "
-            "documents, build with --unverified (ITUKG_UNVERIFIED=1), and the release says so."
-        )
+    if not allow_unverified:
+        refuse_unverified(doubts)
     announce(STEPS[3])
     draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=releases))
     try:
@@ -95,6 +91,16 @@ def _make(
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return Release(releases / name)
+
+
+def refuse_unverified(doubts: dict[str, str]) -> None:
+    """Raise DataError, which names the files, if there are doubts that their words are the documents'."""
+    if doubts:
+        raise DataError(
+            "".join(f"{file} {reason}.\n" for file, reason in doubts.items())
+            + "Nothing was published. Check the words with: itukg evidence --sources DIR. Without the text copies of the "
+            "documents, build with --unverified (ITUKG_UNVERIFIED=1), and the release says so."
+        )
 
 
 def _write(

@@ -58,7 +58,8 @@ class ValidationContext:
         """Validate an upload with ontology and schemes, or with all our data, against our shapes or others.
 
         The upload alone describes a thing to which it gives a type: our description of the thing is left out, and of a
-        plan its whole graph. Findings are about things that the upload describes, or mentions without any description.
+        plan its whole graph. Findings are about things that the upload describes, or mentions without any description; of
+        shapes that are sent, about whatever it mentions.
         `subject` names the upload in the report and `place` is its file.
         Raises ShapesRefused for shapes that cannot be applied.
         """
@@ -70,7 +71,7 @@ class ValidationContext:
         named = {_name(quad.object) for quad in shapes or () if quad.predicate == _TARGET_NODE}
 
         def own(thing: Node) -> bool:
-            mine = str(thing) in mentioned and str(thing) not in others
+            mine = str(thing) in mentioned and (shapes is not None or str(thing) not in others)
             return isinstance(thing, Literal) or mine or str(thing) in named
 
         rules = _renamed(canonical(shapes)) if shapes is not None else self._graph(_SHAPES)
