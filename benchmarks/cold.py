@@ -15,6 +15,7 @@ from typing import Any
 from benchmarks.answers import N_TRIPLES, RESULTS
 from benchmarks.load import ANSWER_SECONDS
 from benchmarks.servers import ROOT, Endpoint
+from itukg.corpus import Corpus
 
 ID = "https://w3id.org/itukg/id/"
 HEAVY_THINGS = f"""SELECT ?thing (COUNT(*) AS ?triples) WHERE {{
@@ -40,7 +41,7 @@ class First:
 def requests(endpoint: Endpoint) -> list[First]:
     """Return the saved queries, the pages of the API description, and pages and framed answers of plans and heavy things."""
     found = []
-    for file in sorted((ROOT / "queries").glob("*.rq")):
+    for file in Corpus(ROOT).saved_files():
         text = file.read_text()
         accept = N_TRIPLES if re.search(r"^(CONSTRUCT|DESCRIBE)", text, re.MULTILINE) else RESULTS
         found.append(First("saved query", file.stem, endpoint.target(text), accept))

@@ -221,7 +221,7 @@ def test_no_more_chains_are_told_than_a_reader_can_take(every: list[Because]) ->
 
 
 def test_the_page_on_derived_links_has_the_rows_of_the_saved_query() -> None:
-    with (ROOT / "queries" / "what-rules-derive.csv").open() as file:
+    with (ROOT / "queries" / "researchers" / "what-rules-derive.csv").open() as file:
         rows = [line.rstrip("\n").split(",") for line in file][1:]
     wanted = [
         (rule, plan, strength, links, steps)

@@ -25,6 +25,7 @@ from benchmarks.servers import DidNotStart, Endpoint, Started
 from benchmarks.shacl import Run
 from benchmarks.shacl_data import write
 from benchmarks.shacl_engines import ENGINES, Engine
+from itukg.corpus import Corpus
 from itukg.release.model import Release
 
 ROOT = Path(__file__).parents[1]
@@ -182,7 +183,7 @@ def test_saved_queries_pages_and_frames_are_all_requested(server: str, monkeypat
     endpoint = Endpoint("itukg", "1", urlsplit(server).port or 0, "/sparql?query=", 1, 0.0)
     [found] = cold.times(lambda: endpoint, 1)
     names = {kind: {each.name for each in found if each.kind == kind} for kind in results.LIMITS}
-    assert names["saved query"] == {file.stem for file in (ROOT / "queries").glob("*.rq")}
+    assert names["saved query"] == {file.stem for file in Corpus(ROOT).saved_files()}
     assert {"/", "/conformance", "/shapes", "/id/op-2026"} <= names["page"]
     frames = {file.stem for file in (ROOT / "queries" / "frames").glob("*.rq")}
     assert {name.partition("?frame=")[2] for name in names["framed answer"]} == frames and len(frames) >= 5

@@ -210,7 +210,7 @@ def test_a_folder_without_data_is_said_to_have_none(itukg: Run, tmp_path: Path) 
 
 def test_a_saved_query_goes_by_name_or_by_file_and_gives_its_saved_answer(itukg: Run, corpus: Corpus) -> None:
     name = corpus.queries()[0].name
-    file = ROOT / "queries" / f"{name}.rq"
+    [file] = (ROOT / "queries").glob(f"*/{name}.rq")
     by_name, by_file = map(prints, all_of(itukg, ("query", name), ("query", file)))
     assert by_name == by_file
     answer = file.with_suffix(".csv").read_text()
@@ -267,6 +267,28 @@ def test_a_graph_is_written_in_every_format_and_turtle_by_default(small: Run) ->
 
 def test_yes_or_no_is_json_by_default(process: Run) -> None:
     assert json.loads(prints(process("query", "ASK { sdg:9.c a sdgo:Target }")))["boolean"] is True
+
+
+def test_the_command_takes_the_parameters_as_options(itukg: Run, client: TestClient, corpus: Corpus) -> None:
+    name, target = "outputs-for-sdg-target", "4.4"
+    expected = client.get(f"/queries/{name}?target={target}&format=csv").text.splitlines()
+    given = ("query", name, "--target", target), ("query", name, f"--target={target}", "--format", "csv")
+    answers = [prints(done).splitlines() for done in all_of(itukg, *given)]
+    assert answers == [expected, expected] and len(expected) > 5
+    listed = prints(itukg("query", "--list"))
+    assert all(f"{query.name}: {query.summary}" in listed for query in corpus.queries())
+    assert "--target (SDG target; sdg:9.c unless given)" in listed
+
+
+def test_the_command_refuses_what_is_no_option_or_no_value(itukg: Run) -> None:
+    for arguments, words in (
+        (("--taget", "4.4"), ("--taget", "options of outputs-for-sdg-target: --target")),
+        (("--target", "4.44"), ("target must be an SDG target", "nearest: 4.4,")),
+        (("--target",), ("--target needs a value",)),
+        (("4.4",), ('no option "4.4"',)),
+    ):
+        fails(itukg("query", "outputs-for-sdg-target", *arguments), 2, *words)
+    fails(itukg("query", "ASK {}", "--target", "4.4"), 2, "--target")
 
 
 def test_an_unknown_saved_query_is_answered_with_those_there_are(itukg: Run, corpus: Corpus) -> None:

@@ -10,7 +10,7 @@ import pyoxigraph as ox
 
 from itukg import __version__, names
 from itukg.errors import DataError, NotFound
-from itukg.queries import SavedQuery, saved_query
+from itukg.queries import AUDIENCES, SavedQuery, saved_query
 from itukg.rdf.parse import read_rdf
 
 LAYOUT = "4"
@@ -46,13 +46,22 @@ class Corpus:
         for path, graph in self.files().items():
             yield from read_rdf(path, names.graph(graph))
 
-    def query_files(self, pattern: str = "*.rq") -> list[Path]:
+    def query_files(self, pattern: str = "**/*.rq") -> list[Path]:
         """Return the files of `queries/` that match a pattern, sorted."""
         return sorted((self.root / "queries").glob(pattern))
 
+    def saved_files(self) -> list[Path]:
+        """Return the files of the saved queries, sorted by name. Raises DataError where two have one name."""
+        found: dict[str, Path] = {}
+        for path in (path for audience in AUDIENCES for path in self.query_files(f"{audience}/*.rq")):
+            if path.stem in found:
+                raise DataError(f"{found[path.stem]} and {path} have one name; rename one.")
+            found[path.stem] = path
+        return [path for _, path in sorted(found.items())]
+
     def queries(self) -> list[SavedQuery]:
         """Return the saved queries, sorted by name."""
-        return [saved_query(path) for path in self.query_files()]
+        return [saved_query(path) for path in self.saved_files()]
 
     def rules(self) -> list[SavedQuery]:
         """Return the CONSTRUCT queries that derive links, sorted by name."""
@@ -83,7 +92,7 @@ class Corpus:
         digest = hashlib.sha256(f"{__version__} {LAYOUT}".encode())
         waivers = [path] if (path := self.waivers()) else []
         record = [path] if (path := self.root / "data" / "evidence.json").is_file() else []
-        for path in [*self.files(), *self.query_files("**/*.rq"), *waivers, *record]:
+        for path in [*self.files(), *self.query_files(), *waivers, *record]:
             digest.update(f"\n{path.relative_to(self.root).as_posix()} {file_hash(path)}".encode())
         return digest.hexdigest()[:16]
 

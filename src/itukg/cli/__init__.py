@@ -38,8 +38,10 @@ COMMANDS = (
     load,
     doctor,
 )
+OWN_OPTIONS = {"allow_extra_args": True, "ignore_unknown_options": True}
+"""Of `query`: each saved query has options of its own."""
 for command in COMMANDS:
-    app.command()(command)
+    app.command(context_settings=OWN_OPTIONS if command is query else None)(command)
 
 
 def main() -> None:

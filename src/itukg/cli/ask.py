@@ -9,13 +9,16 @@ import typer
 if TYPE_CHECKING:
     from itukg.corpus import Corpus
     from itukg.engine.store import Store
+    from itukg.queries import SavedQuery
 from itukg.cli.command import Output, built, corpus_of, settings_of, with_store, write_answer, write_out
 
 
 def query(
+    context: typer.Context,
     source: Annotated[
-        str, typer.Argument(metavar="FILE_OR_TEXT", help="A SPARQL query, a .rq file, or the name of a saved query.")
-    ],
+        str | None,
+        typer.Argument(metavar="FILE_OR_TEXT", help="A SPARQL query, a .rq file, or the name of a saved query."),
+    ] = None,
     format: Annotated[
         str | None,
         typer.Option(
@@ -24,21 +27,66 @@ def query(
     ] = None,
     timeout: Annotated[float | None, typer.Option(help="Seconds that the query may take [ITUKG_TIMEOUT].")] = None,
     output: Output = "-",
+    list: Annotated[bool, typer.Option("--list", help="List the saved queries with their options.")] = False,
 ) -> None:
     """Answer a SPARQL query on the release of the files.
 
-    Examples: itukg query outputs-for-sdg-target; itukg query my.rq --format tsv;
-    itukg query 'SELECT * WHERE { ?s a itu:Output }'. A query given as text need not declare our prefixes.
+    Examples: itukg query outputs-for-sdg-target --target 4.4; itukg query my.rq --format tsv;
+    itukg query 'SELECT * WHERE { ?s a itu:Output }'. After the name of a saved query, its parameters are options;
+    --list names them. A query need not declare our prefixes.
     """
     from itukg.engine.sparql import offers_for, read_query
     from itukg.formats import CSV, choose
+    from itukg.views.saved import terms_of
 
     settings = settings_of(timeout=timeout)
     corpus = corpus_of(settings)
-    parsed = read_query(_text(source, corpus), settings.services)
+    if source is None and not list:
+        raise typer.BadParameter("Give a query, a file, or the name of a saved query; --list names those.")
+    if list or source is None:
+        write_out("".join(f"{_told(each)}\n" for each in corpus.queries()).encode(), output)
+        return
+    saved = corpus.query(source) if re.fullmatch(r"[\w-]+", source) else None
+    given = _options(context.args, saved)
+    text = saved.text if saved else _text(source, corpus)
+    parsed = read_query(text, settings.services, known_prefixes=True)
     offers = offers_for(parsed.form)
     syntax = choose(offers, None, format or (CSV.name if CSV in offers else None))
-    with_store(settings, lambda store: write_answer(store, parsed, syntax, settings.timeout, output))
+
+    async def answer(store: "Store") -> None:
+        asked = parsed
+        if saved and given:
+            asked = read_query(saved.bound(**await terms_of(store, built(settings).overview, saved, given)))
+        await write_answer(store, asked, syntax, settings.timeout, output)
+
+    with_store(settings, answer)
+
+
+def _told(saved: "SavedQuery") -> str:
+    """Return what `--list` says of a saved query."""
+    options = (f"\n    --{p.name} ({p.kind}; {p.shown or 'all'} unless given)" for p in saved.parameters)
+    return f"{saved.name}: {saved.summary}{''.join(options)}"
+
+
+def _options(arguments: list[str], saved: "SavedQuery | None") -> dict[str, str]:
+    """Return the values of a saved query's parameters. Raises BadRequest for what is none, naming those that it has."""
+    from itukg.errors import BadRequest
+
+    known = [parameter.name for parameter in saved.parameters] if saved else []
+    given: dict[str, str] = {}
+    left = [*arguments]
+    while left:
+        option, equals, value = left.pop(0).partition("=")
+        name = option.removeprefix("--")
+        if option == name or name not in known:
+            options = (
+                f"; options of {saved.name}: {', '.join(f'--{each}' for each in known) or 'none'}" if saved else ""
+            )
+            raise BadRequest(f'No option "{option}" here{options}.')
+        if not equals and not left:
+            raise BadRequest(f"{option} needs a value.")
+        given[name] = value if equals else left.pop(0)
+    return given
 
 
 def diff(
@@ -154,13 +202,10 @@ def matrix(
 
 def _text(source: str, corpus: "Corpus") -> str:
     from itukg.errors import NotFound
-    from itukg.names import PROLOGUE
 
     if source.endswith(".rq"):
         if not Path(source).is_file():
             saved = ", ".join(q.name for q in corpus.queries())
             raise NotFound(f"No file {source}. Give a saved query by its name: {saved}.")
         return Path(source).read_text()
-    if re.fullmatch(r"[\w-]+", source):
-        return corpus.query(source).text
-    return source if re.match(r"\s*(?:#.*\n\s*)*(?:PREFIX|BASE)\b", source, re.IGNORECASE) else PROLOGUE + source
+    return source

@@ -13,6 +13,7 @@ from itertools import count
 from math import inf
 
 from itukg import names
+from itukg.engine.mending import mended
 from itukg.engine.pool import BUFFER_BYTES
 from itukg.engine.sparql import IRI, Query, after_prologue, blank_out
 from itukg.engine.store import Answer, Dataset, Store, things_in
@@ -43,14 +44,20 @@ NESTED = "|".join(
 """A property path from one blank node to the next: lists, class expressions, shapes."""
 
 
-def answer_query(
+async def answer_query(
     store: Store, query: Query, dataset: Dataset, syntax: Format, *, deadline: float = inf, client: str = ""
-) -> Awaitable[Answer]:
-    """Answer a query as `Store.answer` does, and DESCRIBE with a symmetric concise bounded description."""
-    if query.form == "DESCRIBE" and (parts := _parts(query.text)):
-        answer = partial(store.answer, deadline=deadline, client=client)
-        return _described(answer, query, dataset, syntax, parts)
-    return store.answer(query, dataset, syntax, deadline=deadline, client=client)
+) -> Answer:
+    """Answer a query as `Store.answer` does, and DESCRIBE with a symmetric concise bounded description.
+
+    Raises SyntaxProblem with the place in the query as it arrived, and with what may stand there.
+    """
+    try:
+        if query.form == "DESCRIBE" and (parts := _parts(query.text)):
+            answer = partial(store.answer, deadline=deadline, client=client)
+            return await _described(answer, query, dataset, syntax, parts)
+        return await store.answer(query, dataset, syntax, deadline=deadline, client=client)
+    except SyntaxProblem as error:
+        raise mended(error, query) from None
 
 
 async def _described(

@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection
 from typing import Literal, NamedTuple
 
+from itukg import names
 from itukg.errors import QueryRefused, SyntaxProblem
 from itukg.formats import BOOLEAN_FORMATS, GRAPH_FORMATS, TABLE_FORMATS, Format
 
@@ -21,6 +22,8 @@ class Query(NamedTuple):
     """Whether it queries another service, one that the operator allows."""
     root: str = ""
     """The IRI of the root object of framed JSON-LD; empty where the frame's own types select it."""
+    added: int = 0
+    """Characters before the text as it arrived: declarations of prefixes, in the first line."""
 
 
 STRING = (
@@ -73,9 +76,24 @@ def after_prologue(bare: str) -> int:
     return prologue.end() if prologue else 0
 
 
-def read_query(text: str, services: Collection[str] = ()) -> Query:
+_DECLARED = re.compile(r"\bPREFIX\s+([^\s:]*):", re.IGNORECASE)
+_PREFIXED = re.compile(r"(?<![\w?$:.@-])((?:[^\W\d_][\w.-]*)?):")
+
+
+def undeclared(bare: str) -> list[re.Match[str]]:
+    """Return where a query that was blanked out uses prefixes that it does not declare: the first place of each."""
+    declared = set(_DECLARED.findall(bare))
+    found: dict[str, re.Match[str]] = {}
+    for place in _PREFIXED.finditer(bare):
+        if place[1] not in declared:
+            found.setdefault(place[1], place)
+    return [*found.values()]
+
+
+def read_query(text: str, services: Collection[str] = (), *, known_prefixes: bool = False) -> Query:
     """Return the query in `text`, with its form, without evaluating it; `services` are the IRIs that SERVICE may name.
 
+    With `known_prefixes`, the query that is run declares our prefixes where this one uses them without a declaration.
     Raises QueryRefused for updates, other services, and more nesting or operators than MAX_NESTING and MAX_OPERATORS;
     SyntaxProblem where no query form comes first. The refusals are for a clear message: a worker has no network anyway.
     """
@@ -104,7 +122,9 @@ def read_query(text: str, services: Collection[str] = ()) -> Query:
         changing = "(" in words and any(word in words for word in _CHANGING)
         # IRIs stay, as two comparisons may look like one: 1<2&&RAND()>0.5
         volatile = federated or (changing and _VOLATILE.search(blank_out(text, iris=False)) is not None)
-        return Query(text, first, volatile, federated)  # type: ignore[arg-type]  # narrowed by the membership test
+        used = [place[1] for place in undeclared(bare)] if known_prefixes else []
+        added = "".join(f"PREFIX {prefix}: <{names.PREFIXES[prefix]}> " for prefix in used if prefix in names.PREFIXES)
+        return Query(added + text, first, volatile, federated, added=len(added))  # type: ignore[arg-type]  # narrowed by the membership test
     line, column = bare.count("\n", 0, at) + 1, at - bare.rfind("\n", 0, at)
     instead = f", found {word[0]}." if word and first else "."
     raise SyntaxProblem(

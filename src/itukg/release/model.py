@@ -9,6 +9,7 @@ from typing import Any
 
 import pyoxigraph as ox
 
+from itukg import names
 from itukg.conformance import (
     HistoryRow,
     Report,
@@ -16,9 +17,12 @@ from itukg.conformance import (
     read_waivers,
     waived,
 )
+from itukg.queries import SavedQuery, read_saved
 from itukg.release.dumps import File, dumped, files
 from itukg.release.examples import examples as examples_of_terms
 from itukg.release.overview import Overview
+
+_SELECT = ox.NamedNode(names.SH + "select")
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,14 @@ class Release:
     def queries(self) -> Path:
         """The N-Triples file of the graph `queries`: the saved queries as examples."""
         return self.path / "queries.nt"
+
+    @cached_property
+    def saved(self) -> dict[str, SavedQuery]:
+        """The saved queries by name, as they stood when it was built."""
+        quads = ox.parse(self.queries.read_bytes(), format=ox.RdfFormat.N_TRIPLES)
+        texts = [quad for quad in quads if quad.predicate == _SELECT]
+        found = {str(quad.subject).strip("<>").rpartition("/")[2]: quad.object.value for quad in texts}
+        return {name: read_saved(name, found[name], str(self.queries)) for name in sorted(found)}
 
     @cached_property
     def examples(self) -> dict[str, str]:

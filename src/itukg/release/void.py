@@ -155,7 +155,7 @@ def provenance(corpus: Corpus, quads: Iterable[ox.Quad]) -> list[ox.Triple]:
                 years.add(quad.object.value)
     graphs = set(corpus.files().values())
     sources = [*corpus.files().items()]
-    sources += [(path, "queries") for path in corpus.query_files()]
+    sources += [(path, "queries") for path in corpus.saved_files()]
     sources += [(path, "derived") for path in corpus.query_files("rules/*.rq")]
     files = []
     for path, name in sources:

@@ -6,7 +6,7 @@ new plan, class or action line needs no line here.
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import unescape
 from typing import Any
 from urllib.parse import urlencode
@@ -204,11 +204,25 @@ def page_of(
     items: Sequence[Item], title: str, address: str, given: dict[str, str], default_size: int = PAGE_SIZE
 ) -> Page:
     """Return the page that `page` and `size` ask for. Raises BadRequest for numbers that cannot be, NotFound past the end."""
+    page = empty_page(len(items), title, address, given, default_size)
+    begin = (page.number - 1) * page.size
+    return replace(page, items=list(items[begin : begin + page.size]))
+
+
+def empty_page(
+    total: int,
+    title: str,
+    address: str,
+    given: dict[str, str],
+    default_size: int = PAGE_SIZE,
+    what: str = "the list has {} things",
+) -> Page:
+    """Return the page that `page` and `size` ask for, of so many things, without them. Raises as `page_of` does."""
     number, size = _number(given, "page", 1, None), _number(given, "size", default_size, MAX_PAGE_SIZE)
     kept = tuple((key, value) for key, value in given.items() if key != "page")
-    page = Page(title, address, kept, list(items[(number - 1) * size : number * size]), len(items), number, size)
+    page = Page(title, address, kept, [], total, number, size)
     if number > page.last:
-        raise NotFound(f"No page {number}: the list has {page.total} things on {page.last} pages of {size}.")
+        raise NotFound(f"No page {number}: {what.format(total)} on {page.last} pages of {size}.")
     return page
 
 

@@ -14,6 +14,7 @@ from itukg.web import (
     description,
     mapping,
     problems,
+    queries,
     releases,
     reports,
     resources,
@@ -32,6 +33,7 @@ ROUTERS = (
     reports.router,  # whose findings stand below /id/
     resources.router,
     mapping.router,
+    queries.router,
     search.router,
     vocabulary.router,
     releases.router,
@@ -85,7 +87,8 @@ class Application(FastAPI):
         """Return the OpenAPI description, with the schema of problems, and without FastAPI's error that we never give."""
         if not self.openapi_schema:
             described = super().openapi()
-            described["paths"] = {sparql.PATH: sparql.openapi(), **described["paths"]}
+            saved = queries.operations([*self.state.service.release.saved.values()])
+            described["paths"] = {sparql.PATH: sparql.openapi(), **described["paths"], **saved}
             described["components"] = {"schemas": {"Problem": problems.SCHEMA}}
             for path in described["paths"].values():
                 for operation in path.values():

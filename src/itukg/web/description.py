@@ -9,7 +9,6 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from itukg import names
-from itukg.corpus import Corpus
 from itukg.formats import GRAPH_FORMATS, HTML, TABLE_FORMATS, XLSX, Format
 from itukg.graphs import write_graph
 from itukg.pages import render
@@ -59,7 +58,7 @@ async def bare_endpoint(request: Request, service: Service) -> Response:
     if syntax is not HTML:
         return await _void(service, await address_of(request), syntax)
     settings = service.settings
-    queries = await run_in_threadpool(Corpus(settings.corpus).queries)
+    queries = [*service.release.saved.values()]
     formats = [f.name for f in (*TABLE_FORMATS, *GRAPH_FORMATS) if f.labels is False or f is XLSX]
     page = render("sparql.html", queries=queries, formats=formats, seconds=f"{settings.timeout:g}")
     return Response(page, media_type=HTML.media_type)

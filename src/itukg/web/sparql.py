@@ -8,7 +8,7 @@ import hashlib
 import logging
 import re
 from collections.abc import AsyncIterator
-from functools import lru_cache
+from functools import lru_cache, partial
 from math import inf
 from time import monotonic
 from typing import Annotated, Any, NamedTuple, Self
@@ -82,6 +82,12 @@ def _seconds(values: list[str]) -> float:
     return seconds
 
 
+def _auto(values: list[str]) -> str:
+    if values[0] != "auto":
+        raise BadRequest(f'prefixes must be auto, not "{values[0][:80]}"; without it, a query declares its own.')
+    return values[0]
+
+
 First = Annotated[str, BeforeValidator(_first)]
 """Of a parameter that comes several times, the first counts."""
 
@@ -109,6 +115,9 @@ class Parameters(BaseModel):
     frame: First | None = Field(None, description="The frame by which JSON-LD is laid out: one of /frames/.")
     labels: First | None = Field(
         None, description="1: CSV, TSV or XLSX with a column of labels after each column of IRIs."
+    )
+    prefixes: Annotated[str | None, BeforeValidator(_auto)] = Field(
+        None, description="auto: the query need not declare the prefixes that this service knows."
     )
     release: tuple[str, ...] = Field((), description="The name of the release that answers.")
 
@@ -299,11 +308,8 @@ async def _read(request: Request, service: Service, pairs: list[tuple[str, str]]
     text = _query(given)
     if len(text.encode()) > limit:
         raise TooLarge(f"The query is longer than {limit} bytes.")
-    services = service.settings.services
-    if len(text) > LONG_QUERY:
-        query = await to_thread.run_sync(read_query, text, services, limiter=service.reading)
-    else:
-        query = read_query(text, services)
+    read = partial(read_query, text, service.settings.services, known_prefixes=given.prefixes is not None)
+    query = await to_thread.run_sync(read, limiter=service.reading) if len(text) > LONG_QUERY else read()
     return QueryRequest(
         query,
         Dataset(given.default_graph_uri, given.named_graph_uri),
