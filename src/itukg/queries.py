@@ -1,7 +1,7 @@
 """Saved queries: one file each, with a header that says what the query finds and for whom."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyoxigraph as ox
@@ -27,6 +27,11 @@ class SavedQuery:
         if not line.search(self.text):
             raise DataError(f'queries/{self.name}.rq has no line "VALUES ({names_}) {{ … }}".')
         return line.sub(f"VALUES ({names_}) {{ ({values}) }}", self.text)
+
+    def selecting(self, *variables: str) -> "SavedQuery":
+        """Return the query with these variables of its pattern selected before the others."""
+        chosen = " ".join(f"?{name}" for name in variables)
+        return replace(self, text=re.sub(r"^SELECT ", f"SELECT {chosen} ", self.text, count=1, flags=re.MULTILINE))
 
 
 def saved_query(path: Path) -> SavedQuery:

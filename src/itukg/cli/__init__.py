@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from itukg.cli.ask import because, describe, diff, query
+from itukg.cli.ask import because, describe, diff, lineage, query
 from itukg.cli.build import build
 from itukg.cli.check import check, evidence, history
 from itukg.cli.command import say
@@ -20,7 +20,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-COMMANDS = (build, serve, query, diff, describe, because, check, history, evidence, export, load, doctor)
+COMMANDS = (build, serve, query, diff, describe, because, lineage, check, history, evidence, export, load, doctor)
 for command in COMMANDS:
     app.command()(command)
 
