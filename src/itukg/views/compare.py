@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from itukg import names
@@ -12,7 +12,18 @@ from itukg.formats import CSV, HTML, JSON, XLSX, Format, write_json
 from itukg.pages import render
 from itukg.queries import SavedQuery
 from itukg.tables import Table, write_workbook
-from itukg.views.succession import LINK_COLUMNS, Link, changes, compared, evidence, link_cells, links_of, plans, text
+from itukg.views.succession import (
+    LINK_COLUMNS,
+    Link,
+    by_change,
+    changes,
+    compared,
+    evidence,
+    link_cells,
+    links_of,
+    plans,
+    text,
+)
 
 COMPARE_FORMATS = (JSON, HTML, CSV, XLSX)
 """Syntaxes of an answer, best first."""
@@ -92,7 +103,7 @@ def as_json(found: Comparison) -> dict[str, Any]:
     rows = [
         {name: value for name, value in change.told.items() if value is not None}
         | {"newerId": change.newer, "olderId": change.older}
-        | {"links": [asdict(link) | {"change": link.change} for link in change.links]}
+        | by_change(change.links)
         for change in found.changes
     ]
     return {"older": found.older, "newer": found.newer, "counts": found.counts, "changes": rows}

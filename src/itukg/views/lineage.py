@@ -16,6 +16,7 @@ from itukg.views.succession import (
     LINK_COLUMNS,
     Link,
     Statement,
+    by_change,
     compared,
     evidence,
     link_cells,
@@ -198,13 +199,24 @@ async def write_lineage(store: Store, found: Lineage, syntax: Format, *, basis: 
 
 def as_json(found: Lineage) -> dict[str, Any]:
     """Return a chain as JSON has it."""
-    steps = []
-    for step in found.steps:
-        told = {("sameWords" if name == "same_words" else name): value for name, value in asdict(step).items()}
-        steps.append(
-            told | {"html": step.html, "links": [asdict(link) | {"change": link.change} for link in step.links]}
-        )
-    return {**asdict(found), "steps": steps}
+    steps = [
+        {
+            "newer": asdict(step.newer),
+            "older": asdict(step.older),
+            "relation": step.relation,
+            "sameWords": step.same_words,
+            "confidence": step.confidence,
+            "rationale": step.rationale,
+            "strength": step.strength,
+            "between": step.between,
+            "runs": [asdict(run) for run in step.runs],
+            "html": step.html,
+            **by_change(step.links),
+        }
+        for step in found.steps
+    ]
+    notes = [asdict(note) for note in found.notes]
+    return {"thing": asdict(found.thing), "plans": found.plans, "steps": steps, "notes": notes}
 
 
 def _row(step: Step) -> dict[str, Any]:
@@ -236,8 +248,7 @@ def _text(found: Lineage) -> str:
         side = " (side branch)" if step.strength == "loose" else ""
         lines += ["", f"{step.newer.name} {step.relation} {step.older.name}{side}"]
         lines += ["  " + "".join(_MARKS[run.op].format(run.text) for run in step.runs), f"  {step.rationale}"]
-        cells = link_cells(step.links)
-        lines += [f"  {column}: {cells[column]}" for column in LINK_COLUMNS if cells[column]]
+        lines += [f"  {LINK_COLUMNS[column]}: {cell}" for column, cell in link_cells(step.links).items()]
     if not found.steps:
         lines += ["", "It takes up nothing of an older plan, and no newer plan takes it up."]
     lines += [f"{note.kind}, {names.shorten(note.plan)}: {note.rationale}" for note in found.notes]

@@ -1,6 +1,6 @@
 """What views of succession share: which plan is newer, the words of things with their places, and links gained and lost."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -166,12 +166,17 @@ def compared(bases: Bases, newer: str | None, older: str | None) -> tuple[Link, 
     return tuple(Link(iri, new.get(iri), old.get(iri)) for iri in sorted({*new, *old}))
 
 
-def link_cells(links: Collection[Link]) -> dict[str, str | None]:
-    """Return the cells of LINK_COLUMNS: what the links lead to, each by its short name."""
-    cells: dict[str, list[str]] = {column: [] for column in LINK_COLUMNS}
+def by_change(links: Iterable[Link]) -> dict[str, list[str]]:
+    """Return what links lead to, by its short name, under each of LINK_COLUMNS that has any."""
+    found: dict[str, list[str]] = {column: [] for column in LINK_COLUMNS}
     for link in links:
-        cells[f"{link.change}{'Derived' if link.derived else ''}"].append(names.shorten(link.object))
-    return {column: " ".join(objects) or None for column, objects in cells.items()}
+        found[f"{link.change}{'Derived' if link.derived else ''}"].append(names.shorten(link.object))
+    return {column: objects for column, objects in found.items() if objects}
+
+
+def link_cells(links: Iterable[Link]) -> dict[str, str]:
+    """Return the cells of LINK_COLUMNS in a table."""
+    return {column: " ".join(objects) for column, objects in by_change(links).items()}
 
 
 async def evidence(store: Store, things: str, basis: str | None = None) -> Table:
