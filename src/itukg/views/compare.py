@@ -1,5 +1,6 @@
 """What a newer plan takes up, adds and drops of an older one, and which links it gains and loses with each."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -70,7 +71,7 @@ async def compare(
     order, _ = await plans(store)
     newer, older = sorted((a, b), key=lambda plan: order.index(plan) if plan in order else len(order))
     found = await changes(store, query, older, newer)
-    bases = await links_of(store, _things(older, newer), basis)
+    bases = await links_of(store, f"VALUES ?plan {{ <{older}> <{newer}> }} ?thing itu:plan ?plan .", basis)
 
     def change(row: Row) -> Change:
         new, old = text(row, "new"), text(row, "old")
@@ -78,10 +79,6 @@ async def compare(
 
     made = (change(row) for row in found)
     return Comparison(older, newer, tuple(c for c in made if things is None or {c.newer, c.older} & {*things}))
-
-
-def _things(older: str, newer: str) -> str:
-    return f"VALUES ?plan {{ <{older}> <{newer}> }} ?thing itu:plan ?plan ."
 
 
 async def write_comparison(store: Store, found: Comparison, syntax: Format, *, basis: str | None = None) -> bytes:
@@ -93,9 +90,9 @@ async def write_comparison(store: Store, found: Comparison, syntax: Format, *, b
     table = Table.of_values((*CHANGE_COLUMNS, *LINK_COLUMNS, "newerId", "olderId"), map(_row, found.changes))
     if syntax is not XLSX:
         return table.write(syntax)
-    return write_workbook(
-        {"changes": table, "evidence": await evidence(store, _things(found.older, found.newer), basis)}
-    )
+    things = {iri for change in found.changes for iri in (change.newer, change.older) if iri}
+    sheets = {"changes": table, "evidence": await evidence(store, values(things), basis)}
+    return await asyncio.to_thread(write_workbook, sheets)
 
 
 def as_json(found: Comparison) -> dict[str, Any]:

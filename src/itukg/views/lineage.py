@@ -1,5 +1,6 @@
 """Where a thing comes from and what became of it: the chain over all plans, with what changed at each step."""
 
+import asyncio
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
@@ -37,8 +38,9 @@ TEXT = Format("text/plain", ".text")
 _CLOSE = tuple(names.ITU + name for name in ("restates", "revises"))
 """The successions that keep a sentence; all others are loose."""
 _COLUMNS = (
-    "relation", "newerPlan", "newer", "newerLabel", "newerDocument", "newerLine", "olderPlan", "older", "olderLabel", "olderDocument",
-    "olderLine", "sameWords", "confidence", "rationale", "strength", "between", "runs", "html", *LINK_COLUMNS, "newerId", "olderId",
+    "relation", "newerPlan", "newer", "newerLabel", "newerDefinition", "newerDocument", "newerLine", "olderPlan", "older",
+    "olderLabel", "olderDefinition", "olderDocument", "olderLine", "sameWords", "confidence", "rationale", "strength", "between",
+    "runs", "html", *LINK_COLUMNS, "newerId", "olderId",
 )  # fmt: skip
 
 
@@ -120,7 +122,7 @@ async def lineage(
             row["rationale"].value,
             "close" if close else "loose",
             tuple(between),
-            word_diff(told[older].label, told[newer].label),
+            word_diff(told[older].words, told[newer].words),
             compared(bases, newer, older),
         )
 
@@ -194,7 +196,9 @@ async def write_lineage(store: Store, found: Lineage, syntax: Format, *, basis: 
     if syntax is not XLSX:
         return table.write(syntax)
     chain = {found.thing.iri, *(end.iri for step in found.steps for end in (step.newer, step.older))}
-    return write_workbook({"lineage": table, "evidence": await evidence(store, values(chain), basis)})
+    return await asyncio.to_thread(
+        write_workbook, {"lineage": table, "evidence": await evidence(store, values(chain), basis)}
+    )
 
 
 def as_json(found: Lineage) -> dict[str, Any]:
@@ -224,7 +228,7 @@ def _row(step: Step) -> dict[str, Any]:
     for name, end in (("newer", step.newer), ("older", step.older)):
         document = names.shorten(end.document) if end.document else None
         ends |= {f"{name}Plan": end.plan, name: end.notation, f"{name}Label": end.label, f"{name}Id": end.iri}
-        ends |= {f"{name}Document": document, f"{name}Line": end.line}
+        ends |= {f"{name}Definition": end.definition, f"{name}Document": document, f"{name}Line": end.line}
     return ends | {
         "relation": step.relation,
         "sameWords": None if step.same_words is None else str(step.same_words).lower(),
@@ -243,7 +247,7 @@ _MARKS = {"equal": "{}", "deleted": "[-{}-]", "inserted": "{{+{}+}}"}
 
 
 def _text(found: Lineage) -> str:
-    lines = [f"{found.thing.name}: {found.thing.label}"]
+    lines = [f"{found.thing.name}: {found.thing.words}"]
     for step in found.steps:
         side = " (side branch)" if step.strength == "loose" else ""
         lines += ["", f"{step.newer.name} {step.relation} {step.older.name}{side}"]

@@ -21,11 +21,17 @@ _LINKING = ", ".join(dict.fromkeys(p for each in FILTERS if each.evidenced for p
 
 @dataclass(frozen=True)
 class Statement(Thing):
-    """A thing with the place of its wording: document, section and line."""
+    """A thing with its wording, which is its label and what it defines, if anything, and the place of that."""
 
+    definition: str | None = None
     document: str | None = None
     section: str | None = None
     line: int | None = None
+
+    @property
+    def words(self) -> str:
+        """The whole wording."""
+        return self.label if self.definition is None else f"{self.label}: {self.definition}"
 
 
 async def statements(store: Store, iris: Iterable[str]) -> dict[str, Statement]:
@@ -34,7 +40,7 @@ async def statements(store: Store, iris: Iterable[str]) -> dict[str, Statement]:
         store,
         f"""{names.PROLOGUE}SELECT * WHERE {{
   {values(iris)}
-  OPTIONAL {{ ?thing rdfs:label ?label }} OPTIONAL {{ ?thing skos:notation ?notation }}
+  OPTIONAL {{ ?thing rdfs:label ?label }} OPTIONAL {{ ?thing skos:notation ?notation }} OPTIONAL {{ ?thing skos:definition ?definition }}
   OPTIONAL {{ ?thing itu:plan ?of . OPTIONAL {{ ?of skos:notation ?plan }} }}
   OPTIONAL {{ ?thing dcterms:source ?document }} OPTIONAL {{ ?thing itu:section ?section }} OPTIONAL {{ ?thing itu:line ?line }}
 }}""",
@@ -44,9 +50,9 @@ async def statements(store: Store, iris: Iterable[str]) -> dict[str, Statement]:
     made: dict[str, Statement] = {}
     for row in sorted(found, key=lambda row: int(text(row, "line") or 0)):  # a text printed twice has two lines
         iri, line = row["thing"].value, text(row, "line")
-        notation, plan, document, section = (text(row, name) for name in ("notation", "plan", "document", "section"))
+        told = {name: text(row, name) for name in ("notation", "plan", "definition", "document", "section")}
         label = labels.get(iri, names.shorten(iri))
-        made.setdefault(iri, Statement(iri, label, notation, plan, document, section, int(line) if line else None))
+        made.setdefault(iri, Statement(iri, label, **told, line=int(line) if line else None))
     return made
 
 
@@ -153,10 +159,11 @@ async def links_of(store: Store, things: str, basis: str | None = None) -> Bases
     return bases
 
 
-def _linkages(things: str, basis: str | None) -> str:
+def _linkages(things: str, basis: str | None, here: str = "", derived: str = "") -> str:
+    """Return the pattern of the linkages of things; `here` and `derived` are what else is asked of those in each place."""
     linkage = "?linkage itu:subject ?thing ; itu:predicate ?predicate ; itu:object ?object ; itu:basis ?basis ."
     chosen = f"FILTER(?basis = <{basis}>)" if basis else ""
-    return f"""{things} {{ {linkage} }} UNION {{ GRAPH {_DERIVED} {{ {linkage} }} }}
+    return f"""{things} {{ {linkage} {here} }} UNION {{ GRAPH {_DERIVED} {{ {linkage} {derived} }} }}
   FILTER(?predicate IN ({_LINKING})) {chosen}"""
 
 
@@ -181,16 +188,13 @@ def link_cells(links: Iterable[Link]) -> dict[str, str]:
 
 async def evidence(store: Store, things: str, basis: str | None = None) -> Table:
     """Return a table of the evidence of the links of things: sentence with place, or rule; a row each."""
-    parts = "".join(
-        f"OPTIONAL {{ ?linkage {p} ?{n} }} OPTIONAL {{ GRAPH {_DERIVED} {{ ?linkage {p} ?{n} }} }} "
-        for n, p in (("rule", "itu:rule"), ("strength", "itu:strength"), ("rationale", "itu:rationale"))
-    )
+    here = " ".join(f"OPTIONAL {{ ?linkage itu:{name} ?{name} }}" for name in ("rationale", "quote", "section", "line"))
+    here += " OPTIONAL { ?linkage dcterms:source ?document }"
+    derived = " ".join(f"OPTIONAL {{ ?linkage itu:{name} ?{name} }}" for name in ("rule", "strength"))
     found = await rows(
         store,
-        f"""{names.PROLOGUE}SELECT * WHERE {{ {_linkages(things, basis)}
-  {parts} OPTIONAL {{ ?linkage itu:quote ?quote }} OPTIONAL {{ ?linkage itu:section ?section }}
-  OPTIONAL {{ ?linkage itu:line ?line }} OPTIONAL {{ ?linkage dcterms:source ?document }}
-}} ORDER BY ?thing ?predicate ?object ?linkage""",
+        f"""{names.PROLOGUE}SELECT * WHERE {{ {_linkages(things, basis, here, derived)} }}
+ORDER BY ?thing ?predicate ?object ?linkage""",
     )
     return Table.of_values(EVIDENCE_COLUMNS, [_evidence(row) for row in found])
 
