@@ -106,6 +106,7 @@ def test_every_command_explains_itself(itukg: Run) -> None:
         "evidence",
         "export",
         "history",
+        "lineage",
         "load",
         "query",
         "serve",

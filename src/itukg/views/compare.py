@@ -24,6 +24,7 @@ from itukg.views.succession import (
     links_of,
     plans,
     text,
+    values,
 )
 
 COMPARE_FORMATS = (JSON, HTML, CSV, XLSX)
