@@ -98,6 +98,7 @@ def all_of(itukg: Run, *commands: tuple[str | Path, ...]) -> list[Done]:
 
 def test_every_command_explains_itself(itukg: Run) -> None:
     assert COMMANDS == [
+        "accept",
         "because",
         "build",
         "check",
@@ -109,6 +110,7 @@ def test_every_command_explains_itself(itukg: Run) -> None:
         "history",
         "lineage",
         "load",
+        "propose",
         "query",
         "serve",
     ]

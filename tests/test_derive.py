@@ -262,3 +262,15 @@ def test_a_derived_link_without_its_linkage_or_its_reason_is_a_violation(corpus:
     broken = {names.shorten(finding.shape) for finding in report.findings}
     assert broken == {"itush:TripleEvidenced", "itush:LinkageLinked", "itush:DerivedLinkage"}
     assert {finding.severity for finding in report.findings} == {"Violation"}
+
+
+def test_a_link_that_is_in_the_merged_graph_is_derived_neither_as_a_triple_nor_as_a_linkage() -> None:
+    text = f"""{names.PROLOGUE} CONSTRUCT {{
+        ?newer itu:supportedBy ?by . ?link itu:subject ?newer ; itu:predicate itu:supportedBy ; itu:object ?by
+    }} WHERE {{ ?newer itu:succeeds ?older . ?older itu:supportedBy ?by BIND(IRI(CONCAT(STR(?newer), STR(?by))) AS ?link) }}"""
+    rule = SavedQuery("inherit", "", "", (), text)
+    quads = {quad("x/new", "itu:succeeds", "x/old"), *(quad("x/old", "itu:supportedBy", f"x/{n}") for n in "ab")}
+    assert len(derive(quads, [rule])) == 2 * 4
+    found = derive(quads | {quad("x/new", "itu:supportedBy", "x/a")}, [rule])  # a curator accepted it
+    assert len(found) == 4
+    assert "x/a>" not in " ".join(map(str, found))

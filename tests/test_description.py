@@ -175,8 +175,8 @@ def test_terms_without_a_namespace_and_things_of_others_are_described_too() -> N
 def test_what_we_say_of_graphs_stands_in_the_description(void: Graph) -> None:
     said = Graph().parse(source=TEXTS, format="turtle")
     graphs = {subject for subject in said.subjects() if str(subject).startswith(names.GRAPHS)}
-    assert len(graphs) == 6
-    for graph in graphs:
+    assert len(graphs) == 7
+    for graph in graphs - {URIRef(names.graph("mappings"))}:  # nothing is accepted yet: tests/test_proposals.py
         for term in (DCTERMS.title, DCTERMS.description):
             assert void.value(void.value(graph, SD.graph), term, any=False) == said.value(graph, term, any=False)
 

@@ -119,6 +119,7 @@ def routes(client: TestClient) -> list[str]:
         "/id/finding/{name}": f"/id/finding/{finding}",
         "/sdg/{path}": "/sdg/9.c",
         "/resource": f"/resource?iri={names.SDG}9.c",
+        "/because": "/because?subject=wsis/C5&object=sdg:9.c",
         "/frames/{name}.jsonld": "/frames/plan-tree.jsonld",
         "/graph/{name}": "/graph/sdg",
         "/schemas/{name}.json": "/schemas/thing.json",

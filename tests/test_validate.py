@@ -95,7 +95,7 @@ def test_raw_form_and_json_give_the_report_that_the_command_gives(
 
 
 def test_every_syntax_of_a_report_is_to_be_had_by_accept_and_format(client: TestClient) -> None:
-    assert len(REPORT_FORMATS) == 12
+    assert len(REPORT_FORMATS) == 13
     for syntax in REPORT_FORMATS:
         asked: Row = (
             {"headers": TURTLE | {"accept": syntax.media_type}}

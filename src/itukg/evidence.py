@@ -259,9 +259,11 @@ def _quoted(store: ox.Store) -> dict[str, set[str]]:
 
 
 def _things(path: Path) -> set[str]:
-    """Return the things of which a data file says something."""
+    """Return the things of which a data file says a text or number: a link to another thing has no words to look up."""
     return {
-        quad.subject.value for quad in read_rdf(path, names.graph("file")) if isinstance(quad.subject, ox.NamedNode)
+        quad.subject.value
+        for quad in read_rdf(path, names.graph("file"))
+        if isinstance(quad.subject, ox.NamedNode) and isinstance(quad.object, ox.Literal)
     }
 
 

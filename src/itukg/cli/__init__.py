@@ -8,6 +8,7 @@ from itukg.cli.ask import because, describe, diff, lineage, query
 from itukg.cli.build import build
 from itukg.cli.check import check, evidence, history
 from itukg.cli.command import say
+from itukg.cli.curate import accept, propose
 from itukg.cli.data import doctor, export, load
 from itukg.cli.serve import serve
 
@@ -20,7 +21,23 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-COMMANDS = (build, serve, query, diff, describe, because, lineage, check, history, evidence, export, load, doctor)
+COMMANDS = (
+    build,
+    serve,
+    query,
+    diff,
+    describe,
+    because,
+    lineage,
+    check,
+    history,
+    evidence,
+    propose,
+    accept,
+    export,
+    load,
+    doctor,
+)
 for command in COMMANDS:
     app.command()(command)
 

@@ -1,7 +1,9 @@
 """What follows: from the ontology into the graph `entailed`, from our rules into `derived`, never into what is stated."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 from graphlib import CycleError, TopologicalSorter
+from typing import Any
 
 import pyoxigraph as ox
 
@@ -40,7 +42,7 @@ def derive(merged: set[ox.Quad], rules: Iterable[SavedQuery]) -> list[ox.Quad]:
 
     They run one after the other; each sees the merged graph, and what those before it have derived as GRAPH `derived`.
     A rule with a line `VALUES (?plan) { … }` runs once for each plan, after those that its things succeed. What is
-    derived holds no triple that the merged graph holds. Raises DataError where two plans succeed each other.
+    derived holds no triple that the merged graph holds, and no Linkage of one, such as a link that a curator accepted. Raises DataError where two plans succeed each other.
     """
     graph = ox.NamedNode(names.graph("derived"))
     store = ox.Store()
@@ -51,8 +53,26 @@ def derive(merged: set[ox.Quad], rules: Iterable[SavedQuery]) -> list[ox.Quad]:
         for query in [rule.bound(plan=plan) for plan in plans] if "VALUES (?plan)" in rule.text else [rule.text]:
             triples = store.query(query)
             assert isinstance(triples, ox.QueryTriples)
-            store.extend([ox.Quad(t.subject, t.predicate, t.object, graph) for t in triples if t not in held])
+            found = list(triples)
+            known = _of_held_links(found, held)
+            store.extend(
+                [
+                    ox.Quad(t.subject, t.predicate, t.object, graph)
+                    for t in found
+                    if t not in held and t.subject not in known
+                ]
+            )
     return list(store.quads_for_pattern(None, None, None, graph))
+
+
+def _of_held_links(found: Iterable[ox.Triple], held: set[ox.Triple]) -> set[object]:
+    """Return the Linkages among triples whose link is held already."""
+    said: dict[object, dict[str, Any]] = defaultdict(dict)
+    for triple in found:
+        said[triple.subject][triple.predicate.value] = triple.object
+    ends = [names.ITU + name for name in ("subject", "predicate", "object")]
+    links = {one: [about[end] for end in ends] for one, about in said.items() if all(end in about for end in ends)}
+    return {linkage for linkage, link in links.items() if ox.Triple(*link) in held}
 
 
 def _in_order(store: ox.Store) -> list[str]:

@@ -28,7 +28,8 @@ def read_tsv(path: Path) -> MappingSet:
         except UnicodeDecodeError as error:
             raise DataError(f"{error.reason} at byte {error.start}. Save it as UTF-8.") from None
     lines = text.split("\n")
-    head = [line[1:].rstrip() for line in takewhile(lambda line: line.startswith("#"), lines)]
+    # A spreadsheet puts a line with a quote or a comma into quotes of its own.
+    head = [next(csv.reader([line], delimiter="\t"))[0][1:].rstrip() for line in takewhile(_is_head, lines)]
     metadata = _metadata(path, head)
     known = {*OF_ROWS, *extensions(metadata)}
     rows = []
@@ -39,6 +40,10 @@ def read_tsv(path: Path) -> MappingSet:
             prefixes(metadata, [row])
         rows.append(row)
     return _propagated(metadata, rows)
+
+
+def _is_head(line: str) -> bool:
+    return line.startswith(("#", '"#'))
 
 
 @contextmanager

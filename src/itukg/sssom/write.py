@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import yaml  # type: ignore[import-untyped]
@@ -26,15 +26,16 @@ from itukg.sssom.model import (
 )
 
 
-def write_tsv(mappings: MappingSet) -> bytes:
+def write_tsv(mappings: MappingSet, keep: Collection[str] = ()) -> bytes:
     """Write a set as SSSOM/TSV, its metadata in front; the same set gives the same bytes, in whatever order its rows are.
 
     The form is the canonical one of the specification, but for built-in prefixes, which are declared too: what all rows
-    share stands in the metadata, columns without a value, and prefixes and extensions that nothing uses are left out.
+    share stands in the metadata, columns without a value, and prefixes and extensions that nothing uses are left out, but
+    for the columns to `keep`, which somebody is to fill in.
     Raises DataError for a slot that is neither SSSOM's nor an extension, and for a prefix that is not in the `curie_map`.
     """
     metadata, rows = _condensed(mappings)
-    columns = _columns(metadata, rows)
+    columns = _columns(metadata, rows, keep)
     lines = sorted([row.get(name, "") for name in columns] for row in rows)
     head = "".join(f"#{line}\n" for line in _yaml_lines(_pruned(metadata, rows)))
     return (head + "".join("\t".join(map(_cell, line)) + "\n" for line in [columns, *lines])).encode()
@@ -147,13 +148,15 @@ def _term(slot: Slot) -> dict[str, object]:
     return {slot.name: slot.iri} if slot.iri else {}
 
 
-def _columns(metadata: Mapping[str, object], rows: Sequence[Mapping[str, str]]) -> list[str]:
-    """Return the columns that have a value, and those that are required, in order."""
+def _columns(
+    metadata: Mapping[str, object], rows: Sequence[Mapping[str, str]], keep: Collection[str] = ()
+) -> list[str]:
+    """Return the columns that have a value, those that are required and those to keep, in order."""
     used = {name for row in rows for name, value in row.items() if value}
     known = [*OF_ROWS, *extensions(metadata)]
     for name in sorted(used):
         check_slot(name, known)
-    return [name for name in known if name in used or name in REQUIRED]
+    return [name for name in known if name in used or name in REQUIRED or name in keep]
 
 
 def _pruned(metadata: Mapping[str, object], rows: Sequence[Mapping[str, str]]) -> dict[str, object]:

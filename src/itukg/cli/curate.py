@@ -1,0 +1,54 @@
+"""Commands for curators of links: propose and accept."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from itukg.cli.command import corpus_of, progress_bar, say, settings_of
+
+
+def propose(
+    plan: Annotated[str, typer.Argument(help="The plan, such as bap-2026-2029.")],
+) -> None:
+    """Write candidates for links of a plan's topics, outcomes and indicators, with their grounds, for a curator to decide.
+
+    Links lead to SDG targets, action lines and instruments. Grounds are succession, matched indicators, output
+    categories, the WSIS-SDG Matrix, and words shared with things that state a link or with the target's own text; no
+    language model takes part, and nothing is fetched. The file data/proposals/PLAN.sssom.tsv is no part of a release.
+
+    In it a curator sets state to accepted, rejected or unsure, and fills in reviewer_label (a role, not a name),
+    review_date and comment. Run again, the command keeps what is decided, and proposes nothing of it once more.
+
+    Example: itukg propose bap-2026-2029, edit the file, then: itukg accept data/proposals/bap-2026-2029.sssom.tsv
+    """
+    from itukg.proposals.propose import propose as proposed
+
+    with progress_bar() as announce:
+        found = proposed(corpus_of(settings_of()), plan, announce)
+    found.path.parent.mkdir(exist_ok=True)
+    found.path.write_bytes(found.content)
+    say(
+        f"{found.path}: {found.candidates} candidates, {found.decided} rows decided, {found.without_ground} rows without a ground."
+    )
+    for subject in found.reworded:
+        say(f"Decided before its wording changed: {subject}. Set state to open, propose again, and decide anew.")
+
+
+def accept(
+    file: Annotated[Path, typer.Argument(help="A file that itukg propose wrote and a curator edited.")],
+) -> None:
+    """Write the accepted rows of a file of proposals as judged links into data/mappings.ttl.
+
+    Each link has its grounds and the curator's comment as rationale, with role and date. A row of the file that is no
+    longer accepted loses its link. If a row cannot be accepted as it stands, each such row is named with its line, and
+    nothing is written: a row without role or date, of a thing that is not there, or whose wording has changed since.
+
+    Example: itukg accept data/proposals/bap-2026-2029.sssom.tsv && itukg check && itukg build
+    """
+    from itukg.proposals.accept import accept as accepted
+
+    corpus = corpus_of(settings_of())
+    done = accepted(corpus, file)
+    done.write()
+    say(f"{done.path}: {done.added} links added, {done.removed} removed, {done.total} in all. Next: itukg check")

@@ -1,0 +1,336 @@
+"""Links are proposed with their grounds, decided by a curator, and accepted as judged links."""
+
+import csv
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pyoxigraph as ox
+import pytest
+from conftest import copy_of_corpus, run_command
+
+from benchmarks.proposals import Stated, written
+from itukg import names
+from itukg.corpus import Corpus
+from itukg.errors import DataError
+from itukg.proposals.accept import accept
+from itukg.proposals.grounds import PREDICATES, STRENGTHS, Facts, candidates
+from itukg.proposals.propose import CURATORS, NOTHING, STATES, key_of, path_of, propose, renewed, store_of
+from itukg.proposals.wording import Wordings
+from itukg.sssom import read_tsv
+
+ROOT = Path(__file__).parents[1]
+PLAN = "bap-2026-2029"
+SHIPPED = ROOT / "data" / "proposals" / f"{PLAN}.sssom.tsv"
+Row = dict[str, str]
+ROLE = {"state": "accepted", "reviewer_label": "curator", "review_date": "2026-11-30"}
+
+
+@pytest.fixture(scope="module")
+def proposed(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    """A copy of the files with proposals as the command writes them where there are none."""
+    corpus = Corpus(copy_of_corpus(tmp_path_factory.mktemp("proposed")))
+    path_of(corpus, PLAN).unlink()
+    done = run_command("propose", PLAN, ITUKG_CORPUS=corpus.root)
+    assert done.returncode == 0, done.stderr
+    return corpus
+
+
+@pytest.fixture(scope="module")
+def store(proposed: Corpus) -> ox.Store:
+    return store_of(proposed)
+
+
+@pytest.fixture(scope="module")
+def facts(store: ox.Store) -> Facts:
+    return Facts(store)
+
+
+@pytest.fixture
+def curated(proposed: Corpus, tmp_path: Path) -> Corpus:
+    """A copy of that to decide in."""
+    return Corpus(Path(shutil.copytree(proposed.root, tmp_path / "corpus")))
+
+
+@pytest.fixture(scope="module")
+def rows(proposed: Corpus) -> list[Row]:
+    return read_tsv(path_of(proposed, PLAN)).rows
+
+
+def edited(corpus: Corpus, change: Callable[[Row], Row], which: int = 0) -> tuple[Path, int]:
+    """Change one candidate as a spreadsheet would, and return the file and the line of the row."""
+    path = path_of(corpus, PLAN)
+    with path.open(newline="") as file:
+        lines = [*csv.reader(file, delimiter="\t")]
+    head = next(number for number, cells in enumerate(lines) if cells[0] == "subject_id")
+    places = [number for number, cells in enumerate(lines) if number > head and NOTHING not in cells]
+    line = places[which]
+    row = change(dict(zip(lines[head], lines[line], strict=True)))
+    lines[line] = [row[name] for name in lines[head]]
+    with path.open("w", newline="") as file:
+        csv.writer(file, delimiter="\t", lineterminator="\r\n").writerows(lines)
+    return path, line + 1
+
+
+# --- propose ---
+
+
+def test_the_proposals_that_are_shipped_are_what_the_command_writes_and_all_open(proposed: Corpus) -> None:
+    assert SHIPPED.read_bytes() == path_of(proposed, PLAN).read_bytes(), f"Write it again: itukg propose {PLAN}"
+    assert {row["state"] for row in read_tsv(SHIPPED).rows} == {"open"}
+
+
+def test_a_candidate_tells_its_grounds_and_there_are_ten_at_most_the_strongest_first(rows: list[Row]) -> None:
+    found = [row for row in rows if row["object_id"] != NOTHING]
+    assert len(found) > 500
+    for row in found:
+        assert 0 < float(row["strength"]) <= 1
+        assert re.search(r"line \d+\)|the text of|the WSIS-SDG Matrix|is matched with", row["grounds"]), row
+        assert row["subject_label"] and row["object_label"]
+    for group in {key_of(row)[:2] for row in found}:
+        ranked = sorted((row for row in found if key_of(row)[:2] == group), key=lambda row: int(row["rank"]))
+        assert [int(row["rank"]) for row in ranked] == [*range(1, len(ranked) + 1)]
+        assert len(ranked) <= 10
+        strengths = [float(row["strength"]) for row in ranked]
+        assert strengths == sorted(strengths, reverse=True)
+
+
+def test_each_thing_has_candidates_or_says_that_there_is_no_ground(rows: list[Row]) -> None:
+    without = {key_of(row)[:2] for row in rows if row["object_id"] == NOTHING}
+    having = {key_of(row)[:2] for row in rows if row["object_id"] != NOTHING}
+    assert without and not without & having
+    subjects = {row["subject_id"] for row in rows}
+    assert Counter(subject.split("/")[1] for subject in subjects) == {"indicator": 66, "outcome": 19, "topic": 11}
+    assert len(without | having) == len(subjects) * len(PREDICATES)
+
+
+def test_every_kind_of_ground_is_found_in_the_data(facts: Facts) -> None:
+    found = candidates(facts, facts.labels(names.THINGS + PLAN))
+    kinds = Counter(ground.kind for each in found for ground in each.grounds)
+    assert {*kinds} == {*STRENGTHS}
+
+
+def test_what_a_document_states_is_not_proposed(facts: Facts) -> None:
+    found = candidates(facts, facts.labels(names.THINGS + "buap-2018-2021"))
+    assert len(found) > 100
+    assert not [each for each in found if facts.states((each.subject, each.predicate, each.object))]
+
+
+def test_a_decided_row_stays_and_an_open_one_without_a_ground_goes(curated: Corpus, facts: Facts) -> None:
+    rejected = {"state": "rejected", "comment": "Not this one."}
+    path, _ = edited(curated, lambda row: row | rejected)
+    edited(curated, lambda row: row | {"object_id": "sdg:1.1", "grounds": "A ground that is gone."}, which=1)
+    edited(curated, lambda row: row | {"state": "unsure", "object_id": "sdg:1.2", "grounds": "Another."}, which=2)
+    edited(curated, lambda row: row | {"comment": "To be asked."}, which=3)
+    before = read_tsv(path).rows
+    renew = renewed(path, PLAN, facts)
+    assert renew.decided == 2
+    path.write_bytes(renew.content)
+    after = read_tsv(path).rows
+    decided = [[row for row in rows if row["state"] != "open"] for rows in (before, after)]
+    assert sorted(decided[0], key=str) == sorted(decided[1], key=str)
+    assert len(decided[1]) == 2
+    assert [row["grounds"] for row in after if "gone" in row["grounds"]] == []
+    assert [row["state"] for row in after if row.get("comment") == "To be asked."] == ["open"]
+    assert renewed(path, PLAN, facts) == renew
+
+
+def test_a_row_decided_before_its_wording_changed_is_named(curated: Corpus) -> None:
+    edited(curated, lambda row: row | ROLE | {"subject_label": "Other words"})
+    done = run_command("propose", PLAN, ITUKG_CORPUS=curated.root)
+    assert re.search(rf"Decided before its wording changed: itukg:{PLAN}/indicator/\S+ Set state to open", done.stderr)
+
+
+def test_an_unknown_plan_is_refused_with_those_that_are_known() -> None:
+    done = run_command("propose", "bap-2030")
+    assert done.returncode == 2
+    assert 'no plan "bap-2030" with topics, outcomes or indicators; known: bap-2026-2029, bap-' in done.stderr
+
+
+def test_proposals_do_not_change_the_release(curated: Corpus) -> None:
+    before = curated.fingerprint()
+    path_of(curated, PLAN).unlink()
+    assert curated.fingerprint() == before
+
+
+# --- accept ---
+
+
+def test_what_is_accepted_is_a_judged_link_in_canonical_turtle_and_twice_changes_nothing(curated: Corpus) -> None:
+    path, _ = edited(curated, lambda row: row | ROLE | {"comment": 'It "holds"'}, which=-1)
+    [row] = [row for row in read_tsv(path).rows if row["state"] == "accepted"]
+    done = run_command("accept", path, ITUKG_CORPUS=curated.root)
+    assert "1 links added, 0 removed, 1 in all" in done.stderr
+    target = curated.root / "data" / "mappings.ttl"
+    first = target.read_bytes()
+    assert "0 links added, 0 removed, 1 in all" in run_command("accept", path, ITUKG_CORPUS=curated.root).stderr
+    assert target.read_bytes() == first
+    checked = subprocess.run(
+        [Path(sys.executable).with_name("turtlefmt"), "--check", target], capture_output=True, text=True, check=False
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    store = ox.Store()
+    store.bulk_extend([quad for quad in curated.quads() if quad.graph_name == ox.NamedNode(names.graph("mappings"))])
+    found = store.query(f"""{names.PROLOGUE} SELECT ?basis ?rationale ?role ?date WHERE {{ GRAPH ?g {{
+        ?linkage a itu:Linkage ; itu:subject ?s ; itu:predicate ?p ; itu:object ?o ; itu:basis ?basis ;
+                 itu:rationale ?rationale ; itu:curatorRole ?role ; dcterms:date ?date . ?s ?p ?o }} }}""")
+    assert isinstance(found, ox.QuerySolutions)
+    [linkage] = [[term.value for term in solution] for solution in found]
+    assert linkage == [
+        names.ITU + "judged", f'It "holds". Grounds: {row["grounds"]}.', "curator", "2026-11-30",
+    ]  # fmt: skip
+
+
+def test_accepted_links_of_every_kind_conform_and_are_in_the_merged_graph(curated: Corpus, tmp_path: Path) -> None:
+    chosen: dict[tuple[str, str], int] = {}
+    rows = [row for row in read_tsv(path_of(curated, PLAN)).rows if row["object_id"] != NOTHING]
+    for place, row in enumerate(rows):
+        chosen.setdefault((row["subject_id"].split("/")[1], row["predicate_id"]), place)
+    assert len(chosen) == 9  # outcomes, topics and indicators; targets, action lines and instruments
+    for place in chosen.values():
+        path, _ = edited(curated, lambda row: row | ROLE, which=place)
+
+    def itukg(*command: str | Path) -> str:
+        done = run_command(*command, ITUKG_CORPUS=curated.root, ITUKG_HOME=tmp_path / "home")
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    itukg("accept", path)
+    itukg("build")  # neither a violation, nor words to be looked up in a document
+    merged = itukg(
+        "query",
+        "SELECT ?s ?p ?o { ?l itu:curatorRole ?r ; itu:subject ?s ; itu:predicate ?p ; itu:object ?o . ?s ?p ?o }",
+    )
+    assert len(merged.splitlines()) == 1 + 9
+    [void] = (tmp_path / "home" / "releases").glob("*/void.nt")
+    assert '"Accepted links"@en' in void.read_text()
+
+
+def test_a_row_that_is_accepted_no_longer_loses_its_link(curated: Corpus) -> None:
+    path, _ = edited(curated, lambda row: row | ROLE)
+    accept(curated, path).write()
+    assert (curated.root / "data" / "mappings.ttl").is_file()
+    edited(curated, lambda row: row | {"state": "rejected"})
+    done = accept(curated, path)
+    assert (done.added, done.removed, done.total) == (0, 1, 0)
+    done.write()
+    assert not (curated.root / "data" / "mappings.ttl").exists()
+
+
+def test_what_is_accepted_does_not_change_what_is_proposed(curated: Corpus) -> None:
+    path, _ = edited(curated, lambda row: row | ROLE, which=100)
+    before = path.read_bytes()
+    accept(curated, path).write()
+    assert propose(curated, PLAN).content.count(b"accepted") == before.count(b"accepted")
+    edited(curated, lambda row: row | {"state": "open", "reviewer_label": "", "review_date": ""}, which=100)
+    assert propose(curated, PLAN).content == SHIPPED.read_bytes()
+
+
+REFUSED = {
+    "no role": ({"reviewer_label": ""}, "accepted without a role"),
+    "no date": ({"review_date": ""}, "accepted without a date"),
+    "a date as a spreadsheet writes it": ({"review_date": "30/11/2026"}, "write review_date as 2026-11-30"),
+    "no such day": ({"review_date": "2026-02-30"}, "write review_date as 2026-11-30"),
+    "unknown subject": ({"subject_id": f"itukg:{PLAN}/outcome/T9"}, "the subject is not in the data"),
+    "unknown object": ({"object_id": "sdg:99.9"}, "the object is not in the data"),
+    "no object": ({"object_id": NOTHING}, "there is nothing to accept"),
+    "another predicate": ({"predicate_id": "itu:line"}, "no property that needs evidence"),
+    "changed wording": ({"subject_label": "Other words"}, "the wording has changed from “Other words” to “"),
+    "stated already": (
+        {"subject_id": "itukg:buap-2018-2021/output/2.1", "predicate_id": "itu:contributesToSDGTarget", "object_id": "sdg:9.c"},
+        "a document states this link already",
+    ),
+    "no grounds": ({"grounds": "", "comment": ""}, "write a comment"),
+    "no such state": ({"state": "yes"}, f'no state "yes"; use {", ".join(STATES)}'),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_row_that_cannot_be_accepted_is_named_with_its_line_and_nothing_is_written(
+    curated: Corpus, case: str
+) -> None:
+    assert len(REFUSED) == 12
+    change, message = REFUSED[case]
+    edited(curated, lambda row: row | ROLE, which=7)
+    path, line = edited(curated, lambda row: row | ROLE | change, which=40)
+    done = run_command("accept", path, ITUKG_CORPUS=curated.root)
+    assert done.returncode == 2
+    assert "nothing was written" in done.stderr
+    assert re.search(rf"sssom\.tsv, line {line}: .*{re.escape(message)}", done.stderr), done.stderr
+    assert not (curated.root / "data" / "mappings.ttl").exists()
+
+
+def test_all_rows_that_cannot_be_accepted_are_named_at_once(curated: Corpus) -> None:
+    path, first = edited(curated, lambda row: row | ROLE | {"review_date": ""})
+    _, second = edited(curated, lambda row: row | ROLE | {"reviewer_label": ""}, which=9)
+    with pytest.raises(DataError, match=rf"(?s)line {first}: .*line {second}: "):
+        accept(curated, path)
+
+
+def test_the_head_survives_a_spreadsheet_that_quotes_it(curated: Corpus) -> None:
+    path, _ = edited(curated, lambda row: row | ROLE)
+    text = path.read_text()
+    assert text.count('\n"#') + text.startswith('"#') >= 1  # the version, which YAML has in quotes
+    assert read_tsv(path).metadata["sssom_version"] == "1.1"
+
+
+# --- wording ---
+
+
+def test_texts_are_alike_by_stems_and_rare_words() -> None:
+    texts = {f"other {n}": f"Development of telecommunication networks, number {n}" for n in range(20)}
+    wordings = Wordings(texts | {"flood": "Early warning of floods", "same": "Warnings of a flood"}, common=0.5)
+    [flood, same] = wordings.like("Networks that warn of flooding")
+    assert {flood.name, same.name} == {"flood", "same"}
+    assert sorted(flood.words + same.words) == ["flood", "floods", "warning", "warnings"]
+    [best, *_] = wordings.like("Early warning of floods", but="same")
+    assert best.name == "flood" and best.similarity > 0.9
+    assert wordings.like("telecommunication networks of the") == []
+
+
+# --- docs ---
+
+TEXT = (ROOT / "docs" / "proposals.md").read_text()
+
+
+def test_the_figures_of_the_page_are_those_that_are_measured(store: ox.Store) -> None:
+    measured = written(store, Stated.of(store))
+    printed = re.findall(r"^\| (?:`itu:|SQLite).*\|$", TEXT, re.MULTILINE)
+    assert len(printed) == 4
+    for row in printed:
+        assert row in measured, measured
+    recall = {name: float(figure) for name, figure in re.findall(r"`itu:(\w+)` \| \d+ \| ([\d.]+)", measured)}
+    assert recall["contributesToSDGTarget"] > 0.3
+
+
+def test_the_strengths_of_the_page_are_those_of_the_code() -> None:
+    table = "\n".join(re.findall(r"^\| (?:succession|indicator|wording|matrix|output category).*$", TEXT, re.MULTILINE))
+    assert len(table.splitlines()) == 6
+    for strength in STRENGTHS.values():
+        assert f"| {strength}" in table or f", {strength} loose" in table
+
+
+def test_the_commands_of_the_page_lead_from_proposal_to_link(curated: Corpus, tmp_path: Path) -> None:
+    printed = []
+    commands = [
+        line.strip() for block in re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL) for line in block.splitlines()
+    ]
+    for command in filter(None, commands):
+        done = subprocess.run(
+            ["bash", "-c", re.sub("^itukg", f"{sys.executable} -m itukg", command)],
+            cwd=curated.root,
+            env={"PATH": "/usr/bin:/bin", "ITUKG_CORPUS": str(curated.root), "ITUKG_HOME": str(tmp_path / "home"),
+                 "PYTHONPATH": str(ROOT / "src")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, (command, done.stderr)
+        printed.append(done.stdout)
+    assert len(printed) == 6
+    assert re.search(rf"{PLAN}/outcome/T1.2-O1,\S+#contributesToActionLine,\S+,curator of the plan", printed[-1])
+    assert [*CURATORS] == re.findall(r"^   \| `(\w+)` \|", TEXT, re.MULTILINE)
