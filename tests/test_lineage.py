@@ -21,7 +21,6 @@ from test_sparql import problem_of
 
 from itukg import names
 from itukg.formats import CSV, HTML, JSON, XLSX, Format
-from itukg.release.model import Release
 from itukg.views.compare import CHANGE_COLUMNS, COMPARE_FORMATS
 from itukg.views.lineage import LINEAGE_FORMATS
 from itukg.views.succession import LINK_COLUMNS
@@ -213,6 +212,7 @@ def test_a_thing_that_nothing_succeeds_says_so_with_the_reader_s_notes(client: T
         (f"/lineage/{OUTCOME}?sort=label", 400, "sort"),
         (f"/lineage/{OUTCOME}?format=ttl", 406, "json, html, csv, xlsx"),
         (f"/lineage/{OUTCOME}?labels=2", 400, "labels must be 1"),
+        (f"/lineage/{OUTCOME}?release=none", 404, 'No release "none"'),
         ("/compare?a=bap-2026-2029", 400, "b"),
         ("/compare?a=bap-2026-2029&b=bap-2026-2029", 400, "the same plan"),
         ("/compare?a=bap-2026-2029&b=bap-2025", 400, 'No plan "bap-2025"; known: bap-2026-2029'),
@@ -339,10 +339,6 @@ def test_the_machine_form_and_the_marked_words_stand_in_the_table(client: TestCl
     assert ["deleted", COOPERATION] in json.loads(row["runs"])
     assert f"<del>{COOPERATION}</del>" in row["html"]
     assert row["keptDerived"].split()[:2] == ["sdg:1", "sdg:1.5"]
-
-
-def test_an_older_release_answers_when_it_is_named(client: TestClient, release: Release) -> None:
-    assert chain(client, OUTCOME, release=release.name) == chain(client, OUTCOME)
 
 
 @pytest.mark.parametrize("name", ["text", *(each.name for each in LINEAGE_FORMATS)])

@@ -71,8 +71,8 @@ async def compare(
         raise BadRequest(f"a and b are the same plan, {names.shorten(a)}; name two.")
     order, _ = await plans(store)
     newer, older = sorted((a, b), key=lambda plan: order.index(plan) if plan in order else len(order))
-    found = await changes(store, query, older, newer)
-    bases = await links_of(store, f"VALUES ?plan {{ <{older}> <{newer}> }} ?thing itu:plan ?plan .", basis)
+    things_of_both = f"VALUES ?plan {{ <{older}> <{newer}> }} ?thing itu:plan ?plan ."
+    found, bases = await asyncio.gather(changes(store, query, older, newer), links_of(store, things_of_both, basis))
 
     def change(row: Row) -> Change:
         new, old = text(row, "new"), text(row, "old")
