@@ -162,6 +162,7 @@ def _page(terms: Mapping[str, str], iri: str, tree: Json) -> bytes:
     lists = [value["@id"] for value in tree.get(_RDFS + "seeAlso", ()) if page.is_list(value.get("@id", ""))]
     return render(
         "thing.html",
+        of_plan=names.ITU + "plan" in tree,
         iri=iri,
         path=address(iri),
         label=page.text(tree, _RDFS + "label") or page.text(tree, _DCTERMS + "title") or names.shorten(iri),
