@@ -341,6 +341,13 @@ def test_the_machine_form_and_the_marked_words_stand_in_the_table(client: TestCl
     assert row["keptDerived"].split()[:2] == ["sdg:1", "sdg:1.5"]
 
 
+def test_the_page_of_a_thing_leads_to_its_line_where_there_is_one(client: TestClient) -> None:
+    for thing in (OUTCOME, "buap-2018-2021/outcome/2.3"):
+        assert f'href="/lineage/{thing}"' in get(client, f"/id/{thing}.html").text
+    assert 'href="/lineage/' not in get(client, "/id/bap-2026-2029-draft/topic/FT1.1.html").text
+    assert 'href="/compare?a=sp-2020-2023&amp;b=bap-2026-2029"' in get(client, f"/lineage/{OUTCOME}.html").text
+
+
 @pytest.mark.parametrize("name", ["text", *(each.name for each in LINEAGE_FORMATS)])
 def test_the_command_prints_the_line(client: TestClient, itukg: Run, name: str, tmp_path: Any) -> None:  # noqa: F811
     file = tmp_path / f"line.{name}"
