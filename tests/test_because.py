@@ -235,6 +235,9 @@ def test_the_page_on_derived_links_has_the_rows_of_the_saved_query() -> None:
 
 def test_the_commands_on_derived_links_do_what_the_page_says(tmp_path: Path, server: str, home: Path) -> None:
     printed = run_of(DOCUMENT, tmp_path, server, home)
-    assert len(printed) == 3
-    assert "takes up through others" in printed[0]
-    assert json.loads(printed[2])["total"] == printed[1].count("\n## Chain ")
+    assert len(printed) == 6
+    line, rows, changes, outcomes, chains, document = printed
+    assert line.count("\n\n") == len(rows.splitlines()) - 1 == 6
+    assert "takes up through others" in changes
+    assert len(outcomes.splitlines()) < len(changes.splitlines())
+    assert json.loads(document)["total"] == chains.count("\n## Chain ")

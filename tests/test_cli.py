@@ -108,6 +108,7 @@ def test_every_command_explains_itself(itukg: Run) -> None:
         "evidence",
         "export",
         "history",
+        "lineage",
         "load",
         "matrix",
         "propose",

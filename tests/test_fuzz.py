@@ -23,6 +23,7 @@ Case = schemathesis.Case[Any]
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 REAL: dict[str, tuple[str, ...]] = {
     "/id/{path}": (f"{PLAN}/output/2.1", f"{PLAN}/output", "wsis/C1.ttl"),
+    "/lineage/{path}": (f"{PLAN}/outcome/2.3", f"{PLAN}/outcome/2.3.csv", PLAN, "none"),
     "/sdg/{path}": ("9", "9.c", "9.c.html"),
     "/data/{release}/{name}": ("links.csv", "SHA256SUMS", "itukg.nq.gz", "itukg.rdf.jsonld"),
     "/frames/{name}.jsonld": ("plan-tree", "linkages"),
@@ -31,6 +32,8 @@ REAL: dict[str, tuple[str, ...]] = {
     "/id/finding/{name}": ("none",),
     "version": ("0.1.0", "0.1.0.ttl", "alignment"),
     "release": ("latest", "none"),
+    "a": (PLAN, "sp-2020-2023"),
+    "b": ("sp-2020-2023", "bap-2026-2029", "none"),
     "older": ("latest", "latest.json", "latest.rdfp"),
     "profile": ("structure", "completeness.csv", "expanded", "framed"),
     "iri": (f"{names.SDG}9.c", f"{names.ITU}Output", "urn:none"),

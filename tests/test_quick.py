@@ -113,6 +113,8 @@ def test_every_query_of_the_pages_is_quick(
     pages += ["/matrix?rows=actionLine&columns=sdgGoal&plan=buap-2018-2021&basis=derived"]
     pages += ["/matrix?rows=outcome&columns=instrument&basis=stated,derived"]
     pages += ["/id?sdg=9.c&basis=stated", "/id?class=Output&sort=label", "/id/buap-2018-2021/output", "/id?to=sdg:9.c"]
+    pages += ["/lineage/bap-2026-2029/outcome/T5.1-O2", "/compare?a=bap-2026-2029&b=sp-2020-2023&class=Outcome"]
+    pages += ["/lineage/bap-2026-2029/outcome/T5.1-O2.xlsx", "/compare.xlsx?a=buap-2018-2021&b=sp-2020-2023"]
     page = "start"
     with TestClient(create_app(Settings(home=home), release)) as client:
         wait_until_ready(client)

@@ -1,7 +1,7 @@
 """Saved queries: one file each, with a header that says what the query finds, for whom, and what it takes."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pyoxigraph as ox
@@ -115,6 +115,11 @@ class SavedQuery:
             if part[2] and depth == (1 if part[1] else 0):
                 found.append(part[2])
         return tuple(found)
+
+    def selecting(self, *variables: str) -> "SavedQuery":
+        """Return the query with these variables of its pattern selected before the others."""
+        chosen = " ".join(f"?{name}" for name in variables)
+        return replace(self, text=re.sub(r"^SELECT ", f"SELECT {chosen} ", self.text, count=1, flags=re.MULTILINE))
 
 
 def saved_query(path: Path) -> SavedQuery:

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from itukg.cli.ask import because, describe, diff, matrix, query
+from itukg.cli.ask import because, describe, diff, lineage, matrix, query
 from itukg.cli.build import build
 from itukg.cli.check import check, evidence, history
 from itukg.cli.command import say
@@ -29,6 +29,7 @@ COMMANDS = (
     describe,
     because,
     matrix,
+    lineage,
     check,
     history,
     evidence,

@@ -1,4 +1,4 @@
-"""Commands that answer from the release of the files: query, describe, because, matrix and diff."""
+"""Commands that answer from the release of the files: query, describe, because, matrix, lineage and diff."""
 
 import re
 from pathlib import Path
@@ -101,27 +101,50 @@ def diff(
     """
     from itukg import names
     from itukg.engine.sparql import read_query
-    from itukg.engine.store import rows
-    from itukg.errors import NotFound
+    from itukg.errors import BadRequest
     from itukg.formats import TABLE_FORMATS, choose
+    from itukg.views.compare import CHANGES
+    from itukg.views.succession import changes, plans
 
     settings = settings_of()
-    corpus = corpus_of(settings)
+    query = corpus_of(settings).query(CHANGES)
     syntax = choose(TABLE_FORMATS, None, format)
-    text = corpus.query("changes-between-plans").bound(olderPlan=names.expand(older), newerPlan=names.expand(newer))
+    first, second = names.expand(older), names.expand(newer)
 
     async def compare(store: "Store") -> None:
-        if not await rows(store, text):
-            pairs = await rows(
-                store,
-                f"SELECT DISTINCT ?older ?newer WHERE {{ ?new <{names.ITU}succeeds> ?old . "
-                f"?new <{names.ITU}plan> ?newer . ?old <{names.ITU}plan> ?older }} ORDER BY ?older ?newer",
-            )
-            known = ", ".join(f"{names.shorten(p['older'].value)} {names.shorten(p['newer'].value)}" for p in pairs)
-            raise NotFound(f"No change is recorded between {older} and {newer}; known pairs: {known}.")
+        order, _ = await plans(store)
+        if {first, second} <= {*order} and order.index(first) < order.index(second):
+            raise BadRequest(f"{newer} is older than {older}; name the older plan first: itukg diff {newer} {older}")
+        await changes(store, query, first, second)  # which raises where there are none
+        text = query.bound(olderPlan=first, newerPlan=second)
         await write_answer(store, read_query(text), syntax, settings.timeout, output)
 
     with_store(settings, compare)
+
+
+def lineage(
+    thing: Annotated[str, typer.Argument(help="An IRI, a prefixed name, or a path (bap-2026-2029/outcome/T1.1-O1).")],
+    format: Annotated[str, typer.Option(help="text, csv, json, html or xlsx.")] = "text",
+    output: Output = "-",
+) -> None:
+    """Print where a thing comes from and what became of it, over all plans, with the words and links that changed.
+
+    Example: itukg lineage bap-2026-2029/outcome/T1.1-O1
+    """
+    from itukg import names
+    from itukg.formats import choose
+    from itukg.views.lineage import LINEAGE_FORMATS, TEXT, write_lineage
+    from itukg.views.lineage import lineage as chain
+
+    settings = settings_of()
+    syntax = choose((TEXT, *LINEAGE_FORMATS), None, format)
+    terms = built(settings).overview.terms
+
+    async def write(store: "Store") -> None:
+        found = await chain(store, names.expand(thing), terms)
+        write_out(await write_lineage(store, found, syntax), output)
+
+    with_store(settings, write)
 
 
 def describe(

@@ -1,4 +1,4 @@
-"""For researchers: why a link holds, and what is linked with what."""
+"""For researchers: why a link holds, what is linked with what, and what became of a thing and of a plan."""
 
 from typing import Annotated
 
@@ -9,15 +9,21 @@ from pydantic import Field
 from itukg import names
 from itukg.formats import Format
 from itukg.views.because import BECAUSE_FORMATS, because, write_because
+from itukg.views.compare import CHANGES, COMPARE_FORMATS, compare, write_comparison
 from itukg.views.grid import MATRIX_FORMATS, write_matrix
+from itukg.views.lineage import LINEAGE_FORMATS, lineage, write_lineage
+from itukg.views.listing import chosen_value, select, selection
 from itukg.views.matrix import matrix
 from itukg.web import lists
-from itukg.web.deps import Address, Answers, Negotiated, Served, Text
+from itukg.web.deps import Address, Answers, Labelled, Negotiated, Served, Text
+from itukg.web.service import Service
 
 router = APIRouter()
 
 _BECAUSE = Answers(BECAUSE_FORMATS)
 _MATRIX = Answers(MATRIX_FORMATS)
+_LINEAGE = Answers(LINEAGE_FORMATS)
+_COMPARE = Answers(COMPARE_FORMATS)
 
 
 class BecauseParameters(Negotiated):
@@ -63,3 +69,56 @@ async def matrices(
     found = await matrix(service.store, service.release.overview, lists.given_in(request), f"{at}/matrix")
     content = await to_thread.run_sync(write_matrix, found, syntax, limiter=service.writing)
     return Response(content, headers={"Link": lists.link_header(found.page)}, media_type=syntax.media_type)
+
+
+class LineageParameters(Labelled):
+    """What narrows a chain; empty ones count as absent."""
+
+    plan: Text | None = Field(None, description="Only steps from or to this plan, such as bap-2026-2029.")
+    basis: Text | None = Field(None, description="Only links of this basis, such as stated.")
+
+
+@_LINEAGE.get(router, "/lineage/{path:path}")
+async def chain(
+    path: str,
+    given: Annotated[LineageParameters, Query()],
+    service: Served,
+    syntax: Annotated[Format, Depends(_LINEAGE.chosen)],
+) -> Response:
+    """Return the chain of a thing over all plans: what it takes up, what takes it up, and what changed at each step."""
+    plan, basis = _chosen(service, "plan", given.plan), _chosen(service, "basis", given.basis)
+    terms = service.release.overview.terms
+    found = await lineage(service.store, names.expand(path), terms, plan=plan, basis=basis)
+    content = await write_lineage(service.store, found, syntax, basis=basis)
+    return Response(content, media_type=syntax.media_type)
+
+
+class CompareParameters(Labelled):
+    """Two plans, and what narrows their comparison."""
+
+    a: Text = Field(description="A plan, such as bap-2026-2029-draft.")
+    b: Text = Field(description="Another plan, older or newer, such as bap-2026-2029.")
+    class_: Text | None = Field(None, alias="class", description="Only things of this class, such as Outcome.")
+    basis: Text | None = Field(None, description="Only links of this basis, such as stated.")
+
+
+@_COMPARE.get(router, "/compare")
+async def comparison(
+    given: Annotated[CompareParameters, Query()],
+    service: Served,
+    syntax: Annotated[Format, Depends(_COMPARE.chosen)],
+) -> Response:
+    """Return what the newer of two plans takes up, adds and drops of the older, and the links gained and lost."""
+    store, query = service.store, service.release.saved[CHANGES]
+    a, b = (chosen_value("plan", plan, service.release.overview.values["plan"]) for plan in (given.a, given.b))
+    basis = _chosen(service, "basis", given.basis)
+    fitting = selection(service.release.overview, {"class": given.class_}) if given.class_ else None
+    things = {item.iri for item in await select(store, fitting)} if fitting else None
+    found = await compare(store, query, a, b, things=things, basis=basis)
+    content = await write_comparison(store, found, syntax, basis=basis)
+    return Response(content, media_type=syntax.media_type)
+
+
+def _chosen(service: Service, name: str, text: str | None) -> str | None:
+    """Return the IRI of the value of a filter that a parameter names; an empty one names none."""
+    return chosen_value(name, text, service.release.overview.values[name]) if text else None
