@@ -407,7 +407,10 @@ def test_a_part_of_the_report_is_chosen_as_over_http(itukg: Run, client: TestCli
 
 def test_only_what_is_checked_decides_the_exit_code(small: Run, tmp_path: Path) -> None:
     file = tmp_path / "data.ttl"
-    file.write_text(f"{FAILING.read_text()}\n<urn:ex:without-fault> <urn:ex:p> 1 .\n")
+    line = (
+        f'a <{names.ITU}ActionLine> ; <{names.PREFIXES["skos"]}notation> "C1" ; <{names.PREFIXES["rdfs"]}label> "x"@en'
+    )
+    file.write_text(f"{FAILING.read_text()}\n<urn:ex:without-fault> {line} .\n")
     options = [("--severity", "Info"), ("--focus", "urn:ex:without-fault"), ("--profile", "structure"), ("-q", "xyzzy")]
     done = all_of(small, *(("check", file, *option) for option in options))
     assert [each.returncode for each in done] == [1, 0, 1, 1]

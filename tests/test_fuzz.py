@@ -23,6 +23,7 @@ Case = schemathesis.Case[Any]
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 REAL: dict[str, tuple[str, ...]] = {
     "/id/{path}": (f"{PLAN}/output/2.1", f"{PLAN}/output", "wsis/C1.ttl"),
+    "/queries/{name}": ("outputs-for-sdg-target", "what-rules-derive.csv", "none"),
     "/lineage/{path}": (f"{PLAN}/outcome/2.3", f"{PLAN}/outcome/2.3.csv", PLAN, "none"),
     "/sdg/{path}": ("9", "9.c", "9.c.html"),
     "/data/{release}/{name}": ("links.csv", "SHA256SUMS", "itukg.nq.gz", "itukg.rdf.jsonld"),
@@ -116,4 +117,6 @@ def real(operation: Operation, name: str) -> st.SearchStrategy[str]:
 def some(names: set[str]) -> st.SearchStrategy[dict[str, str]]:
     """Return real values for none, one or two of the parameters."""
     values = [(name, value) for name in sorted(names & set(REAL)) for value in REAL[name]]
+    if not values:
+        return st.just({})
     return st.lists(st.sampled_from(values), max_size=2, unique_by=lambda pair: pair[0]).map(dict)

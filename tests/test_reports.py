@@ -26,7 +26,7 @@ FINDING_KEYS = (
     "language",
 )  # fmt: skip
 KEYS = (
-    "release", "header", "baseline", "selection", "verdict", "counts", "summary", "statuses", "coverage", "rules",
+    "release", "header", "baseline", "selection", "verdict", "counts", "summary", "statuses", "hint", "coverage", "rules",
     "waivers", "findings",
 )  # fmt: skip
 SEVERITIES = ("Violation", "Warning", "Info")
@@ -114,7 +114,8 @@ def test_a_finding_has_an_id_of_its_own_and_what_an_auditor_needs(
         assert re.fullmatch("[0-9a-f]{16}", finding["id"])
         assert finding["severity"] in SEVERITIES
         assert all(finding[key] for key in ("profile", "shape", "shapeLabel", "focus", "focusLabel", "message", "cure"))
-        if finding["plan"]:  # a scheme's thing, and a plan as a whole, stand in no one place
+        # A scheme's thing, and a plan as a whole, stand in no one place.
+        if finding["focus"].startswith(f"{names.THINGS}{finding['plan']}/"):
             assert all(finding[key] for key in ("notation", "document", "section", "line"))
         assert get(client, path_of(finding["focus"])).status_code == 200
         assert finding["message"].endswith(finding["cure"])

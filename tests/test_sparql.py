@@ -339,14 +339,14 @@ def test_an_unknown_format_is_406_and_names_those_there_are(client: TestClient, 
 @pytest.mark.parametrize(
     ("query", "line", "column"),
     [
-        ("SELECT * WHERE {\n ?s ?p }", 2, 9),
+        ("SELECT * WHERE {\n ?s ?p }", 2, 8),
         ("SELECT * WHERE { ?s ?p ?o", 1, 26),
-        ('# a comment\nSELECT *\nWHERE { ?s ?p "é" ?o }', 3, 23),
-        ("SELECT * WHERE {\n ?s foo:bar ?o }", 2, 12),
+        ('# a comment\nSELECT *\nWHERE { ?s ?p "é" ?o }', 3, 19),
+        ("SELECT * WHERE {\n ?s foo:bar ?o }", 2, 5),
         ("\n\nSELEKT * {}", 3, 1),
         ("", 1, 1),
         ("ASK {} ASK {}", 1, 14),
-        ("SELECT * WHERE { ?s ?p ?o } ; DROP ALL", 1, 35),
+        ("SELECT * WHERE { ?s ?p ?o } ; DROP ALL", 1, 29),
     ],
 )
 def test_malformed_sparql_is_400_with_line_and_column(client: TestClient, query: str, line: int, column: int) -> None:

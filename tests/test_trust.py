@@ -485,8 +485,8 @@ FACTS = (
     ("ProposalHeading", BUAP, 12, ("Output 3.2", "heading of Output 3.1")),
     # instruments
     *(("BodyNotNamed", BUAP, line, ("the body beside",)) for line in (27, 110, 965)),
-    ("BodyNotNamed", BUAP, 111, ("nor the edition", "name the body and the edition")),
-    ("BodyNotNamed", SP20, 21, ("nor the edition", "name the body and the edition")),
+    ("BodyNotNamed", BUAP, 111, ("nor the edition", "name what is missing")),
+    ("BodyNotNamed", SP20, 21, ("nor the edition", "name what is missing")),
     ("EditionsMixed", BUAP, 178, ("lines 75, 110",)),
     ("BodyOfOutput", BUAP, 194, ("no instrument of PP", "16 do")),
     # indicators

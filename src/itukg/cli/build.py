@@ -24,10 +24,13 @@ def build(
     """
     from itukg.evidence import unverified as doubts_of
     from itukg.release.build import refuse_unverified
+    from itukg.release.model import find
 
     settings = settings_of(unverified=unverified or None)
-    if not settings.unverified:  # a release that was built with --unverified may be there
-        refuse_unverified(doubts_of(corpus_of(settings)))
+    corpus = corpus_of(settings)
+    before = find(settings.home, corpus.fingerprint())
+    if before is not None and before.unverified and not settings.unverified:
+        refuse_unverified(doubts_of(corpus))
     release = built(settings)
     say(f"{release.name}: {release.manifest['merged']} triples in the merged graph, {release.path}")
     for name, reason in release.unverified.items():
