@@ -62,7 +62,21 @@ def test_both_engines_find_the_same_in_the_examples(case: Case, example: str) ->
     data = Graph().parse(case.folder / example, format="turtle") + parsed(
         "ontology/itukg.ttl", "ontology/alignment.ttl"
     )
-    assert of_turbo(data, shapes_of(case.file)) == of_pyshacl(data, shapes_of(case.file))
+    shapes = alone(case)
+    found = of_turbo(data, shapes)
+    assert found == of_pyshacl(data, shapes)
+    assert found or example == "pass.ttl"
+
+
+def alone(case: Case) -> Graph:
+    """The shapes of a file, with the targets of one shape alone: the reference takes seconds for all of them."""
+    shapes = Graph() + shapes_of(case.file)
+    kept = {case.shape, *shapes.subjects(SH.property, case.shape)}
+    assert any((shape, None, None) in shapes for shape in kept)
+    for term in (SH.targetClass, SH.targetNode, SH.targetSubjectsOf, SH.targetObjectsOf):
+        for other in set(shapes.subjects(term)) - kept:
+            shapes.remove((other, term, None))
+    return shapes
 
 
 def only(shape: str) -> Graph:
