@@ -91,7 +91,6 @@ def test_a_link_by_every_property_that_needs_evidence_is_looked_at() -> None:
 
 COMPLETED = {
     "RegionalSplit": "the schemes have six regions, with which the example's shares make up 100 %",
-    "SdgGoalOnly": "by the schemes the example's target is one of its Goal",
 }
 """Shapes whose failing example is in order beside our schemes, and why."""
 
