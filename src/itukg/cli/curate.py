@@ -32,7 +32,7 @@ def propose(
         f"{found.path}: {found.candidates} candidates, {found.decided} rows decided, {found.without_ground} rows without a ground."
     )
     for subject in found.reworded:
-        say(f"Decided before its wording changed: {subject}. Set state to open, propose again, and decide anew.")
+        say(f"Decided before its wording changed: {subject}. Set state to open, propose again, and decide again.")
 
 
 def accept(

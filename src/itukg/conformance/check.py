@@ -100,7 +100,7 @@ def _with_nodes(report: Report, data: list[ox.Quad], shapes: rdflib.Graph, own: 
     """Return a report that says of each rule how many `own` nodes it looked at, at which things none did, and what is unused."""
     nodes = nodes_of(data, shapes)
     subjects = {quad.subject.value for quad in data if isinstance(quad.subject, ox.NamedNode)}
-    # A literal is of whoever has sent the data (`own`), and stands in quotes.
+    # A literal, in quotes, belongs to the data that is checked.
     ours = {node for node in subjects.union(*nodes.values()) if node.startswith('"') or own(rdflib.URIRef(node))}
     rules = tuple(replace(rule, nodes=len(nodes.get(rule.shape, set()) & ours)) for rule in report.rules)
     unchecked = tuple(sorted((subjects & ours).difference(*nodes.values())))

@@ -136,7 +136,7 @@ class _Known:
             ),
             (
                 was != wording,
-                f"the wording has changed from “{was}” to “{wording}”; set state to open, propose again, and decide anew.",
+                f"the wording has changed from “{was}” to “{wording}”; set state to open, propose again, and decide again.",
             ),
             (not role, "accepted without a role; write into reviewer_label as what you decided: curator of the plan."),
             (not _is_date(day), f'accepted without a date; write review_date as 2026-11-30, not "{day}".'),

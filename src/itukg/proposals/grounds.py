@@ -1,4 +1,4 @@
-"""Why a link may be proposed: each kind of ground, how strong it is, and in which words it is told."""
+"""Why a link may be proposed: each kind of ground, how strong it is, and how a row words it."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
@@ -35,7 +35,7 @@ MAX_LIKE = 5
 MAX_CANDIDATES = 10
 """Candidates for one thing and predicate, the strongest first."""
 MAX_WORDS = 3
-"""Grounds of a candidate that are told, the strongest first."""
+"""Grounds that a row states at most, the strongest first."""
 
 
 @dataclass(frozen=True)

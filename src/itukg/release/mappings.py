@@ -21,7 +21,7 @@ JUSTIFICATIONS = {
     "stated": "semapv:ManualMappingCuration",
     "judged": "semapv:ManualMappingCuration",
     "derived": "semapv:MappingChaining",
-    # Whoever made the scheme does not say how they found each link.
+    # The publisher of the scheme does not say how each link was found.
     "reference": "semapv:UnspecifiedMatching",
 }
 """Basis → why the mapping holds, in the Semantic Mapping Vocabulary."""

@@ -7,6 +7,7 @@ from itertools import product
 
 from itukg import names
 from itukg.views.linked import DERIVED, Link, Linked, Row, Side
+from itukg.views.succession import reached
 
 COVERED = """SELECT ?whole ?thing WHERE {
   ?whole itu:allOf ?class ; itu:within ?within . ?thing a ?class
@@ -53,8 +54,8 @@ def gap_cells(
     for row in above:
         higher[row["class"]].append(row["above"])
         lower[row["above"]].append(row["class"])
-    over = {side.kind: _reached(side.kind, higher) for side in sides}
-    kin = {side.kind: over[side.kind] | _reached(side.kind, lower) for side in sides}
+    over = {side.kind: {side.kind} | reached(side.kind, higher) for side in sides}
+    kin = {side.kind: over[side.kind] | reached(side.kind, lower) for side in sides}
     stated = defaultdict[str, set[str]](set)
     for each in linked:
         if each.link.basis != DERIVED and not each.whole:
@@ -78,13 +79,3 @@ def _spoken_of(gap: Row, near: Side, through: str | None, *, of_class: bool) -> 
     if through:
         return [*near.items] if about == through else []
     return [iri for iri, item in near.items.items() if iri == about or (of_class and item.plan == about)]
-
-
-def _reached(kind: str, steps: Mapping[str, Sequence[str]]) -> set[str]:
-    """Return a class with all to which steps lead from it."""
-    found, waiting = {kind}, [kind]
-    while waiting:
-        new = {*steps.get(waiting.pop(), ())} - found
-        found |= new
-        waiting += new
-    return found

@@ -18,7 +18,7 @@ from itukg.views.thing import is_iri
 BECAUSE_FORMATS = (HTML, JSON, MARKDOWN, *GRAPH_FORMATS)
 """Syntaxes of an answer, best first."""
 MAX_ROADS = 20
-"""How many chains of one link are told; the others are counted."""
+"""Chains of one link that an answer lists, at most; the others are only counted."""
 
 _DERIVED = names.graph("derived")
 _PROV, _SDGO, _SKOS, _DCTERMS, _RDFS = (names.PREFIXES[p] for p in ("prov", "sdgo", "skos", "dcterms", "rdfs"))

@@ -13,7 +13,7 @@ from itukg.views.listing import Item
 from itukg.views.matrix import EMPTY, SIDES, Cell, Evidence, Matrix, short
 
 MATRIX_FORMATS = (JSON, HTML, CSV, XLSX)
-"""Syntaxes of a matrix: JSON for whoever does not ask for another."""
+"""Syntaxes of a matrix, best first."""
 
 COUNTS = {
     False: "A cell counts the links between its row and its column, one for each sentence, reference, reason or rule.",

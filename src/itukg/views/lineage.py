@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -23,6 +24,7 @@ from itukg.views.succession import (
     link_cells,
     links_of,
     plans,
+    reached,
     statements,
     text,
     values,
@@ -105,14 +107,16 @@ async def lineage(
     chain = {iri, *(row[end].value for row in judged for end in ("newer", "older"))}
     told = await statements(store, chain)
     bases = await links_of(store, values(chain), basis)
-    near = _reached(iri, [row for row in judged if row["how"].value in _CLOSE])
-    older_than = {each: _beyond(each, judged, "newer", "older") for each in chain}
+    close = [row for row in judged if row["how"].value in _CLOSE]
+    near = {iri} | reached(iri, _steps_of(close, "newer", "older")) | reached(iri, _steps_of(close, "older", "newer"))
+    before = _steps_of(judged, "newer", "older")
+    older_than = {each: reached(each, before) for each in chain}
     plan_of = {row[end].value: row[f"{end}Plan"].value for row in judged for end in ("newer", "older")}
 
     def step(row: Row) -> Step:
         newer, older = row["newer"].value, row["older"].value
         between = sorted((each for each in older_than[newer] if older in older_than[each]), key=natural)
-        close = row["how"].value in _CLOSE and {newer, older} <= near
+        is_close = row["how"].value in _CLOSE and {newer, older} <= near
         return Step(
             told[newer],
             told[older],
@@ -120,7 +124,7 @@ async def lineage(
             row["same"].value == "true" if "same" in row else None,
             text(row, "confidence"),
             row["rationale"].value,
-            "close" if close else "loose",
+            "close" if is_close else "loose",
             tuple(between),
             word_diff(told[older].words, told[newer].words),
             compared(bases, newer, older),
@@ -164,20 +168,11 @@ def _notes(iri: str) -> str:
 }} ORDER BY ?kind ?plan"""
 
 
-def _reached(iri: str, steps: Collection[Row]) -> set[str]:
-    """Return a thing with those before it and those after it by some of the steps."""
-    return {iri} | _beyond(iri, steps, "newer", "older") | _beyond(iri, steps, "older", "newer")
-
-
-def _beyond(iri: str, steps: Collection[Row], start: str, end: str) -> set[str]:
-    """Return all to which steps lead from a thing, one way."""
-    found: set[str] = set()
-    waiting = [iri]
-    while waiting:
-        here = waiting.pop()
-        next_ = {row[end].value for row in steps if row[start].value == here} - found
-        found |= next_
-        waiting += next_
+def _steps_of(rows_: Collection[Row], start: str, end: str) -> Mapping[str, list[str]]:
+    """Return to what each thing leads by the rows, from one end to the other."""
+    found = defaultdict[str, list[str]](list)
+    for row in rows_:
+        found[row[start].value].append(row[end].value)
     return found
 
 

@@ -1,5 +1,6 @@
 """What views of succession share: which plan is newer, the words of things with their places, and links gained and lost."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -61,6 +62,17 @@ def values(iris: Iterable[str]) -> str:
     return f"VALUES ?thing {{ {' '.join(f'<{iri}>' for iri in sorted(set(iris)))} }}"
 
 
+def reached(start: str, steps: Mapping[str, Iterable[str]]) -> set[str]:
+    """Return all to which steps lead from a node, over any number of them."""
+    found: set[str] = set()
+    waiting = [start]
+    while waiting:
+        new = {*steps.get(waiting.pop(), ())} - found
+        found |= new
+        waiting += new
+    return found
+
+
 def text(row: Row, name: str) -> str | None:
     """Return what a row has in a column, None where it is unbound."""
     return row[name].value if name in row else None
@@ -80,15 +92,12 @@ async def plans(store: Store) -> tuple[list[str], list[tuple[str, str]]]:
     years = {row["plan"].value: int(row["year"].value) for row in found if "year" in row}
     pairs = sorted((row["plan"].value, row["older"].value) for row in found if "older" in row)
 
-    def all_older(plan: str, known: frozenset[str] = frozenset()) -> frozenset[str]:
-        for newer, older in pairs:
-            if newer == plan and older not in known:
-                known = all_older(older, known | {older})
-        return known
-
+    taken = defaultdict[str, list[str]](list)
+    for newer, older in pairs:
+        taken[newer].append(older)
     # Of two plans of one year, such as a plan and its draft, the one that takes up the other is newer.
     order = {
-        plan: (years.get(plan, 0), len(all_older(plan)), plan)
+        plan: (years.get(plan, 0), len(reached(plan, taken)), plan)
         for plan in {*years, *(p for pair in pairs for p in pair)}
     }
     return sorted(order, key=order.__getitem__, reverse=True), pairs
