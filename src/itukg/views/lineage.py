@@ -29,7 +29,7 @@ from itukg.views.succession import (
     text,
     values,
 )
-from itukg.views.thing import is_iri, is_told
+from itukg.views.thing import SUCCESSION, is_iri, is_told
 from itukg.views.words import Run, as_html, word_diff
 
 LINEAGE_FORMATS = (JSON, HTML, CSV, XLSX)
@@ -39,6 +39,7 @@ TEXT = Format("text/plain", ".text")
 
 _CLOSE = tuple(names.ITU + name for name in ("restates", "revises"))
 """The successions that keep a sentence; all others are loose."""
+_KINDS = ", ".join(f"<{kind}>" for kind in SUCCESSION)
 _COLUMNS = (
     "relation", "newerPlan", "newer", "newerLabel", "newerDefinition", "newerDocument", "newerLine", "olderPlan", "older",
     "olderLabel", "olderDefinition", "olderDocument", "olderLine", "sameWords", "confidence", "rationale", "strength", "between",
@@ -156,7 +157,7 @@ def _steps(iri: str) -> str:
     {{ SELECT DISTINCT ?older WHERE {{ {older} }} }}
   }} }}
   ?linkage itu:subject ?newer ; itu:object ?older ; itu:basis itu:judged ; itu:predicate ?how ; itu:rationale ?rationale .
-  ?how rdfs:subPropertyOf* itu:succeeds .
+  FILTER(?how IN ({_KINDS}))
   ?newer itu:plan ?newerPlan . ?older itu:plan ?olderPlan .
   OPTIONAL {{ ?linkage itu:sameWords ?same }} OPTIONAL {{ ?linkage itu:confidence ?confidence }}
 }}"""
