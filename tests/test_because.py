@@ -59,6 +59,37 @@ def test_an_adopted_outcome_reaches_the_sentence_of_2017_that_states_its_target(
     assert found["total"] == len(found["roads"]) > 1
 
 
+def test_a_chain_shows_the_words_that_were_compared_and_where_they_stand(client: TestClient) -> None:
+    found = asked(client, OUTCOME, "sdg:11.b")
+    compared = [step for road in found["roads"] for step in road["steps"] if step["basis"] == "judged"]
+    assert len(compared) >= 4
+    for step in compared:
+        assert step["object"]["line"] and step["object"]["document"] in found["documents"]
+    told = client.get("/because.md", params={"subject": OUTCOME, "object": "sdg:11.b"}).text
+    older = (
+        "Strengthened capacity of Member States to use telecommunication/ICT for disaster risk reduction and emergency"
+    )
+    assert re.search(
+        rf"outcome 2\.3 of buap-2018-2021: {older}.*draft Buenos Aires Action Plan, Objective 2, Outcomes, line 233",
+        told,
+    )
+
+
+def test_a_code_of_one_thing_names_it_and_one_of_several_is_refused(client: TestClient) -> None:
+    assert asked(client, "T1.1-O1", "11.B") == asked(client, OUTCOME, "sdg:11.b")
+    reply = client.get("/because", params={"subject": "2.1", "object": "9.c"})
+    assert (
+        "2.1 is the code of several things: sdg:2.1, buap-2018-2021/outcome/2.1, " in problem_of(reply, 404)["detail"]
+    )
+    assert client.get("/lineage/T1.1-O1.json").json() == client.get(f"/lineage/{OUTCOME}.json").json()
+
+
+def test_what_only_the_structure_links_is_told_apart(client: TestClient) -> None:
+    reply = client.get("/because", params={"subject": OUTCOME, "object": "bap-2026-2029/topic/T1.1", "format": "json"})
+    assert reply.status_code == 404
+    assert "The structure of the document alone links them: itu:contributesTo, itu:outcomeOf." in reply.json()["detail"]
+
+
 @pytest.mark.parametrize(
     ("subject", "object_", "path", "rule"),
     [
@@ -196,9 +227,9 @@ def test_as_rdf_each_derived_link_leads_to_those_that_it_rests_on(client: TestCl
     [
         (f"subject={OUTCOME}&object=sdg:1.b", 404, "Its links with evidence lead to"),
         ("subject=buap-2018-2021/output/9.9&object=sdg:1.b", 404, "No link of"),
-        ("subject=%3Cx%3E&object=sdg:1.b", 404, "Nothing links"),
+        ("subject=%3Cx%3E&object=sdg:1.b", 404, "No link with evidence"),
         (f"subject={OUTCOME}", 400, "object"),
-        ("subject=&object=", 404, "Nothing links"),
+        ("subject=&object=", 404, "No link with evidence"),
         (f"subject={OUTCOME}&object=sdg:11.b&basis=stated", 400, "basis"),
     ],
 )

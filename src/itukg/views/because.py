@@ -159,9 +159,13 @@ CONSTRUCT {{ ?s ?p ?o }} WHERE {{
 
 
 async def _no_link(store: Store, subject: str, object_: str) -> str:
-    said = f"Nothing links <{subject}> with <{object_}>."
+    said = f"No link with evidence leads from <{subject}> to <{object_}>."
     if not is_iri(subject):
         return said
+    if is_iri(object_):
+        plain = await rows(store, f"SELECT DISTINCT ?p WHERE {{ <{subject}> ?p <{object_}> }} ORDER BY ?p")
+        by = ", ".join(names.shorten(row["p"].value) for row in plain)
+        said += f" The structure of the document alone links them: {by}." if plain else ""
     about = f"?l itu:subject <{subject}> ; itu:object ?o"
     found = await rows(
         store,

@@ -9,7 +9,7 @@ import pyoxigraph as ox
 
 from itukg import names
 from itukg.engine.store import Row, Store, rows
-from itukg.errors import NotFound
+from itukg.errors import BadRequest, NotFound
 from itukg.queries import SavedQuery
 from itukg.release.overview import FILTERS
 from itukg.tables import Table, best_labels
@@ -106,15 +106,20 @@ async def plans(store: Store) -> tuple[list[str], list[tuple[str, str]]]:
 async def changes(store: Store, query: SavedQuery, older: str, newer: str) -> list[Row]:
     """Return the rows of the saved query on changes for two plans, with the IRIs of the things as `new` and `old`.
 
-    Raises NotFound where nothing of the newer plan goes back to the older one, and says which plans have such changes.
+    Raises NotFound where nothing of the newer plan goes back to the older one, and says which plans have such changes;
+    BadRequest for a newer plan that is the older one.
     """
     found = await rows(store, query.selecting("new", "old").bound(olderPlan=older, newerPlan=newer))
     if not found:
         _, pairs = await plans(store)
-        known = ", ".join(f"{names.shorten(b)} {names.shorten(a)}" for a, b in pairs)
-        raise NotFound(
-            f"No change is recorded between {names.shorten(older)} and {names.shorten(newer)}; known pairs: {known}."
-        )
+        a, b = names.shorten(older), names.shorten(newer)
+        taken = defaultdict[str, list[str]](list)
+        for later, former in pairs:
+            taken[later].append(former)
+        if newer in reached(older, taken):
+            raise BadRequest(f"{b} is older than {a}; name the older plan first: itukg diff {b} {a}")
+        known = ", ".join(f"{names.shorten(former)} {names.shorten(later)}" for later, former in pairs)
+        raise NotFound(f"No change is recorded between {a} and {b}; known pairs: {known}.")
     return found
 
 
