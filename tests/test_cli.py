@@ -100,6 +100,7 @@ def test_every_command_explains_itself(itukg: Run) -> None:
     assert COMMANDS == [
         "accept",
         "because",
+        "budget",
         "build",
         "check",
         "describe",
@@ -107,12 +108,14 @@ def test_every_command_explains_itself(itukg: Run) -> None:
         "doctor",
         "evidence",
         "export",
+        "gaps",
         "history",
         "lineage",
         "load",
         "matrix",
         "propose",
         "query",
+        "risks",
         "serve",
     ]
     helps = all_of(itukg, *((command, "--help") for command in COMMANDS))

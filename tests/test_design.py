@@ -28,6 +28,7 @@ PACKAGES = (
 # And within `web`: what all routes share, then a file for each audience, which imports no other, then what puts them together.
 SHARED = ("metrics", "quotas", "requests", "problems", "middleware", "service", "older", "deps", "files", "lists")
 AUDIENCES = (
+    "audit",
     "description",
     "mapping",
     "queries",

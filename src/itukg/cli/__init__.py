@@ -5,6 +5,7 @@ import sys
 import typer
 
 from itukg.cli.ask import because, describe, diff, lineage, matrix, query
+from itukg.cli.audit import budget, gaps, risks
 from itukg.cli.build import build
 from itukg.cli.check import check, evidence, history
 from itukg.cli.command import say
@@ -30,6 +31,9 @@ COMMANDS = (
     because,
     matrix,
     lineage,
+    budget,
+    gaps,
+    risks,
     check,
     history,
     evidence,

@@ -1,14 +1,12 @@
 """How a matrix is written: as a grid with its evidence in a workbook, cell by cell as CSV, as JSON, as a page."""
 
 from typing import Any
-from urllib.parse import urlencode
 
-from itukg import names
 from itukg.formats import CSV, HTML, JSON, XLSX, Format, write_json
 from itukg.pages import render
 from itukg.rdf.jsonld import Json
 from itukg.tables import Table, write_workbook
-from itukg.views.linked import Link
+from itukg.views.linked import Link, because_address
 from itukg.views.listing import Item
 from itukg.views.matrix import EMPTY, SIDES, Cell, Evidence, Matrix, short
 
@@ -37,8 +35,7 @@ def write_matrix(found: Matrix, syntax: Format) -> bytes:
 
 def because(found: Matrix, link: Link) -> str:
     """Return the address of the whole chain behind a link."""
-    ends = {"subject": names.shorten(link.subject), "object": names.shorten(link.object)}
-    return f"{found.page.address.removesuffix('/matrix')}/because?{urlencode(ends, safe='/:')}"
+    return because_address(found.page.address.removesuffix("/matrix"), link)
 
 
 def headings(columns: list[Item]) -> list[str]:

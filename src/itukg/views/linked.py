@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Self
+from urllib.parse import urlencode
 
 from itukg import names
 from itukg.engine.store import Store, texts
@@ -110,6 +111,24 @@ async def links_of(store: Store, sides: Sequence[Side], plan: str | None, *, der
     known = {} if through else sides[1].items | sides[0].items
     query = _query(patterns, "" if known else _NAMED, derived=derived)
     return [_linked(row, known) for row in await texts(store, names.PROLOGUE + query)]
+
+
+async def links_by(store: Store, property_: str, plan: str) -> list[Linked]:
+    """Return the links of a plan's things by a property, a prefixed name, on any basis; the things are known by their IRIs alone."""
+    link = f"?l itu:predicate {property_} ; itu:subject ?thing ; itu:object ?x ; itu:basis ?basis ."
+    rule, thing = "?l itu:strength ?strength ; itu:rule ?rule .", f"?thing itu:plan <{plan}> ."
+    query = f"""SELECT * WHERE {{
+  {{ {link} {thing} {_EVIDENCE} }} UNION {{ GRAPH <{names.graph(DERIVED)}> {{ {link} {rule} }} {thing} }}
+  BIND({property_} AS ?predicate)
+  OPTIONAL {{ ?x itu:allOf ?all }}
+}}"""
+    return [_linked(row, {}) for row in await texts(store, names.PROLOGUE + query)]
+
+
+def because_address(at: str, link: Link) -> str:
+    """Return the address of the whole chain behind a link, at the address of the service."""
+    ends = {"subject": names.shorten(link.subject), "object": names.shorten(link.object)}
+    return f"{at}/because?{urlencode(ends, safe='/:')}"
 
 
 def keep_plan(sides: Sequence[Side], plan: str, linked: Sequence[Linked]) -> None:

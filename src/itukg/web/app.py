@@ -11,6 +11,7 @@ from itukg import __version__
 from itukg.release.model import Release
 from itukg.settings import Settings
 from itukg.web import (
+    audit,
     description,
     mapping,
     problems,
@@ -33,6 +34,7 @@ ROUTERS = (
     reports.router,  # whose findings stand below /id/
     resources.router,
     mapping.router,
+    audit.router,
     queries.router,
     search.router,
     vocabulary.router,

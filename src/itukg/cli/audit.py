@@ -1,0 +1,91 @@
+"""Commands for auditors: where the money goes, what is missing, and which risks the plans name."""
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from itukg.engine.store import Store
+    from itukg.formats import Format
+    from itukg.release.overview import Overview
+from itukg.cli.command import Output, built, settings_of, with_store, write_out
+
+Plan = Annotated[str | None, typer.Option(help="Only this plan, such as bap-2026-2029.")]
+Syntax = Annotated[str, typer.Option(help="csv, xlsx, json or html.")]
+
+
+def budget(
+    by: Annotated[str, typer.Option(help="priority, topic, category, goal, target or actionLine.")] = "priority",
+    rule: Annotated[
+        str, typer.Option(help="How an amount that serves several counts: whole, equal, by-count.")
+    ] = "whole",
+    plan: Annotated[str | None, typer.Option(help="A plan with amounts; by default the newest.")] = None,
+    basis: Annotated[str | None, typer.Option(help="Only links of this basis, such as derived.")] = None,
+    format: Syntax = "csv",
+    output: Output = "-",
+) -> None:
+    """Print a plan's money as printed and as computed, by what it is for or by what it serves.
+
+    Example: itukg budget --by goal --rule equal --format xlsx -o budget.xlsx
+    """
+    from itukg.views.budget import BUDGET_FORMATS, write_budget
+    from itukg.views.budget import budget as budget_of
+
+    async def answer(store: "Store", overview: "Overview", syntax: "Format") -> bytes:
+        return write_budget(await budget_of(store, overview, by, rule=rule, plan=plan, basis=basis), "", syntax)
+
+    _print(answer, BUDGET_FORMATS, format, output)
+
+
+def gaps(
+    plan: Plan = None,
+    level: Annotated[str | None, typer.Option("--class", help="A class of the plan's things, such as output.")] = None,
+    columns: Annotated[str | None, typer.Option(help="What they may be linked with, such as sdgTarget.")] = None,
+    format: Syntax = "csv",
+    output: Output = "-",
+) -> None:
+    """Print what the documents leave open; with --class and --columns also which things are linked with nothing.
+
+    Example: itukg gaps --plan buap-2018-2021 --class output --columns sdgTarget
+    """
+    from itukg.views.gaps import GAP_FORMATS, write_gaps
+    from itukg.views.gaps import gaps as gaps_of
+
+    async def answer(store: "Store", overview: "Overview", syntax: "Format") -> bytes:
+        return write_gaps(await gaps_of(store, overview, plan=plan, level=level, columns=columns), "", syntax)
+
+    _print(answer, GAP_FORMATS, format, output)
+
+
+def risks(plan: Plan = None, format: Syntax = "csv", output: Output = "-") -> None:
+    """Print the risks that plans name, with their ratings and mitigations.
+
+    Example: itukg risks --plan op-2026
+    """
+    from itukg.views.risks import RISK_FORMATS, write_risks
+    from itukg.views.risks import risks as risks_of
+
+    async def answer(store: "Store", overview: "Overview", syntax: "Format") -> bytes:
+        return write_risks(await risks_of(store, overview, plan=plan), syntax)
+
+    _print(answer, RISK_FORMATS, format, output)
+
+
+def _print(
+    answer: Callable[["Store", "Overview", "Format"], Awaitable[bytes]],
+    offers: "tuple[Format, ...]",
+    format: str,
+    output: str,
+) -> None:
+    """Choose the syntax among `offers`, and print what `answer` returns."""
+    from itukg.formats import choose
+
+    settings = settings_of()
+    syntax = choose(offers, None, format)
+    overview = built(settings).overview
+
+    async def write(store: "Store") -> None:
+        write_out(await answer(store, overview, syntax), output)
+
+    with_store(settings, write)

@@ -1,0 +1,88 @@
+"""For auditors: where the money goes, what is missing, and which risks the plans name."""
+
+from typing import Annotated
+
+from anyio import to_thread
+from fastapi import APIRouter, Depends, Query, Response
+from pydantic import Field
+
+from itukg.formats import Format
+from itukg.views.budget import BUDGET_FORMATS, BY, RULES, budget, write_budget
+from itukg.views.gaps import GAP_FORMATS, gaps, write_gaps
+from itukg.views.risks import RISK_FORMATS, risks, write_risks
+from itukg.web.deps import Address, Answers, Labelled, Served, Text
+
+router = APIRouter()
+
+_BUDGET = Answers(BUDGET_FORMATS)
+_GAPS = Answers(GAP_FORMATS)
+_RISKS = Answers(RISK_FORMATS)
+
+
+class BudgetParameters(Labelled):
+    """What money is divided by, and how."""
+
+    by: Text = Field("priority", description=f"What it is divided by: {', '.join(BY)}.")
+    rule: Text = Field("whole", description=f"How an amount that serves several is counted: {', '.join(RULES)}.")
+    plan: Text | None = Field(None, description="A plan with amounts, such as op-2026; by default the newest.")
+    basis: Text | None = Field(None, description="Only links of this basis, such as derived; by default all.")
+
+
+@_BUDGET.get(router, "/budget")
+async def money(
+    given: Annotated[BudgetParameters, Query()],
+    service: Served,
+    at: Address,
+    syntax: Annotated[Format, Depends(_BUDGET.chosen)],
+) -> Response:
+    """Return a plan's money as printed and as computed, by what it is for or by what it serves, with what is linked with none."""
+    overview = service.release.overview
+    found = await budget(
+        service.store, overview, given.by, rule=given.rule, plan=given.plan or None, basis=given.basis or None
+    )
+    content = await to_thread.run_sync(write_budget, found, at, syntax, limiter=service.writing)
+    return Response(content, media_type=syntax.media_type)
+
+
+class GapParameters(Labelled):
+    """The plan, and between what links are missing."""
+
+    plan: Text | None = Field(None, description="Only what is missing in this plan, such as bap-2026-2029.")
+    class_: Text | None = Field(
+        None, alias="class", description="The level of the plan, such as output; needs columns."
+    )
+    columns: Text | None = Field(
+        None, description="What its things may be linked with: sdgGoal, sdgTarget, actionLine, instrument; needs class."
+    )
+
+
+@_GAPS.get(router, "/gaps")
+async def missing(
+    given: Annotated[GapParameters, Query()],
+    service: Served,
+    at: Address,
+    syntax: Annotated[Format, Depends(_GAPS.chosen)],
+) -> Response:
+    """Return what the documents leave open, and with class and columns which things are linked with nothing."""
+    overview = service.release.overview
+    found = await gaps(service.store, overview, plan=given.plan, level=given.class_, columns=given.columns)
+    content = await to_thread.run_sync(write_gaps, found, at, syntax, limiter=service.writing)
+    return Response(content, media_type=syntax.media_type)
+
+
+class RiskParameters(Labelled):
+    """What narrows the registers."""
+
+    plan: Text | None = Field(None, description="Only the risks of this plan, such as op-2026.")
+
+
+@_RISKS.get(router, "/risks")
+async def registers(
+    given: Annotated[RiskParameters, Query()],
+    service: Served,
+    syntax: Annotated[Format, Depends(_RISKS.chosen)],
+) -> Response:
+    """Return the risks of the plans, with their statements, ratings and mitigations, and what the document leaves open."""
+    found = await risks(service.store, service.release.overview, plan=given.plan or None)
+    content = await to_thread.run_sync(write_risks, found, syntax, limiter=service.writing)
+    return Response(content, media_type=syntax.media_type)
