@@ -5,7 +5,7 @@ from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from html import escape
 from importlib import import_module
-from typing import Any, Self
+from typing import Any
 
 from itukg import names
 from itukg.rdf.jsonld import context
@@ -52,13 +52,11 @@ class Table(Sequence[Row]):
     """
 
     def __init__(self, columns: Iterable[str], rows: Iterable[Row], document: Mapping[str, Any]) -> None:
-        self.columns, self.document = tuple(columns), document
-        self._rows = [{column: row.get(column) for column in self.columns} for row in rows]
-
-    @classmethod
-    def of_rows(cls, rows: list[Row], document: Mapping[str, Any], first: Iterable[str] = ()) -> Self:
-        """Return the table of rows whose columns are the `first` ones, and then all others that one of them has."""
-        return cls(dict.fromkeys((*first, *(name for row in rows for name in row))), rows, document)
+        """Hold rows: the columns are those that are named, in their order, and then all others that a row has."""
+        held = [*rows]
+        self.columns = tuple(dict.fromkeys((*columns, *(name for row in held for name in row))))
+        self.document = document
+        self._rows = [{column: row.get(column) for column in self.columns} for row in held]
 
     def __len__(self) -> int:
         return len(self._rows)

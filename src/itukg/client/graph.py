@@ -81,7 +81,7 @@ class KnowledgeGraph:
     def questions(self) -> Table:
         """Return the saved queries, a row each: name, summary, description, tags, parameters and columns."""
         found = self._connection.read("/queries")
-        return Table.of_rows(found["queries"], found)
+        return Table((), found["queries"], found)
 
     def thing(self, name: "str | Thing") -> Thing:
         """Return a thing with its properties as attributes: `kg.thing("buap-2018-2021/output/2.1").label`.
@@ -99,7 +99,7 @@ class KnowledgeGraph:
         what was found.
         """
         pages = [*self._pages("/search" if words else "/id", {"q": words or None, **filters})]
-        return Table.of_rows([_labelled(item) for page in pages for item in page["items"]], pages[0], _ITEM)
+        return Table(_ITEM, (_labelled(item) for page in pages for item in page["items"]), pages[0])
 
     def matrix(self, *, rows: str, columns: str, **filters: object) -> Table:
         """Return how many links there are between things of two classes: a row for each cell that is not empty.
@@ -121,7 +121,7 @@ class KnowledgeGraph:
         became of them: gained, lost, kept. `document` has the plans, newest first, and what a reader noted of the thing.
         """
         found = self._connection.read(f"/lineage/{_path(names.shorten(names.expand(_text(thing))))}", _given(filters))
-        return Table.of_rows([_linked(_spread(step, "newer", "older")) for step in found["steps"]], found, _STEP)
+        return Table(_STEP, (_linked(_spread(step, "newer", "older")) for step in found["steps"]), found)
 
     def because(self, subject: "str | Thing", object_: "str | Thing") -> Table:
         """Return why two things are linked: a row for each step of each chain of sentences, reasons and rules, the shortest first.
@@ -136,7 +136,7 @@ class KnowledgeGraph:
             for place, road in chains
             for step in road["steps"]
         ]
-        return Table.of_rows(rows, found, _CHAIN)
+        return Table(_CHAIN, rows, found)
 
     def compare(self, a: "str | Thing", b: "str | Thing", **filters: object) -> Table:
         """Return what the newer of two plans takes up, adds and drops of the older, in whatever order: a row for each change.
@@ -145,7 +145,7 @@ class KnowledgeGraph:
         rationale, newerId, olderId, and links by what became of them. `document` has how many changes there are of each kind.
         """
         found = self._connection.read("/compare", _given({"a": a, "b": b, **filters}))
-        return Table.of_rows([*map(_linked, found["changes"])], found, CHANGE_COLUMNS)
+        return Table(CHANGE_COLUMNS, map(_linked, found["changes"]), found)
 
     def gaps(self, **filters: object) -> Table:
         """Return what is missing, a row for each gap, by the filters of `/gaps`."""
@@ -174,7 +174,7 @@ class KnowledgeGraph:
         given = _given(filters) | ({"with-release": "1"} if with_release else {})
         headers = {"content-type": media_type, "accept": "application/json"}
         found = self._connection.send("POST", "/validate", params=given, content=content, headers=headers).json()
-        return Report.of_rows(found["findings"], found)
+        return Report((), found["findings"], found)
 
     def owl(self) -> Any:
         """Return the ontology as an owlready2 Ontology, in a World of its own (`.world`).
@@ -191,7 +191,7 @@ class KnowledgeGraph:
 
     def _rows(self, path: str, given: Mapping[str, object]) -> Table:
         pages = [*self._pages(path, given)]
-        return Table.of_rows([row for page in pages for row in page["rows"]], pages[0])
+        return Table((), (row for page in pages for row in page["rows"]), pages[0])
 
     def _pages(self, path: str, given: Mapping[str, object]) -> Iterator[dict[str, Any]]:
         """Yield all pages of what a route lists."""
@@ -267,7 +267,8 @@ def _labelled(item: Row) -> Row:
 def _cells(page: Mapping[str, Any]) -> Iterable[Row]:
     ends = {side: {each["id"]: each for each in page[f"{side}s"]} for side in ("row", "column")}
     for cell in page["cells"]:
-        told = {**cell, "address": cell["id"]}
+        told = {**cell}
+        told["address"] = told.pop("id")
         for side, known in ends.items():
             told |= {f"{side}{text.capitalize()}": known[cell[side]].get(text) for text in ("notation", "label")}
         yield told

@@ -36,7 +36,7 @@ class Connection:
 
     def read(self, path: str, parameters: Mapping[str, str] | None = None, *, accept: str = "application/json") -> Any:
         """Return the JSON at an address. Raises as `send` does."""
-        response = self.send("GET", path, params=parameters or {}, headers={"accept": accept})
+        response = self.send("GET", path, params=parameters, headers={"accept": accept})
         try:
             return response.json()
         except ValueError:
