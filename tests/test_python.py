@@ -297,6 +297,23 @@ def test_a_graph_that_is_not_closed_ends_with_the_program_and_leaves_no_process(
     eventually(lambda: not [pid for pid in started if is_running(pid)], "processes are left")
 
 
+FORKING = """
+import itukg, os, sys
+kg = itukg.open(sys.argv[1])
+if child := os.fork():
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) or not kg.query("ASK {}"))
+try:
+    kg.query("ASK {}")
+except ValueError as error:
+    os._exit("before this process was forked" not in str(error))
+"""
+
+
+def test_a_forked_process_is_told_to_open_the_graph_itself(release: Release) -> None:
+    command = [sys.executable, "-c", FORKING, str(release.path)]
+    assert subprocess.run(command, timeout=60, check=False).returncode == 0
+
+
 def test_closing_ends_the_thread_and_a_closed_graph_says_so(release: Release) -> None:
     before = threading.active_count()
     with itukg.open(str(release.path)) as kg:

@@ -50,7 +50,7 @@ class KnowledgeGraph:
         """End the connection, and the processes behind it; what is asked later raises ValueError."""
         self._end()
 
-    def query(self, sparql: str, *, timeout: float | None = None) -> "Table | bool | rdflib.Graph":
+    def query(self, sparql: str, *, timeout: float | None = None) -> Any:
         """Return the answer to a SPARQL query: a Table for SELECT, a bool for ASK, an rdflib.Graph for the others.
 
         Our prefixes need no declaration. `timeout` is in seconds, and no more than the settings allow (10 unless they say
@@ -123,13 +123,13 @@ class KnowledgeGraph:
         found = self._connection.read(f"/lineage/{_path(names.shorten(names.expand(_text(thing))))}", _given(filters))
         return Table(_STEP, (_linked(_spread(step, "newer", "older")) for step in found["steps"]), found)
 
-    def because(self, subject: "str | Thing", object_: "str | Thing") -> Table:
+    def because(self, subject: "str | Thing", object: "str | Thing") -> Table:  # noqa: A002  (as in the route)
         """Return why two things are linked: a row for each step of each chain of sentences, reasons and rules, the shortest first.
 
         Columns: chain (from 1), strength and broad (of the chain), subjectLabel, predicate, objectLabel and the like,
         basis, quote, rationale, document, section, line, rule. Raises NotFound where no evidence links them.
         """
-        found = self._connection.read("/because", {"subject": _text(subject), "object": _text(object_)})
+        found = self._connection.read("/because", {"subject": _text(subject), "object": _text(object)})
         chains = enumerate(found["roads"], 1)
         rows = [
             {"chain": place, "strength": road["strength"], "broad": road["broad"]} | _spread(step, "subject", "object")

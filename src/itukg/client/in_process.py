@@ -40,6 +40,8 @@ class _InProcess(httpx2.BaseTransport):
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         """Answer a request in the other thread; what interrupts this one ends it there."""
+        if not self._thread.is_alive():
+            raise ValueError("The graph was opened before this process was forked; open it again here: itukg.open()")
         answer = asyncio.run_coroutine_threadsafe(self._answer(request), self._loop)
         try:
             return answer.result()

@@ -32,7 +32,8 @@ def _of_folder(folder: Path) -> Connection:
         home = None if "home" in Settings().model_fields_set else folder / "build"
         return _of_files(read_settings(corpus=folder, home=home))
     raise NotFound(
-        f'"{folder}" is neither the folder of a release, which has manifest.json, nor a checkout, which has ontology/ and data/.'
+        f'"{folder}" is neither the folder of a release, which has manifest.json, nor a checkout, which has ontology/ and data/, '
+        "nor an address, which begins with http:// or https://."
     )
 
 

@@ -49,7 +49,7 @@ class Connection:
             raise self._stranger("no release")
 
     def _error(self, response: httpx2.Response) -> ItukgError:
-        if response.headers.get("content-type") != "application/problem+json":
+        if not response.headers.get("content-type", "").startswith("application/problem+json"):
             return self._stranger(f"status {response.status_code}")
         error = from_problem(response.json())
         if (seconds := response.headers.get("retry-after", "")).isdigit():
