@@ -19,7 +19,7 @@ from itukg.corpus import Corpus
 from itukg.errors import DataError
 from itukg.proposals.accept import accept
 from itukg.proposals.grounds import PREDICATES, STRENGTHS, Facts, candidates
-from itukg.proposals.propose import CURATORS, NOTHING, STATES, key_of, path_of, propose, renewed, store_of
+from itukg.proposals.propose import CURATORS, NO_GROUND, NOTHING, STATES, key_of, path_of, propose, renewed, store_of
 from itukg.proposals.wording import Wordings
 from itukg.sssom import read_tsv
 
@@ -164,10 +164,10 @@ def test_what_is_accepted_is_a_judged_link_in_canonical_turtle_and_twice_changes
     path, _ = edited(curated, lambda row: row | ROLE | {"comment": 'It "holds"'}, which=-1)
     [row] = [row for row in read_tsv(path).rows if row["state"] == "accepted"]
     done = run_command("accept", path, ITUKG_CORPUS=curated.root)
-    assert "1 links added, 0 removed, 1 in all" in done.stderr
+    assert "links added: 1, removed: 0, in all: 1" in done.stderr
     target = curated.root / "data" / "mappings.ttl"
     first = target.read_bytes()
-    assert "0 links added, 0 removed, 1 in all" in run_command("accept", path, ITUKG_CORPUS=curated.root).stderr
+    assert "links added: 0, removed: 0, in all: 1" in run_command("accept", path, ITUKG_CORPUS=curated.root).stderr
     assert target.read_bytes() == first
     checked = subprocess.run(
         [Path(sys.executable).with_name("turtlefmt"), "--check", target], capture_output=True, text=True, check=False
@@ -208,6 +208,22 @@ def test_accepted_links_of_every_kind_conform_and_are_in_the_merged_graph(curate
     assert len(merged.splitlines()) == 1 + 9
     [void] = (tmp_path / "home" / "releases").glob("*/void.nt")
     assert '"Accepted links"@en' in void.read_text()
+    # Each shows who accepted it, and beneath it the chain of a rule that derives the same.
+    derived = 0
+    for row in (rows[place] for place in chosen.values()):
+        told = itukg("because", *(row[f"{end}_id"].removeprefix("itukg:") for end in ("subject", "object")))
+        assert f"Accepted by a {ROLE['reviewer_label']} on {ROLE['review_date']}." in told
+        derived += told.count("## Chain ") > 1
+    assert derived >= 2
+    [path] = (tmp_path / "home" / "releases").glob("*/plan-sdg.sssom.tsv")
+    accepted = [row for row in read_tsv(path).rows if row.get("reviewer_label")]
+    assert len(accepted) == 3
+    assert {(row["reviewer_label"], row["review_date"], row["basis"]) for row in accepted} == {
+        (ROLE["reviewer_label"], ROLE["review_date"], "itu:judged")
+    }
+    mandated = rows[chosen["outcome", "itu:supportedBy"]]["subject_id"].removeprefix("itukg:")
+    mandates = itukg("query", "mandates-of-a-thing", "--thing", mandated)
+    assert len(mandates.splitlines()) == 2 and "judged" in mandates
 
 
 def test_a_row_that_is_accepted_no_longer_loses_its_link(curated: Corpus) -> None:
@@ -219,6 +235,27 @@ def test_a_row_that_is_accepted_no_longer_loses_its_link(curated: Corpus) -> Non
     assert (done.added, done.removed, done.total) == (0, 1, 0)
     done.write()
     assert not (curated.root / "data" / "mappings.ttl").exists()
+
+
+def test_a_link_without_a_row_stays_and_is_named(curated: Corpus) -> None:
+    path, _ = edited(curated, lambda row: row | ROLE)
+    accept(curated, path).write()
+    kept = [line for line in path.read_text().splitlines(keepends=True) if "\taccepted\t" not in line]
+    path.write_text("".join(kept))
+    done = accept(curated, path)
+    assert (done.added, done.removed, done.total) == (0, 0, 1)
+    [link] = done.elsewhere
+    assert link.startswith(f"{names.THINGS}mappings/{PLAN}/linkage/")
+
+
+def test_an_object_of_the_curators_own_has_no_grounds(curated: Corpus) -> None:
+    own = {"object_id": "sdg:16.2", "predicate_id": "itu:contributesToSDGTarget", "grounds": NO_GROUND}
+    path, _ = edited(curated, lambda row: row | ROLE | own)
+    with pytest.raises(DataError, match="accepted without grounds; write a comment"):
+        accept(curated, path)
+    edited(curated, lambda row: row | {"comment": "The outcome names children."})
+    content = accept(curated, path).content
+    assert content is not None and 'itu:rationale "The outcome names children."@en' in content
 
 
 def test_what_is_accepted_does_not_change_what_is_proposed(curated: Corpus) -> None:

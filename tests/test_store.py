@@ -44,7 +44,7 @@ def test_a_triple_in_two_graphs_is_found_once_in_the_merged_graph(two_graphs: En
 
 def test_the_merged_graph_has_no_name(store: Engine, corpus: Corpus) -> None:
     found = {row["g"] for row in ask(store, "SELECT DISTINCT ?g WHERE { GRAPH ?g { ?s ?p ?o } }")}
-    expected = {*corpus.files().values(), "entailed", "derived", "queries"}
+    expected = {*corpus.files().values(), "entailed", "derived", "queries", "description"}
     assert len(expected) >= 9
     assert found == {names.graph(name) for name in expected} == set(store.graphs())
 
@@ -229,7 +229,7 @@ def test_what_a_release_holds_is_what_the_files_say(corpus: Corpus, store: Engin
     for quad in quads:
         by_graph.setdefault(str(quad.graph_name.value), set()).add(quad.triple)  # type: ignore[union-attr]
     graphs = store.graphs()
-    made = {names.graph(name) for name in ("entailed", "derived", "queries")}
+    made = {names.graph(name) for name in ("entailed", "derived", "queries", "description")}
     assert {name: len(triples) for name, triples in by_graph.items()} == {
         name: size for name, size in graphs.items() if name not in made
     }

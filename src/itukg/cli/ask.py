@@ -123,7 +123,9 @@ def diff(
 
 
 def lineage(
-    thing: Annotated[str, typer.Argument(help="An IRI, a prefixed name, or a path (bap-2026-2029/outcome/T1.1-O1).")],
+    thing: Annotated[
+        str, typer.Argument(help="An IRI, a prefixed name, a path (bap-2026-2029/outcome/T1.1-O1), or a code.")
+    ],
     format: Annotated[str, typer.Option(help="text, csv, json, html or xlsx.")] = "text",
     output: Output = "-",
 ) -> None:
@@ -131,17 +133,17 @@ def lineage(
 
     Example: itukg lineage bap-2026-2029/outcome/T1.1-O1
     """
-    from itukg import names
     from itukg.formats import choose
     from itukg.views.lineage import LINEAGE_FORMATS, TEXT, write_lineage
     from itukg.views.lineage import lineage as chain
+    from itukg.views.thing import named
 
     settings = settings_of()
     syntax = choose((TEXT, *LINEAGE_FORMATS), None, format)
     terms = built(settings).overview.terms
 
     async def write(store: "Store") -> None:
-        found = await chain(store, names.expand(thing), terms)
+        found = await chain(store, await named(store, thing), terms)
         write_out(await write_lineage(store, found, syntax), output)
 
     with_store(settings, write)
@@ -149,28 +151,31 @@ def lineage(
 
 def describe(
     iri: Annotated[
-        str, typer.Argument(help="An IRI, a prefixed name (sdg:9.c), or a path (buap-2018-2021/output/2.1).")
+        str,
+        typer.Argument(help="An IRI, a prefixed name (sdg:9.c), a path (buap-2018-2021/output/2.1), or a code (9.c)."),
     ],
     format: Annotated[str, typer.Option(help="jsonld, ttl, nt, rdf or html.")] = "jsonld",
     output: Output = "-",
 ) -> None:
     """Print what the graph says of a thing, with the evidence behind its links."""
-    from itukg import names
     from itukg.formats import THING_FORMATS, choose
     from itukg.views.thing import describe as described
+    from itukg.views.thing import named
 
     settings = settings_of()
     syntax = choose(THING_FORMATS, None, format)
     terms = built(settings).overview.terms
 
     async def write(store: "Store") -> None:
-        write_out(await described(store, terms, names.expand(iri), syntax), output)
+        write_out(await described(store, terms, await named(store, iri), syntax), output)
 
     with_store(settings, write)
 
 
 def because(
-    subject: Annotated[str, typer.Argument(help="An IRI, a prefixed name, or a path (bap-2026-2029/outcome/T1.1-O1).")],
+    subject: Annotated[
+        str, typer.Argument(help="An IRI, a prefixed name, a path (bap-2026-2029/outcome/T1.1-O1), or a code.")
+    ],
     object: Annotated[str, typer.Argument(help="What it is linked with, in the same forms (sdg:11.b).")],
     format: Annotated[str, typer.Option(help="md, json, html, ttl, nt, jsonld, rdf, trig or nq.")] = "md",
     output: Output = "-",
@@ -179,17 +184,17 @@ def because(
 
     Example: itukg because bap-2026-2029/outcome/T1.1-O1 sdg:11.b
     """
-    from itukg import names
     from itukg.formats import choose
     from itukg.views.because import BECAUSE_FORMATS, write_because
     from itukg.views.because import because as reasons
+    from itukg.views.thing import named
 
     settings = settings_of()
     syntax = choose(BECAUSE_FORMATS, None, format)
     terms = built(settings).overview.terms
 
     async def write(store: "Store") -> None:
-        found = await reasons(store, names.expand(subject), names.expand(object), terms)
+        found = await reasons(store, await named(store, subject), await named(store, object), terms)
         write_out(write_because(found, syntax), output)
 
     with_store(settings, write)

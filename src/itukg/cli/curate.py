@@ -51,4 +51,6 @@ def accept(
     corpus = corpus_of(settings_of())
     done = accepted(corpus, file)
     done.write()
-    say(f"{done.path}: {done.added} links added, {done.removed} removed, {done.total} in all. Next: itukg check")
+    say(f"{done.path}: links added: {done.added}, removed: {done.removed}, in all: {done.total}. Next: itukg check")
+    for link in done.elsewhere:
+        say(f"Accepted before, and not in {file}: {link}. It stays; to remove it, give its row another state.")

@@ -13,7 +13,7 @@ import pyoxigraph as ox
 from itukg import names
 from itukg.corpus import Corpus
 from itukg.errors import DataError
-from itukg.proposals.propose import MAPPINGS, NOTHING, STATES, iri_of, key_of
+from itukg.proposals.propose import MAPPINGS, NO_GROUND, NOTHING, STATES, iri_of, key_of
 from itukg.rdf.parse import read_rdf
 from itukg.sssom import read_tsv
 
@@ -42,6 +42,8 @@ class Accepted:
     added: int
     removed: int
     total: int
+    elsewhere: tuple[str, ...]
+    """The accepted links, of the plans of the file, of which the file has no row."""
 
     def write(self) -> None:
         """Write the file, or remove it where no link is accepted any more."""
@@ -78,7 +80,10 @@ def accept(corpus: Corpus, path: Path) -> Accepted:
         if row.get("state") == "accepted":
             after[iri] = linkage
     added, removed = len(after.keys() - before.keys()), len(before.keys() - after.keys())
-    return Accepted(target, _turtle(after) if after else None, added, removed, len(after))
+    named = {_linkage(row, known)[0] for row in rows}
+    plans = {iri.rpartition("/")[0] for iri in named}
+    elsewhere = tuple(sorted(iri for iri in after.keys() - named if iri.rpartition("/")[0] in plans))
+    return Accepted(target, _turtle(after) if after else None, added, removed, len(after), elsewhere)
 
 
 @dataclass(frozen=True)
@@ -139,10 +144,16 @@ class _Known:
                 f"the wording has changed from “{was}” to “{wording}”; set state to open, propose again, and decide again.",
             ),
             (not role, "accepted without a role; write into reviewer_label as what you decided: curator of the plan."),
-            (not _is_date(day), f'accepted without a date; write review_date as 2026-11-30, not "{day}".'),
-            (not (row.get("grounds") or row.get("comment")), "accepted without grounds; write a comment."),
+            (not day, "accepted without a date; write the day into review_date, as 2026-11-30."),
+            (not _is_date(day), f'"{day}" is no date; write review_date as 2026-11-30.'),
+            (not (_grounds(row) or row.get("comment")), "accepted without grounds; write a comment."),
         )
         return next((message for wrong, message in problems if wrong), "")
+
+
+def _grounds(row: dict[str, str]) -> str:
+    """Return the grounds of a row; none where the proposer found none and the curator wrote an object of their own."""
+    return row.get("grounds", "").replace(NO_GROUND, "")
 
 
 def _is_date(text: str) -> bool:
@@ -171,7 +182,7 @@ def _linkage(row: dict[str, str], known: _Known) -> tuple[str, Properties]:
     short = names.shorten(object_)
     name = f"{kind}-{notation}--{predicate.removeprefix(names.ITU)}--{re.sub('[:/]', '-', short)}"
     label = f"{kind.replace('-', ' ').capitalize()} {notation} of {plan} {known.labels.get(predicate, '')} {short}"
-    grounds = f"Grounds: {row['grounds']}." if row.get("grounds") else ""
+    grounds = f"Grounds: {row['grounds']}." if _grounds(row) else ""
     comment = re.sub(r"(?<![.!?])$", ".", row["comment"].strip()) if row.get("comment") else ""
     return f"{names.THINGS}{MAPPINGS}/{plan}/linkage/{name}", {
         names.RDF_TYPE: ox.NamedNode(names.ITU + "Linkage"),

@@ -210,7 +210,8 @@ def _inherited(facts: Facts) -> dict[str, Grounds]:
         kind = row["kind"]
         if kind not in [ground.kind for ground in grounds]:
             origin = facts.origin(row["link"], row["object"]) if "link" in row else None
-            place = _place(origin) if origin else "a thing whose link is derived"
+            chain = f"a derived link: itukg because {shorten(row['subject'])} {shorten(row['object'])}"
+            place = _place(origin) if origin else chain
             grounds.append(Ground(kind, STRENGTHS[kind], _TOLD[kind.partition(",")[0]](row, place)))
     return found
 

@@ -20,6 +20,7 @@ CURATORS = ("state", "reviewer_label", "review_date", "comment")
 MAPPINGS = "mappings"
 """The graph of what was accepted, and the name of its file."""
 NOTHING = "sssom:NoTermFound"
+NO_GROUND = "No ground found."
 """The object of a row that says that there is no ground for any."""
 THING = "itukg"
 """The prefix of things in the file."""
@@ -117,7 +118,7 @@ def _rows(facts: Facts, labels: dict[str, str], found: list[Candidate]) -> list[
             | {"strength": f"{each.strength:.2f}", "grounds": each.words}
         )
     rows += [
-        _row(subject, labels, predicate, NOTHING, "semapv:CompositeMatching") | {"grounds": "No ground found."}
+        _row(subject, labels, predicate, NOTHING, "semapv:CompositeMatching") | {"grounds": NO_GROUND}
         for subject in labels
         for predicate in PREDICATES
         if (subject, predicate) not in ranks and not facts.states_any(subject, predicate)

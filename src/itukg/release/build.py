@@ -24,7 +24,7 @@ from itukg.release.index import write_index
 from itukg.release.mappings import write_mappings
 from itukg.release.model import Release, current, find
 from itukg.release.overview import Overview
-from itukg.release.void import describe, examples, provenance
+from itukg.release.void import describe, examples, provenance, structure
 
 STEPS = ("Reading files", "Deriving", "Checking shapes", "Writing the release")
 """What `build` announces, in order."""
@@ -78,7 +78,7 @@ def _make(
     announce(STEPS[3])
     draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=releases))
     try:
-        dumps = _write(draft, corpus, quads + entailed + derived + asked, merge, report, name=name)
+        dumps = _write(draft, corpus, quads + entailed + derived + asked, merge | merged(asked), report, name=name)
         if before is not None and before.files:
             _write_changes(draft, before, name)
         write_sums(draft, dumps)
@@ -107,14 +107,17 @@ def _write(
     folder: Path, corpus: Corpus, quads: list[ox.Quad], merge: set[ox.Quad], report: Report, *, name: str
 ) -> dict[str, str]:
     """Write the release but for what changed in it, and return the SHA-256 of each dump."""
+    store = ox.Store()
+    store.bulk_extend([*quads, *merge])
+    described = structure(store)
+    store.bulk_extend([*described, *merged(described)])
+    quads, merge = quads + described, merge | merged(described)
     with (folder / "dataset.nq").open("wb") as file:
         ox.serialize([*quads, *merge], file, format=ox.RdfFormat.N_QUADS)
     sizes: dict[str, int] = {}
     for quad in quads:
         assert isinstance(quad.graph_name, ox.NamedNode)
         sizes[quad.graph_name.value] = sizes.get(quad.graph_name.value, 0) + 1
-    store = ox.Store()
-    store.bulk_extend([*quads, *merge])
     for export in corpus.exports():
         answer = store.query(export.text)
         assert isinstance(answer, ox.QuerySolutions)

@@ -16,7 +16,7 @@ from itukg.release.dumps import dumped
 
 CHANGES_FORMATS = (HTML, JSON, PATCH)
 
-_FOLLOWING = frozenset(map(names.graph, ("derived", "entailed")))
+_FOLLOWING = frozenset(map(names.graph, ("derived", "entailed", "description")))
 """Graphs that follow from others: they count, but what changed in them is not listed thing by thing."""
 _LABELS = [ox.NamedNode(names.expand(name)) for name in ("rdfs:label", "dcterms:title", "sh:name", "skos:prefLabel")]
 

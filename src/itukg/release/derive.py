@@ -42,19 +42,21 @@ def derive(merged: set[ox.Quad], rules: Iterable[SavedQuery]) -> list[ox.Quad]:
 
     They run one after the other; each sees the merged graph, and what those before it have derived as GRAPH `derived`.
     A rule with a line `VALUES (?plan) { … }` runs once for each plan, after those that its things succeed. What is
-    derived holds no triple that the merged graph holds, and no Linkage of one, such as a link that a curator accepted. Raises DataError where two plans succeed each other.
+    derived holds no triple that the merged graph holds, and no Linkage of one, but for a link that a curator accepted: the
+    chain behind it remains. Raises DataError where two plans succeed each other.
     """
     graph = ox.NamedNode(names.graph("derived"))
     store = ox.Store()
     store.bulk_extend(merged)
     held = {quad.triple for quad in store}
+    stated = held - _accepted(store)
     plans = _in_order(store)
     for rule in rules:
         for query in [rule.bound(plan=plan) for plan in plans] if "VALUES (?plan)" in rule.text else [rule.text]:
             triples = store.query(query)
             assert isinstance(triples, ox.QueryTriples)
             found = list(triples)
-            known = _of_held_links(found, held)
+            known = {linkage for linkage, link in _links(found).items() if link in stated}
             store.extend(
                 [
                     ox.Quad(t.subject, t.predicate, t.object, graph)
@@ -65,14 +67,25 @@ def derive(merged: set[ox.Quad], rules: Iterable[SavedQuery]) -> list[ox.Quad]:
     return list(store.quads_for_pattern(None, None, None, graph))
 
 
-def _of_held_links(found: Iterable[ox.Triple], held: set[ox.Triple]) -> set[object]:
-    """Return the Linkages among triples whose link is held already."""
+def _accepted(store: ox.Store) -> set[ox.Triple]:
+    """Return the links that a curator accepted."""
+    role, everywhere = ox.NamedNode(names.ITU + "curatorRole"), ox.DefaultGraph()
+    linkages = [quad.subject for quad in store.quads_for_pattern(None, role, None, everywhere)]
+    said = (quad.triple for each in linkages for quad in store.quads_for_pattern(each, None, None, everywhere))
+    return {*_links(said).values()}
+
+
+def _links(found: Iterable[ox.Triple]) -> dict[object, ox.Triple]:
+    """Return the link of each Linkage among triples."""
     said: dict[object, dict[str, Any]] = defaultdict(dict)
     for triple in found:
         said[triple.subject][triple.predicate.value] = triple.object
     ends = [names.ITU + name for name in ("subject", "predicate", "object")]
-    links = {one: [about[end] for end in ends] for one, about in said.items() if all(end in about for end in ends)}
-    return {linkage for linkage, link in links.items() if ox.Triple(*link) in held}
+    return {
+        one: ox.Triple(*(about[end] for end in ends))
+        for one, about in said.items()
+        if all(end in about for end in ends)
+    }
 
 
 def _in_order(store: ox.Store) -> list[str]:

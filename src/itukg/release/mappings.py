@@ -102,6 +102,8 @@ def _mapping(link: dict[str, str], said: Said, rules: dict[str, str]) -> dict[st
         "mapping_justification": JUSTIFICATIONS[linkage["basis"].removeprefix(names.ITU)],
         "mapping_provider": linkage.get("document", ""),
         "confidence": CONFIDENCE.get(linkage.get("confidence", ""), ""),
+        "reviewer_label": joined([linkage.get("role", "")]),
+        "review_date": linkage["date"] if "role" in linkage else "",
         "curation_rule_text": joined([rules.get(rule, rule)]),
         "see_also": joined([link["linkage"]]),
         "comment": _comment(linkage),

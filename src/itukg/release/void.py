@@ -66,7 +66,17 @@ def describe(store: ox.Store, release: str) -> list[ox.Triple]:
             "examples": list(dict.fromkeys(filter(None, things)))[:SHOWN],
         }
         datasets.append(total | counts | _said(store, graph))
-    return triples_of("void", release=release, datasets=datasets, title=TITLE, rights=RIGHTS, local=_local)
+    found = triples_of("void", release=release, datasets=datasets, title=TITLE, rights=RIGHTS, local=_local)
+    graph = ox.NamedNode(names.graph("description"))
+    said = (quad.triple for quad in store.quads_for_pattern(None, None, None, graph))
+    return list(dict.fromkeys([*found, *said]))
+
+
+def structure(store: ox.Store) -> list[ox.Quad]:
+    """Return, as the graph `description`, which properties the things of the merged graph have, and to what they lead."""
+    return _in_graph(
+        "description", triples_of("structure", leads=rows_of(store, "leads"), dataset=MERGED, local=_local)
+    )
 
 
 def _by_graph(rows: Iterable[Row]) -> dict[str, list[Row]]:
@@ -114,7 +124,11 @@ def examples(queries: Iterable[SavedQuery]) -> list[ox.Quad]:
 
     Raises DataError, naming the file, for one that is no query, or neither SELECT, ASK nor CONSTRUCT.
     """
-    found = []
+
+    def declared(prefix: str) -> str:
+        return f"{names.QUERIES}#{prefix}"
+
+    found, all_prefixes = [], {**names.PREFIXES}
     for query in queries:
         try:
             form = read_query(query.text).form
@@ -123,18 +137,19 @@ def examples(queries: Iterable[SavedQuery]) -> list[ox.Quad]:
         if form not in EXECUTABLES:
             raise DataError(f"queries/{query.name}.rq: a saved query is {', '.join(EXECUTABLES)}, not {form}.")
         kind, holder = EXECUTABLES[form]
-        prefixes = re.findall(r"^PREFIX ([\w-]+): <([^>]*)>$", query.text, re.MULTILINE)
+        own = re.findall(r"^PREFIX ([\w-]+): <([^>]*)>$", query.text, re.MULTILINE)
         found.append(
             {
                 "query": query,
                 "iri": f"{names.QUERIES}/{query.name}",
                 "kind": names.SH + kind,
                 "holder": names.SH + holder,
-                "prefixes": {f"{names.QUERIES}#{prefix}": (prefix, namespace) for prefix, namespace in prefixes},
+                "prefixes": [declared(prefix) for prefix, _ in own],
             }
         )
-    graph = ox.NamedNode(names.graph("queries"))
-    return [ox.Quad(t.subject, t.predicate, t.object, graph) for t in triples_of("queries", queries=found)]
+        all_prefixes |= dict(own)
+    prefixes = {declared(prefix): (prefix, namespace) for prefix, namespace in all_prefixes.items()}
+    return _in_graph("queries", triples_of("queries", queries=found, prefixes=prefixes))
 
 
 def provenance(corpus: Corpus, quads: Iterable[ox.Quad]) -> list[ox.Triple]:
@@ -170,14 +185,19 @@ def provenance(corpus: Corpus, quads: Iterable[ox.Quad]) -> list[ox.Triple]:
             }
         )
     merged = sorted(names.graph(name) for name in graphs if names.graph(name) not in NOT_MERGED)
-    entailed, derived = names.graph("entailed"), names.graph("derived")
-    made = {entailed: merged, derived: [*merged, entailed]}
+    entailed, derived, described = map(names.graph, ("entailed", "derived", "description"))
+    made = {entailed: merged, derived: [*merged, entailed], described: [*merged, entailed, names.graph("queries")]}
     return triples_of("provenance", copies=copies, files=files, made=made, years=years)
 
 
 _DOCUMENTS = names.THINGS + "document/"
 _DATES = ("dcterms:created", "dcterms:modified")
 _A, _DATASET = ox.NamedNode(names.RDF_TYPE), ox.NamedNode(names.VOID + "Dataset")
+
+
+def _in_graph(name: str, triples: Iterable[ox.Triple]) -> list[ox.Quad]:
+    graph = ox.NamedNode(names.graph(name))
+    return [ox.Quad(triple.subject, triple.predicate, triple.object, graph) for triple in triples]
 
 
 def _in_order(triples: list[ox.Triple]) -> list[ox.Triple]:

@@ -12,7 +12,7 @@ from itukg.engine.store import Store, rows, triples
 from itukg.errors import NotFound
 from itukg.formats import GRAPH_FORMATS, HTML, JSON, MARKDOWN, Format, write_json
 from itukg.graphs import write_graph
-from itukg.pages import local_link, render
+from itukg.pages import render
 from itukg.views.thing import is_iri
 
 BECAUSE_FORMATS = (HTML, JSON, MARKDOWN, *GRAPH_FORMATS)
@@ -28,7 +28,7 @@ RULES = {
     "roll-up": "A link to an SDG target is a link to its Goal.",
     "lift": "An outcome receives the links of the outputs that deliver it.",
     "measured": "An outcome, or its topic, serves the SDG target whose indicator its own indicator matches.",
-    "matrix": "An output that states no SDG target receives those that the WSIS-SDG Matrix gives for its action lines.",
+    "matrix": "An output that states no SDG target receives those of its action lines in the WSIS-SDG Matrix.",
     "inherit": "A thing that states no mapping of its own receives that of the things it succeeds.",
 }
 """What each rule says, by the name that `itu:rule` has."""
@@ -36,12 +36,15 @@ RULES = {
 
 @dataclass(frozen=True)
 class Thing:
-    """A thing on the way: what it is called, its code, and its plan if it is of one."""
+    """A thing on the way: what it is called, its code, its plan if it is of one, and where its document says so."""
 
     iri: str
     label: str
     notation: str | None = None
     plan: str | None = None
+    document: str | None = None
+    section: str | None = None
+    line: int | None = None
 
     @property
     def name(self) -> str:
@@ -58,7 +61,7 @@ class Thing:
 class Step:
     """One link of a chain, and what it rests on: the document's words with their place, a reader's reason, or a scheme.
 
-    `rule` is the rule that leads over this step to the next, if one does.
+    `role` and `date` are those of a curator who accepted the link. `rule` is the rule that leads over this step to the next, if one does.
     """
 
     subject: Thing
@@ -71,6 +74,8 @@ class Step:
     document: str | None = None
     section: str | None = None
     line: int | None = None
+    role: str | None = None
+    date: str | None = None
     rule: str | None = None
 
 
@@ -91,6 +96,8 @@ class Because:
     object: Thing
     roads: tuple[Road, ...]
     total: int
+    documents: Mapping[str, str]
+    """What the documents named in the chains are called."""
     graph: list[ox.Triple] = field(repr=False)
     """The linkages behind the link, as RDF: PROV says which rests on which."""
 
@@ -107,15 +114,17 @@ async def because(store: Store, subject: str, object_: str, terms: Mapping[str, 
     if not roads:
         raise NotFound(await _no_link(store, subject, object_))
     linkages = [t for t in found if isinstance(t.subject, ox.NamedNode) and t.subject.value in reading.linkages]
-    return Because(
-        reading.thing(subject), reading.thing(object_), tuple(roads[:MAX_ROADS]), len(roads), sorted(linkages, key=str)
-    )
+    shown = roads[:MAX_ROADS]
+    ends = [end for road in shown for step in road.steps for end in (step, step.subject, step.object)]
+    documents = {each.document: reading.thing(each.document).label for each in ends if each.document}
+    first, last = reading.thing(subject), reading.thing(object_)
+    return Because(first, last, tuple(shown), len(roads), documents, sorted(linkages, key=str))
 
 
 def write_because(found: Because, syntax: Format) -> bytes:
     """Write the chains in one of BECAUSE_FORMATS."""
     if syntax is HTML:
-        return render("because.html", found=found, rules=RULES, link=local_link)
+        return render("because.html", found=found, rules=RULES, place=lambda said: _place(said, found))
     if syntax is MARKDOWN:
         return _markdown(found).encode()
     if syntax is JSON:
@@ -126,6 +135,7 @@ def write_because(found: Because, syntax: Format) -> bytes:
 def as_rows(found: Because) -> dict[str, Any]:
     """Return the chains as JSON has them."""
     rows_ = {"subject": asdict(found.subject), "object": asdict(found.object), "total": found.total}
+    rows_ |= {"documents": found.documents}
     return rows_ | {"roads": [asdict(road) for road in found.roads]}
 
 
@@ -133,13 +143,14 @@ def _query(subject: str, object_: str) -> str:
     top = f"?top itu:subject <{subject}> ; itu:object <{object_}>"
     linkage = f"""{{ {{ {top} }} UNION {{ GRAPH <{_DERIVED}> {{ {top} }} }} BIND(?top AS ?l) }}
     UNION {{ GRAPH <{_DERIVED}> {{ {top} . ?top prov:wasDerivedFrom+ ?l }} }}"""
-    told = "rdfs:label, skos:notation, itu:plan, sdgo:isTargetOf, sdgo:isIndicatorOf"
+    told = "rdfs:label, skos:notation, itu:plan, dcterms:source, itu:section, itu:line, sdgo:isTargetOf, sdgo:isIndicatorOf"
+    ends = "itu:subject|itu:object|itu:subject/dcterms:source|itu:object/dcterms:source"
     return f"""{names.PROLOGUE}
 CONSTRUCT {{ ?s ?p ?o }} WHERE {{
   {{ SELECT DISTINCT ?l WHERE {{ {linkage} }} }}
   {{ ?l ?p ?o BIND(?l AS ?s) }}
   UNION {{ GRAPH <{_DERIVED}> {{ ?l ?p ?o }} BIND(?l AS ?s) }}
-  UNION {{ ?l itu:subject|itu:object|dcterms:source ?s . ?s ?p ?o FILTER(?p IN ({told})) }}
+  UNION {{ ?l {ends}|dcterms:source ?s . ?s ?p ?o FILTER(?p IN ({told})) }}
   UNION {{ ?l itu:subject/itu:plan|itu:object/itu:plan ?s . ?s ?p ?o FILTER(?p = skos:notation) }}
   UNION {{ ?l itu:object/(sdgo:isIndicatorOf|sdgo:isTargetOf) ?s . ?s ?p ?o FILTER(?p IN ({told})) }}
   UNION {{ GRAPH <{_DERIVED}> {{ ?l itu:subject|itu:object ?s }} ?s ?p ?o FILTER(?p IN ({told})) }}
@@ -233,6 +244,8 @@ class _Reading:
             document,
             self._one(iri, "section"),
             int(line) if line else None,
+            self._one(iri, "curatorRole"),
+            next(iter(self._said[iri].get(_DCTERMS + "date", ())), None),
             rule,
         )
 
@@ -241,7 +254,9 @@ class _Reading:
         said = self._said.get(iri, {})
         notation, plan = (next(iter(said.get(p, ())), None) for p in (_SKOS + "notation", names.ITU + "plan"))
         code = None if plan is None else self._said.get(plan, {}).get(_SKOS + "notation", [names.shorten(plan)])[0]
-        return Thing(iri, said.get(_RDFS + "label", [names.shorten(iri)])[0], notation, code)
+        label, document = said.get(_RDFS + "label", [names.shorten(iri)])[0], said.get(_DCTERMS + "source", [None])[0]
+        section, line = (next(iter(said.get(names.ITU + name, ())), None) for name in ("section", "line"))
+        return Thing(iri, label, notation, code, document, section, int(line) if line else None)
 
     def _word(self, predicate: str) -> str:
         return self._terms.get(predicate) or names.shorten(predicate)
@@ -255,18 +270,29 @@ class _Reading:
 
 def _markdown(found: Because) -> str:
     lines = [f"# Why {found.subject.name} is linked with {found.object.name}", ""]
-    lines += [f"- {found.subject.name}: {found.subject.label}", f"- {found.object.name}: {found.object.label}"]
+    lines += [f"- {each.name}: {_worded(each, found)}" for each in (found.subject, found.object)]
     for number, road in enumerate(found.roads, 1):
         lines += ["", f"## Chain {number} of {found.total}{_says(road)}", ""]
         for place, step in enumerate(road.steps, 1):
             lines.append(f"{place}. {step.subject.name} *{step.predicate}* {step.object.name} ({step.basis})")
             lines += [f"   > {step.quote}", ""] if step.quote else []
-            if step.document:
-                where = f"{names.shorten(step.document)}{f', line {step.line}' if step.line else ''}"
-                lines.append(f"   {where}{f': {step.section}' if step.section else ''}")
+            lines += [f"   {at}"] if (at := _place(step, found)) else []
+            lines += [f"   {step.object.name}: {_worded(step.object, found)}"] if step.basis == "judged" else []
             lines += [f"   {step.rationale}"] if step.rationale else []
+            lines += [f"   Accepted by a {step.role} on {step.date}."] if step.role else []
             lines += [f"   Rule “{step.rule}”: {RULES.get(step.rule, step.rule)}"] if step.rule else []
     return "\n".join(lines) + "\n"
+
+
+def _worded(thing: Thing, found: Because) -> str:
+    at = _place(thing, found)
+    return f"{thing.label} ({at})" if at else thing.label
+
+
+def _place(said: Thing | Step, found: Because) -> str:
+    """Return where something is said: document, section and line."""
+    parts = (found.documents.get(said.document or ""), said.section, f"line {said.line}" if said.line else None)
+    return ", ".join(filter(None, parts)) if said.document else ""
 
 
 def _says(road: Road) -> str:

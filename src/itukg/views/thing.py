@@ -31,6 +31,9 @@ from itukg.settings import shipped
 MAX_INCOMING = 100
 """How many links to a thing by one property are told one by one."""
 
+MAX_NAMED = 10
+"""How many things that have a code are named, at most."""
+
 _RDFS, _SKOS, _DCTERMS = (names.PREFIXES[prefix] for prefix in ("rdfs", "skos", "dcterms"))
 SUCCESSION = tuple(names.ITU + name for name in ("restates", "revises", "merges", "splits", "succeeds"))
 """The properties by which a thing takes up an older one: itu:succeeds and its sub-properties."""
@@ -59,6 +62,25 @@ async def describe(store: Store, terms: Mapping[str, str], iri: str, syntax: For
 async def is_told(store: Store, iri: str) -> bool:
     """Tell whether the merged graph says anything of `iri`."""
     return bool(await rows(store, f"SELECT ?p WHERE {{ <{iri}> ?p ?o }} LIMIT 1"))
+
+
+async def named(store: Store, text: str) -> str:
+    """Return the IRI of what a text names: an IRI, a prefixed name, a path below /id/, or a code that one thing has.
+
+    A text that names nothing is returned as the IRI that it would be. Raises NotFound for a code of several things, and
+    lists them.
+    """
+    iri = names.expand(text)
+    if not re.fullmatch(r"[\w.-]{1,40}", text) or await is_told(store, iri):
+        return iri
+    code = f'?thing skos:notation ?code FILTER(LCASE(STR(?code)) = "{text.lower()}" && isIRI(?thing))'
+    found = await rows(store, f"{names.PROLOGUE} SELECT DISTINCT ?thing WHERE {{ {code} }} ORDER BY ?thing")
+    things = [row["thing"].value for row in found]
+    if len(things) > 1:
+        paths = [names.shorten(each) for each in things]
+        more = f" and {len(paths) - MAX_NAMED} more" if len(paths) > MAX_NAMED else ""
+        raise NotFound(f"{text} is the code of several things: {', '.join(paths[:MAX_NAMED])}{more}. Name one of them.")
+    return things[0] if things else iri
 
 
 async def description(store: Store, iri: str) -> list[ox.Triple]:

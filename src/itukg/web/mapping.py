@@ -6,7 +6,6 @@ from anyio import to_thread
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import Field
 
-from itukg import names
 from itukg.formats import Format
 from itukg.views.because import BECAUSE_FORMATS, because, write_because
 from itukg.views.compare import CHANGES, COMPARE_FORMATS, compare, write_comparison
@@ -14,6 +13,7 @@ from itukg.views.grid import MATRIX_FORMATS, write_matrix
 from itukg.views.lineage import LINEAGE_FORMATS, lineage, write_lineage
 from itukg.views.listing import chosen_value, select, selection
 from itukg.views.matrix import matrix
+from itukg.views.thing import named
 from itukg.web import lists
 from itukg.web.deps import Address, Answers, Labelled, Negotiated, Served, Text
 from itukg.web.service import Service
@@ -29,8 +29,8 @@ _COMPARE = Answers(COMPARE_FORMATS)
 class BecauseParameters(Negotiated):
     """The two ends of a link."""
 
-    subject: Text = Field(description="An IRI, prefixed name or path, such as bap-2026-2029/outcome/T1.1-O1.")
-    object: Text = Field(description="An IRI, prefixed name or path, such as sdg:11.b.")
+    subject: Text = Field(description="An IRI, prefixed name, path or code, such as bap-2026-2029/outcome/T1.1-O1.")
+    object: Text = Field(description="An IRI, prefixed name, path or code, such as sdg:11.b.")
 
 
 @_BECAUSE.get(router, "/because")
@@ -40,8 +40,8 @@ async def reasons(
     syntax: Annotated[Format, Depends(_BECAUSE.chosen)],
 ) -> Response:
     """Return why `subject` is linked with `object`: the chains of sentences, reasons and rules, the shortest first."""
-    ends = names.expand(given.subject), names.expand(given.object)
-    found = await because(service.store, *ends, service.release.overview.terms)
+    subject, object_ = [await named(service.store, each) for each in (given.subject, given.object)]
+    found = await because(service.store, subject, object_, service.release.overview.terms)
     return Response(write_because(found, syntax), media_type=syntax.media_type)
 
 
@@ -88,7 +88,7 @@ async def chain(
     """Return the chain of a thing over all plans: what it takes up, what takes it up, and what changed at each step."""
     plan, basis = _chosen(service, "plan", given.plan), _chosen(service, "basis", given.basis)
     terms = service.release.overview.terms
-    found = await lineage(service.store, names.expand(path), terms, plan=plan, basis=basis)
+    found = await lineage(service.store, await named(service.store, path), terms, plan=plan, basis=basis)
     content = await write_lineage(service.store, found, syntax, basis=basis)
     return Response(content, media_type=syntax.media_type)
 
