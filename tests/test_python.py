@@ -1,7 +1,9 @@
 """`itukg.open`: the same calls give the same answers from the installed files, from a folder and from a server."""
 
+import copy
 import json
 import os
+import pickle
 import re
 import subprocess
 import sys
@@ -127,6 +129,12 @@ def test_a_thing_has_its_properties_as_attributes(kg: KnowledgeGraph) -> None:
     assert kg.thing(names.ONTOLOGY).created == [date(2026, 11, 22)]
     with pytest.raises(AttributeError, match='has no "amount"; it has id, type, notation'):
         _ = thing.amount
+
+
+def test_a_thing_can_be_copied_and_stored() -> None:
+    thing = Thing({"id": names.THINGS + OUTPUT, "notation": "2.1"})
+    for again in (copy.deepcopy(thing), pickle.loads(pickle.dumps(thing))):  # noqa: S301  (we wrote it)
+        assert (again, again.notation, {again}) == (thing, "2.1", {thing})
 
 
 def test_a_search_returns_all_pages(kg: KnowledgeGraph) -> None:

@@ -162,7 +162,9 @@ class Thing:
 
     def __getattr__(self, name: str) -> Any:
         """Return a property. Raises AttributeError, naming those that there are."""
-        if name.startswith("_") or name not in self.json:
+        if name.startswith("_"):  # what Python looks for in a copy that is not filled yet
+            raise AttributeError(name)
+        if name not in self.json:
             known = ", ".join(key for key in self.json if not key.startswith("@"))
             raise AttributeError(f'{names.shorten(self.id)} has no "{name}"; it has {known}.')
         described = context()["@context"].get(name)
