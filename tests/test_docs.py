@@ -189,3 +189,20 @@ def test_the_commands_for_linked_data_do_what_the_page_says(tmp_path: Path, serv
     assert "<mark>" in json.loads(printed[19])["items"][0]["highlight"]
     assert printed[20].splitlines()[1].startswith("http://metadata.un.org/sdg/9.c,")
     assert json.loads(printed[21])["totalItems"] > 0
+
+
+PYTHON = (ROOT / "docs" / "python.md").read_text()
+
+
+def test_the_blocks_for_python_print_what_the_page_says(
+    server: str, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    blocks = re.findall(r"^```python\n(.*?)^```", PYTHON, re.DOTALL | re.MULTILINE)
+    assert len(blocks) == 10
+    monkeypatch.setenv("ITUKG_HOME", str(home))
+    names_: dict[str, object] = {}
+    for block in blocks:
+        exec(block.replace("http://127.0.0.1:8000", server), names_)  # noqa: S102
+        said = re.findall(r"^(?:.*\)  )?# (.*)$", block, re.MULTILINE)
+        assert capsys.readouterr().out.splitlines() == said, block
+        assert said or "open()" in block

@@ -1,5 +1,6 @@
 """One family of errors: each class carries its HTTP status, exit code and problem type; each message says what to try."""
 
+from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 
@@ -38,6 +39,9 @@ class BadRequest(ItukgError, title="Bad request", status=400):
 class SyntaxProblem(BadRequest, title="Syntax error"):
     """A query that is not SPARQL, or data that is not RDF. `line` and `column` count from 1; None where unknown."""
 
+    line: int | None = None
+    column: int | None = None
+
     def __init__(self, message: str, line: int | None = None, column: int | None = None) -> None:
         super().__init__(message)
         self.line, self.column = line, column
@@ -66,6 +70,10 @@ class NotAllowed(ItukgError, title="Method not allowed", status=405):
         super().__init__(f"{message} Allowed: {', '.join(methods)}.")
         self.methods = methods
 
+    def extras(self) -> dict[str, object]:
+        """Return the methods."""
+        return {"methods": list(self.methods)}
+
 
 class NotAcceptable(ItukgError, title="Not acceptable", status=406):
     """An Accept header, or a format, that none of the available syntaxes fits."""
@@ -82,6 +90,10 @@ class Gone(ItukgError, title="Retired", status=410):
         replaced_by = f"replaced by {', '.join(f'<{each}>' for each in successors)}"
         super().__init__(f"<{iri}> is retired, {replaced_by if successors else 'and nothing replaces it'}.")
         self.successors = successors
+
+    def extras(self) -> dict[str, object]:
+        """Return the successors."""
+        return {"successors": self.successors}
 
 
 class PreconditionFailed(ItukgError, title="Precondition failed", status=412):
@@ -128,6 +140,10 @@ class StoreUnavailable(ItukgError, title="Triple store unavailable", status=502)
     """A remote triple store that does not answer, or whose answer cannot be read."""
 
 
+class ServerUnavailable(ItukgError, title="Server unavailable", status=502):
+    """A server of ours that does not answer, or an address at which there is none."""
+
+
 class NotReady(ItukgError, title="Service starting", status=503, wait=2):
     """The release is still loading; trying again helps."""
 
@@ -146,3 +162,27 @@ class DoesNotConform(ItukgError, title="The data does not conform to the shapes"
 
 class NotSupported(ItukgError, title="Not supported", status=501, exit_code=3):
     """Something that needs a part that is not installed, or that this software does not do."""
+
+
+def from_problem(problem: Mapping[str, object]) -> ItukgError:
+    """Return the error that a problem tells of: of the same class, with the same message and extras.
+
+    One whose type no class of ours has is an ItukgError.
+    """
+    kind = str(problem.get("type")).rpartition("/")[2]
+    message = str(problem.get("detail") or problem.get("title"))
+    for each in _family(ItukgError):
+        error = each.__new__(each, message)  # classes are made in several ways; what their objects hold is the same
+        if error.problem_type == kind:
+            vars(error).update({name: value for name, value in problem.items() if name not in _STANDARD})
+            return error
+    return ItukgError(message)
+
+
+_STANDARD = ("type", "title", "status", "detail", "instance")
+
+
+def _family(error: type[ItukgError]) -> Iterator[type[ItukgError]]:
+    for each in error.__subclasses__():
+        yield each
+        yield from _family(each)

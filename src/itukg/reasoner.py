@@ -2,12 +2,16 @@
 
 import io
 import shutil
+from collections.abc import Iterable
+from typing import Any
 
 import pyoxigraph as ox
 
 from itukg import names
 from itukg.corpus import Corpus
 from itukg.errors import DoesNotConform, NotSupported
+
+_MISSING = "The reasoner is not installed. Add it with: pip install 'itukg[reasoner]'"
 
 
 def java() -> str | None:
@@ -30,11 +34,11 @@ def unsatisfiable(corpus: Corpus) -> list[str]:
     except ImportError:
         executable = None
     if executable is None:
-        raise NotSupported("The reasoner is not installed. Add it with: pip install 'itukg[reasoner]'")
+        raise NotSupported(_MISSING)
     owlready2.JAVA_EXE = executable
-    world = owlready2.World()
-    ontology = world.get_ontology(names.ONTOLOGY)
-    ontology.load(fileobj=io.BytesIO(_axioms(corpus)))
+    graph = ox.NamedNode(names.graph("ontology"))
+    ontology = load_ontology(quad.triple for quad in corpus.quads() if quad.graph_name == graph)
+    world = ontology.world
     try:
         with ontology:
             owlready2.sync_reasoner_hermit(world, debug=0)
@@ -43,18 +47,26 @@ def unsatisfiable(corpus: Corpus) -> list[str]:
     return sorted(str(c.iri) for c in world.inconsistent_classes() if c is not owlready2.Nothing)
 
 
-def _axioms(corpus: Corpus) -> bytes:
-    # Owlready2 does not support punning: a property that is also an individual loses its axioms. So the assertions
-    # that make properties instances of our own classes are left out; no axiom depends on them.
-    graph = ox.NamedNode(names.graph("ontology"))
-    quads = [quad for quad in corpus.quads() if quad.graph_name == graph]
-    properties = {q.subject for q in quads if _types(q) and str(q.object).endswith("Property>")}
-    axioms = [q.triple for q in quads if not (q.subject in properties and _types(q, of_ours=True))]
-    return ox.serialize(axioms, format=ox.RdfFormat.N_TRIPLES) or b""
+def load_ontology(triples: Iterable[ox.Triple]) -> Any:
+    """Return the ontology that triples state, as an Owlready2 ontology in a World of its own.
+
+    Owlready2 does not support punning: a property that is also an individual loses its axioms. So the assertions that
+    make properties instances of our own classes are left out; no axiom depends on them. Raises NotSupported where
+    Owlready2 is missing.
+    """
+    try:
+        import owlready2
+    except ImportError:
+        raise NotSupported(_MISSING) from None
+    stated = [*triples]
+    properties = {t.subject for t in stated if _types(t) and str(t.object).endswith("Property>")}
+    axioms = [t for t in stated if not (t.subject in properties and _types(t, of_ours=True))]
+    ontology = owlready2.World().get_ontology(names.ONTOLOGY)
+    return ontology.load(fileobj=io.BytesIO(ox.serialize(axioms, format=ox.RdfFormat.N_TRIPLES) or b""))
 
 
-def _types(quad: ox.Quad, *, of_ours: bool = False) -> bool:
-    """Return whether `quad` states a type that is a class of OWL or, with `of_ours`, of another vocabulary."""
-    if quad.predicate.value != names.RDF_TYPE or not isinstance(quad.object, ox.NamedNode):
+def _types(triple: ox.Triple, *, of_ours: bool = False) -> bool:
+    """Return whether a triple states a type that is a class of OWL or, with `of_ours`, of another vocabulary."""
+    if triple.predicate.value != names.RDF_TYPE or not isinstance(triple.object, ox.NamedNode):
         return False
-    return quad.object.value.startswith(names.OWL) is not of_ours
+    return triple.object.value.startswith(names.OWL) is not of_ours

@@ -151,3 +151,17 @@ class Settings(BaseSettings):
     sources: Path | None = Field(
         default=None, description="Folder with the text copies of the source documents, for `evidence`."
     )
+
+
+def read_settings(**given: object) -> Settings:
+    """Return the settings of the environment, but for those that are given and not None.
+
+    Raises BadRequest, naming the wrong setting.
+    """
+    try:
+        return Settings.model_validate({**Settings().model_dump(), **{k: v for k, v in given.items() if v is not None}})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"]))
+        got = "" if name.startswith("store") else f" (got {first['input']!r})"  # settings of the store may be secret
+        raise BadRequest(f"Setting {name}: {first['msg']}{got}.") from None

@@ -21,18 +21,9 @@ Output = Annotated[str, typer.Option("--output", "-o", help='File to write to; "
 
 def settings_of(**given: object) -> "Settings":
     """Return the settings of the environment, overridden by options. Raises BadRequest, naming the wrong setting."""
-    from pydantic import ValidationError
+    from itukg.settings import read_settings
 
-    from itukg.errors import BadRequest
-    from itukg.settings import Settings
-
-    try:
-        return Settings.model_validate({**Settings().model_dump(), **{k: v for k, v in given.items() if v is not None}})
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(map(str, first["loc"]))
-        got = "" if name.startswith("store") else f" (got {first['input']!r})"  # settings of the store may be secret
-        raise BadRequest(f"Setting {name}: {first['msg']}{got}.") from None
+    return read_settings(**given)
 
 
 def corpus_of(settings: "Settings") -> "Corpus":
@@ -54,13 +45,12 @@ def with_store(settings: "Settings", work: "Callable[[Store], Awaitable[None]]")
     """Call `work` with a store of the release of the files, then close the store."""
     import asyncio
 
-    from itukg.engine.local import LocalStore
-    from itukg.engine.open import open_store
+    from itukg.engine.open import open_in_process
 
     release = built(settings)
 
     async def run() -> None:
-        store = await open_store(release.dataset, settings) if settings.store else LocalStore(release.dataset)
+        store = await open_in_process(release.dataset, settings)
         try:
             await work(store)
         finally:

@@ -16,13 +16,16 @@ from itukg.engine.worker import STACK_BYTES, Work
 from itukg.errors import TimeLimit
 from itukg.formats import Format
 
+LATE = "No answer within {seconds:.2g} s. Ask for less, or raise --timeout."
+"""What a command says at its time limit."""
+
 
 class LocalStore:
     """One release in memory, with a time limit and no other: a command may use its user's whole machine."""
 
-    def __init__(self, release: Path) -> None:
-        """Load the release. Raises DataError for a file that cannot be loaded."""
-        self._work = load(str(release))
+    def __init__(self, release: Path, late: str = LATE) -> None:
+        """Load the release; `late` is the message of a TimeLimit. Raises DataError for a file that cannot be loaded."""
+        self._work, self._late = load(str(release)), late
 
     async def answer(
         self,
@@ -36,15 +39,16 @@ class LocalStore:
         """Evaluate `query` in a thread, which also writes its result: see `Store.answer`."""
         started, request = monotonic(), pack_request(query, dataset.default, dataset.named, syntax)
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        threading.stack_size(STACK_BYTES)  # parsers recurse into every bracket
+        usual = threading.stack_size(STACK_BYTES)  # parsers recurse into every bracket
         # A daemon: nothing stops it, and a command that has printed its error does not wait for it.
         threading.Thread(target=_evaluate, args=(self._work, request, answer), daemon=True).start()
+        threading.stack_size(usual)
         try:
             async with asyncio.timeout(None if deadline == inf else max(0.0, deadline - monotonic())):
                 content = await answer
         except TimeoutError:
             seconds = max(0.0, deadline - started)
-            raise TimeLimit(f"No answer within {seconds:.2g} s. Ask for less, or raise --timeout.") from None
+            raise TimeLimit(self._late.format(seconds=seconds)) from None
         return Answer(syntax.media_type, _whole(content), monotonic() - started)
 
     def size(self) -> Mapping[str, int]:

@@ -1,4 +1,4 @@
-"""Which engine serves a release: workers on this machine, or a remote SPARQL server."""
+"""Which engine serves a release: workers on this machine, this process, or a remote SPARQL server."""
 
 from pathlib import Path
 
@@ -19,3 +19,15 @@ async def open_store(release: Path, settings: Settings) -> Store:
     from itukg.engine.embedded import EmbeddedStore
 
     return await EmbeddedStore.open(release, settings)
+
+
+async def open_in_process(release: Path, settings: Settings, *, late: str | None = None) -> Store:
+    """Return the same for one client, a command or a program: without workers, the release is in this process's memory.
+
+    `late` is the message of a query that hits its time limit there.
+    """
+    if settings.store is not None:
+        return await open_store(release, settings)
+    from itukg.engine.local import LATE, LocalStore
+
+    return LocalStore(release, late or LATE)

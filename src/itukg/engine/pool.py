@@ -318,7 +318,10 @@ class Pool:
         for worker in list(self.alive):
             self._kill(worker)
         if self._parent is not None:
-            await asyncio.to_thread(self._end_parent)
+            try:
+                await asyncio.to_thread(self._end_parent)
+            except RuntimeError:  # the program is ending, and starts no more threads
+                self._end_parent()
 
     # --- what a response does with its worker ---
 

@@ -8,6 +8,7 @@ import anyio
 from fastapi import Depends, FastAPI
 
 from itukg import __version__
+from itukg.engine.store import Store
 from itukg.release.model import Release
 from itukg.settings import Settings
 from itukg.web import (
@@ -46,9 +47,9 @@ ROUTERS = (
 """The routers by audience; a path belongs to the first that has it."""
 
 
-def create_app(settings: Settings, release: Release) -> FastAPI:
-    """Return the application that serves `release`. It answers 503 until the release is loaded."""
-    service = Service(settings, release)
+def create_app(settings: Settings, release: Release, store: Store | None = None) -> FastAPI:
+    """Return the application that serves `release`: from `store` at once, or with 503 until it is loaded into one."""
+    service = Service(settings, release, store)
     open_releases = OpenReleases(service)
 
     @asynccontextmanager

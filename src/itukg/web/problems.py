@@ -27,6 +27,8 @@ SCHEMA = {
         "detail": {"type": "string"},
         "line": {"type": "integer", "description": "Of a syntax error, from 1."},
         "column": {"type": "integer"},
+        "methods": {"type": "array", "items": {"type": "string"}, "description": "Those that the address has."},
+        "successors": {"type": "array", "items": {"type": "string"}, "description": "What replaces a retired thing."},
     },
 }
 
