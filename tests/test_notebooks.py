@@ -34,7 +34,7 @@ def test_a_notebook_gives_the_outputs_that_it_is_kept_with(
     from nbclient import NotebookClient
 
     assert len(NOTEBOOKS) == 3
-    kept = nbformat.read(path, as_version=4)
+    kept = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     nbformat.validate(kept)
     expected = outputs_of(kept)
     assert {"shown", "stdout"} == {kind for _, outputs in expected for kind, _ in outputs}

@@ -148,18 +148,19 @@ class KnowledgeGraph:
         return Table(CHANGE_COLUMNS, map(_linked, found["changes"]), found)
 
     def gaps(self, **filters: object) -> Table:
-        """Return what is missing, a row for each gap, by the filters of `/gaps`."""
+        """Return what is missing, a row for each gap, by the filters of `/gaps`: `plan`, and `class_` with `columns`."""
         return self._rows("/gaps", filters)
 
-    def budget(self, *, by: str, rule: str | None = None, **filters: object) -> Table:
-        """Return the money of the Operational Plan in CHF, a row for each priority, topic, goal or whatever `by` names.
+    def budget(self, *, by: str = "priority", rule: str | None = None, **filters: object) -> Table:
+        """Return a plan's money in its currency, a row for each priority, topic, category, goal, target or actionLine.
 
-        `rule` says how an amount counts for what it serves: `whole`, `equal` or `by-count`.
+        `rule` says how an amount counts for what it serves: `whole`, `equal` or `by-count`; a row's `evidence` lists the
+        amounts and links behind it. The table's `document` has the total and the rule in words.
         """
         return self._rows("/budget", {"by": by, "rule": rule, **filters})
 
     def risks(self, **filters: object) -> Table:
-        """Return the registers of risks with their mitigations, a row for each, by the filters of `/risks`."""
+        """Return the registers of risks, a row for each risk with its `mitigations`, by the filter of `/risks`: `plan`."""
         return self._rows("/risks", filters)
 
     def validate(self, data: "str | Path | rdflib.Graph", *, with_release: bool = False, **filters: object) -> Report:
@@ -190,8 +191,8 @@ class KnowledgeGraph:
         return load_ontology(quad.triple for quad in ox.parse(answer.content, format=ox.RdfFormat.N_TRIPLES))
 
     def _rows(self, path: str, given: Mapping[str, object]) -> Table:
-        pages = [*self._pages(path, given)]
-        return Table((), (row for page in pages for row in page["rows"]), pages[0])
+        found: dict[str, Any] = self._connection.read(path, _given(given))
+        return Table((), found["rows"], found)
 
     def _pages(self, path: str, given: Mapping[str, object]) -> Iterator[dict[str, Any]]:
         """Yield all pages of what a route lists."""
