@@ -40,6 +40,8 @@ LINKML = "https://w3id.org/linkml/"
 PAV = "http://purl.org/pav/"
 SEMAPV = "https://w3id.org/semapv/vocab/"
 SSSOM = "https://w3id.org/sssom/"
+SVG = "http://www.w3.org/2000/svg"
+GRAPHML = "http://graphml.graphdrawing.org/xmlns"
 RDF_TYPE = "http://www.w3.org/1999/02/22-rdf-syntax-ns#type"
 
 PREFIXES = {
