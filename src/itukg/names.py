@@ -36,6 +36,7 @@ SARIF_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schem
 JSONLD_PROFILE = "http://www.w3.org/ns/json-ld#"
 """The start of the IRIs of JSON-LD forms (JSON-LD 1.1, section 6)."""
 JSON_SCHEMA = "https://json-schema.org/draft/2020-12/schema"
+DATA_PACKAGE = "https://datapackage.org/profiles/2.0/datapackage.json"
 LINKML = "https://w3id.org/linkml/"
 PAV = "http://purl.org/pav/"
 SEMAPV = "https://w3id.org/semapv/vocab/"

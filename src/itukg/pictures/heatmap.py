@@ -127,7 +127,7 @@ def _field(field: Field, x: float, y: float, most: int) -> str:
     if field.count:
         # The more it counts, the fuller the colour; white is readable on the palest one.
         drawn = f'<rect class="cell" {edges} fill="{colour}" fill-opacity="{0.72 + 0.28 * field.count / most:.2f}" stroke="{colour}"/>'
-        shown = f'<text {middle} style="fill:#fff" fill="#ffffff" font-weight="700">{field.count}</text>'
+        shown = f'<text class="count" {middle} fill="#ffffff" font-weight="700">{field.count}</text>'
     else:
         framed = f'stroke="{colour}" stroke-dasharray="3 3"' if field.state in FRAMED else 'stroke="none"'
         drawn = f'<rect class="cell" {edges} fill="none" {framed} pointer-events="all"/>'

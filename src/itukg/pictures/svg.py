@@ -28,7 +28,7 @@ INK, PAPER, SOFT, LINE, LINK, FAINT, FOCUS = "#1b2733", "#ffffff", "#f2f5f8", "#
 STYLE = (
     "<style>text{font-family:system-ui,sans-serif}a:hover .box,a:focus .box,a:hover .cell,a:focus .cell{stroke-width:3}"
     "@media (prefers-color-scheme:dark){.paper{fill:#12181f}.box{fill:#1c2530;stroke:#7cc0f0}.focus{fill:#123652}"
-    ".line{stroke:#9fb0c0}.head{fill:#9fb0c0}text{fill:#e4eaf0}.faint{fill:#aebbc7}.heading{fill:#9bd0f5}.rule{stroke:#34414f}}"
+    ".line{stroke:#9fb0c0}.head{fill:#9fb0c0}text{fill:#e4eaf0}.faint{fill:#aebbc7}.heading{fill:#9bd0f5}.count{fill:#fff}.rule{stroke:#34414f}}"
     "</style>"
 )
 LOOKS = {

@@ -23,6 +23,9 @@ _SDGO = names.PREFIXES["sdgo"]
 _ENTAILED = names.graph("entailed")
 _SUCCESSION = ", ".join(f"<{each}>" for each in SUCCESSION)
 
+MAX_EMPTY = 30
+"""Rows, and columns, up to which a heat map shows those in which nothing is counted."""
+
 Terms = Mapping[str, str]
 """Term of the ontology → what it is called."""
 Triple = tuple[str, str, str]
@@ -163,7 +166,7 @@ async def nodes_of(store: Store, terms: Terms, iris: Iterable[str]) -> dict[str,
 def _kind(terms: Terms, kind: str) -> str:
     """Return what a class is called at the head of a box."""
     if kind.startswith(_SDGO):
-        return f"SDG {word(kind).lower()}"
+        return f"SDG {kind.removeprefix(_SDGO).lower()}"
     # The ontology has no labels for the terms of others.
     called = terms.get(kind) or re.sub(r"(?<=[a-z])(?=[A-Z])", " ", word(kind) if kind else "").lower()
     return called[:1].upper() + called[1:]
@@ -202,14 +205,29 @@ async def picture_of_matrix(store: Store, terms: Terms, found: Matrix, syntax: F
     narrower = "name a plan, a row or a column, or ask for fewer rows with size"
     if syntax is not SVG:
         return replace(await _network(store, terms, found), source=source, narrower=narrower)
-    rows, columns = ([*map(_head, headings(items), items)] for items in (found.rows, found.columns))
+    shown = _shown(found)
+    rows, columns = ([*map(_head, headings(items), items)] for items in shown)
     fields = {
         (r, c): _field(found, cell, rows[r], columns[c])
-        for r, row in enumerate(found.rows)
-        for c, column in enumerate(found.columns)
+        for r, row in enumerate(shown[0])
+        for c, column in enumerate(shown[1])
         if (cell := found.cells.get((row.iri, column.iri)))
     }
+    left_out = [len(items) - len(kept) for items, kept in zip((found.rows, found.columns), shown, strict=True)]
+    if any(left_out):
+        source = f"Left out, because nothing is counted in them: {left_out[0]} rows, {left_out[1]} columns. {source}"
     return HeatMap(found.page.title, rows, columns, fields, source, narrower)
+
+
+def _shown(found: Matrix) -> tuple[list[Item], list[Item]]:
+    """Return the rows and columns of a heat map: of more than MAX_EMPTY, those in which something is counted."""
+    counted = [(cell.row.iri, cell.column.iri) for cell in found.cells.values() if cell.count]
+    rows, columns = found.rows, found.columns
+    if len(rows) > MAX_EMPTY and counted:
+        rows = [row for row in rows if row.iri in {each for each, _ in counted}]
+    if len(columns) > MAX_EMPTY and counted:
+        columns = [column for column in columns if column.iri in {each for _, each in counted}]
+    return rows, columns
 
 
 def _head(code: str, item: Item) -> Head:
