@@ -28,7 +28,7 @@ def _of_node(node: Node) -> dict[str, str]:
         "label": "\\n".join(map(_escaped, lines)),
         "URL": _escaped(node.id),
         "tooltip": _escaped(node.text),
-        "class": _escaped(node.kind),
+        "class": _escaped(node.type),
         "notation": _escaped(node.notation),
         "plan": _escaped(node.plan),
         "penwidth": "2" if node.focus else "",

@@ -39,7 +39,7 @@ def write_graphml(graph: Graph) -> bytes:
 def _of_node(node: Node) -> dict[str, str]:
     return {
         "label": f"{node.heading}: {node.label}" if node.label else node.heading,
-        "class": node.kind,
+        "class": node.type,
         "notation": node.notation,
         "plan": node.plan,
         "focus": "true" if node.focus else "false",

@@ -15,15 +15,15 @@ CELL_HEIGHT, CELL_WIDTH, BAND = 34, 36, 14
 SMALL = 10.5
 
 LOOKS = {
-    "stated": ("#1b6e3c", "stated by a document"),
-    "reference": ("#00558c", "from a reference scheme"),
-    "judged": ("#6b3fa0", "judged by a reader"),
-    "derived close": ("#8a5a00", "derived, close"),
-    "derived loose": ("#b5651d", "derived, loose"),
-    "all": ("#5b6b7a", "one statement speaks of all"),
-    "gap": ("#a4161a", "left open by the document"),
+    "stated": ("#1b6e3c", 3, "stated by a document"),
+    "reference": ("#00558c", 0, "from a reference scheme"),
+    "judged": ("#6b3fa0", 9, "judged by a reader"),
+    "derived close": ("#8a5a00", 15, "derived by a rule, close"),
+    "derived loose": ("#a04a10", 15, "derived by a rule, loose"),
+    "all": ("#5b6b7a", 3, "one statement speaks of all"),
+    "gap": ("#a4161a", 3, "left open by the document"),
 }
-"""State → the colour of its cells and what the key says of it."""
+"""State → the colour of its cells, how round they are, for who cannot tell the colours, and what the key says of it."""
 COUNTED, FRAMED = tuple(LOOKS)[:5], ("gap",)
 """The states that count something; others are told by a word, some in a frame."""
 
@@ -121,8 +121,8 @@ def _row(row: Head, y: float, left: float, codes: float, columns: int) -> list[s
 
 
 def _field(field: Field, x: float, y: float, most: int) -> str:
-    colour = LOOKS[field.state][0]
-    edges = f'x="{x + 2:g}" y="{y + 2:g}" width="{CELL_WIDTH - 4}" height="{CELL_HEIGHT - 4}" rx="3"'
+    colour, radius, _ = LOOKS[field.state]
+    edges = f'x="{x + 2:g}" y="{y + 2:g}" width="{CELL_WIDTH - 4}" height="{CELL_HEIGHT - 4}" rx="{radius}"'
     middle = f'x="{x + CELL_WIDTH / 2:g}" y="{y + CELL_HEIGHT / 2 + 4:g}" text-anchor="middle"'
     if field.count:
         # The more it counts, the fuller the colour; white is readable on the palest one.
@@ -139,12 +139,12 @@ def _key(found: HeatMap, top: float) -> tuple[list[str], float]:
     """Return what the colours mean, and where what comes below begins."""
     states = Counter(field.state for field in found.fields.values())
     parts, y = [], top
-    for state, (colour, said) in LOOKS.items():
+    for state, (colour, radius, said) in LOOKS.items():
         if not states[state]:
             continue
         look = f'fill="{colour}"' if state in COUNTED else f'fill="none" stroke="{colour}" stroke-dasharray="3 3"'
         if state in (*COUNTED, *FRAMED):
-            parts.append(f'<rect x="{MARGIN}" y="{y - 10:g}" width="14" height="14" rx="2" {look}/>')
+            parts.append(f'<rect x="{MARGIN}" y="{y - 10:g}" width="14" height="14" rx="{radius / 2:g}" {look}/>')
         else:
             parts.append(
                 f'<text class="faint" x="{MARGIN}" y="{y + 1:g}" font-size="{SMALL}" fill="{FAINT}">{state}</text>'

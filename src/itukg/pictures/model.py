@@ -11,9 +11,9 @@ STRUCTURE = "structure"
 
 @dataclass(frozen=True)
 class Node:
-    """A thing: what it is called, its class and plan, and where it is drawn.
+    """A thing: what it and its class are called, its plan, and where it is drawn.
 
-    `address` leads to it on this service; `column` counts from the left; `focus` marks the thing that the picture is
+    `type` is the class as JSON-LD names it; `address` leads to it on this service; `column` counts from the left; `focus` marks the thing that the picture is
     of; what stands `aside` comes after the others of its column.
     """
 
@@ -22,6 +22,7 @@ class Node:
     kind: str = ""
     notation: str = ""
     plan: str = ""
+    type: str = ""
     address: str = ""
     column: int = 0
     focus: bool = False

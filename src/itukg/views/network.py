@@ -55,7 +55,8 @@ async def picture_of_thing(store: Store, terms: Terms, iri: str, release: str) -
     column = {each: max(depth.values()) - depth[each] for each in members}
     before = {edge.source for edge in aside if edge.target == iri} - members
     after = {edge.target for edge in aside if edge.source == iri} - members - before
-    column |= dict.fromkeys(after, column[iri] + 1) | dict.fromkeys(before, column[iri] - 1)
+    middle = column.get(iri, 0)
+    column |= dict.fromkeys(after, middle + 1) | dict.fromkeys(before, middle - 1)
     least = min(column.values())
     nodes = await nodes_of(store, terms, {iri, *column})
     placed = [
@@ -64,15 +65,16 @@ async def picture_of_thing(store: Store, terms: Terms, iri: str, release: str) -
         if each in column
     ]
     called = nodes[iri].label if is_plan else nodes[iri].named
-    below = [node.heading for node in placed if not node.focus and not node.aside]
+    others = [node for node in placed if not node.focus and not node.aside]
+    hint = max(others, key=lambda node: node.column, default=None) if is_plan else next(reversed(others), None)
     return Graph(
         f"{'Results chain' if edges else 'Links'} of {called}",
         tuple(placed),
         (*edges, *aside),
         _headings(placed),
         source_of(release, address(iri)),
-        f"ask for one of the things in it, such as {below[-1]}"
-        if below
+        f"ask for one of the things in it, such as {hint.heading}"
+        if hint
         else "ask for one of the things linked with it",
     )
 
@@ -158,8 +160,9 @@ async def nodes_of(store: Store, terms: Terms, iris: Iterable[str]) -> dict[str,
     nodes: dict[str, Node] = {}
     for row in sorted(found, key=lambda row: (not row.get("kind", "").startswith(names.ITU), sorted(row.items()))):
         iri, plan = row["thing"], row.get("plan", "")
-        texts_of = row.get("label", ""), _kind(terms, row.get("kind", "")), row.get("notation", "")
-        nodes.setdefault(iri, Node(iri, *texts_of, names.shorten(plan), address(iri)))
+        kind = row.get("kind", "")
+        called = row.get("label", ""), _kind(terms, kind), row.get("notation", ""), names.shorten(plan)
+        nodes.setdefault(iri, Node(iri, *called, type=word(kind), address=address(iri)))
     return {iri: nodes[iri] for iri in sorted(nodes, key=lambda iri: (nodes[iri].kind, nodes[iri].plan, natural(iri)))}
 
 
