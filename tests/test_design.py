@@ -26,7 +26,19 @@ PACKAGES = (
     "evidence", "reasoner", "release", "proposals", "upload", "views", "web", "cli",
 )  # fmt: skip
 # And within `web`: what all routes share, then a file for each audience, which imports no other, then what puts them together.
-SHARED = ("metrics", "quotas", "requests", "problems", "middleware", "service", "older", "deps", "files", "lists", "embedding")
+SHARED = (
+    "metrics",
+    "quotas",
+    "requests",
+    "problems",
+    "middleware",
+    "service",
+    "older",
+    "deps",
+    "files",
+    "lists",
+    "embedding",
+)
 AUDIENCES = (
     "description",
     "mapping",

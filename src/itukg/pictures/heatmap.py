@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from itukg.pictures.layout import LINE_HEIGHT, MARGIN, TEXT_SIZE
+from itukg.pictures.content import LINE_HEIGHT, TEXT_SIZE
+from itukg.pictures.layout import MARGIN
 from itukg.pictures.svg import FAINT, INK, LINK, document, footer, header, linked
 from itukg.pictures.text import width, wrapped, xml
 

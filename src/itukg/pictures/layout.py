@@ -8,26 +8,17 @@ up, networkx places points without size or lines, and those of other languages a
 from bisect import bisect_right, insort
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from math import fsum
 
+from itukg.pictures.content import BOX_WIDTH, CAPTION_HEIGHT, CAPTION_SIZE, CAPTION_WIDTH, Content, contents, lists
 from itukg.pictures.model import Edge, Graph, Node
 from itukg.pictures.text import width, wrapped
 
-BOX_WIDTH, PADDING, MARGIN = 250, 9, 24
-"""Pixels of a box, around its text, and around the picture."""
-ROW_HEIGHT, ROW_GAP = 14, 3
-"""Pixels of a line of a list, and between its things."""
-TEXT_SIZE, LINE_HEIGHT, CAPTION_SIZE, CAPTION_HEIGHT, CAPTION_WIDTH = 12, 16, 10.5, 12, 84
-"""Pixels of text in boxes and of captions, and how wide a caption may be."""
-LINES = ((1, 24), (4, 12), (12, 6), (1_000_000, 3))
-"""How many lines of their labels things show by how many stand in a column; the thing that the picture is of stands alone."""
-ROW_LINES = ((1, 4), (10, 2), (1_000_000, 1))
-"""The same of the things in a list."""
-BEND, STUB, GAP, LANE_GAP = 56, 22, 16, 10
-"""Pixels in which lines bend between columns, that they run level besides, between boxes, and around a lane."""
+MARGIN, BEND, STUB, GAP, LANE_GAP = 24, 56, 22, 16, 10
+"""Pixels around the picture, in which lines bend between columns, that they run level besides, between boxes, and around a lane."""
 ROUNDS = 12
 """How often the order within the columns and the places are improved."""
 
@@ -56,30 +47,6 @@ class Port:
     def height(self) -> int:
         """The pixels it takes of the side of a box."""
         return len(self.caption) * CAPTION_HEIGHT + 10
-
-
-@dataclass(frozen=True)
-class Row:
-    """A thing in a list, with the link that puts it there, and its text in lines."""
-
-    node: Node
-    edge: Edge
-    lines: Sequence[str]
-
-
-@dataclass(frozen=True)
-class Content:
-    """What a box shows: the heading and label of a thing, or a heading and the things of a list."""
-
-    heading: Sequence[str]
-    label: Sequence[str] = ()
-    rows: Sequence[Row] = ()
-
-    @property
-    def height(self) -> float:
-        """The pixels that it takes."""
-        text = (len(self.heading) + len(self.label)) * LINE_HEIGHT + 2 * PADDING
-        return text + sum(len(row.lines) * ROW_HEIGHT + ROW_GAP for row in self.rows)
 
 
 @dataclass(frozen=True)
@@ -130,15 +97,14 @@ def drawing(graph: Graph) -> Drawing:
 
 class _Layout:
     def __init__(self, graph: Graph) -> None:
-        lists = _lists(graph)
-        own = [node for node in graph.nodes if not node.aside]
-        sizes = Counter(node.column for node in own)
-        self._edges = [edge for edge in graph.edges if edge not in {each for _, _, rows in lists for _, each in rows}]
-        self._edges += [edge for _, edge, _ in lists]
-        self._nodes = {node.id: node for node in (*own, *(node for node, _, _ in lists))}
+        boxed = lists(graph)
+        listed = {edge for _, _, rows in boxed for _, edge in rows}
+        self._edges = [*(edge for edge in graph.edges if edge not in listed), *(edge for _, edge, _ in boxed)]
+        self._nodes = {node.id: node for node in graph.nodes if not node.aside} | {
+            node.id: node for node, _, _ in boxed
+        }
         self._number = {node: place for place, node in enumerate(self._nodes)}
-        self._contents = {node.id: _content(node, sizes[node.column]) for node in own}
-        self._contents |= {node.id: _content_of_list(node, rows) for node, _, rows in lists}
+        self._contents = contents(graph, boxed)
         self._ports = self._all_ports()
         self._ways = [self._way(number, edge) for number, edge in enumerate(self._edges)]
         self._near: defaultdict[Place, list[Place]] = defaultdict(list)
@@ -361,50 +327,3 @@ class _Layout:
             x, anchor = (left + BOX_WIDTH + 6, "start") if side == 1 else (left - 17, "end")
             found += [Caption(port.caption, x, port.y - 5, anchor) for port in ports if port.caption]
         return found
-
-
-_List = tuple[Node, Edge, list[tuple[Node, Edge]]]
-"""A list as if it were a thing, the line that leads to it, and what is in it."""
-
-
-def _lists(graph: Graph) -> list[_List]:
-    """Return the things that stand aside as lists: those that one thing is linked with in the same way, by class."""
-    nodes = {node.id: node for node in graph.nodes}
-    found: dict[tuple[str, ...], list[tuple[Node, Edge]]] = {}
-    for edge in graph.edges:
-        for end, other in ((edge.source, edge.target), (edge.target, edge.source)):
-            if nodes[end].aside and not nodes[other].aside:
-                plan = nodes[end].plan if nodes[end].plan != nodes[other].plan else ""
-                key = other, str(end == edge.source), nodes[end].kind, plan, edge.caption, edge.backing
-                found.setdefault(key, []).append((nodes[end], edge))
-    return [_list(number, key[0], key[3], rows) for number, (key, rows) in enumerate(found.items())]
-
-
-def _list(number: int, other: str, plan: str, rows: list[tuple[Node, Edge]]) -> _List:
-    node, edge = rows[0]
-    named = f"{node.kind or 'Thing'}{f' of {plan}' if plan else ''}"
-    heading = f"{named} ({len(rows)})" if len(rows) > 1 else named
-    # No IRI begins with a blank.
-    box = Node(f" {number}", "", heading, column=node.column, aside=True)
-    ends = {"source": box.id, "target": other} if edge.source == node.id else {"source": other, "target": box.id}
-    return box, replace(edge, address="", **ends), rows
-
-
-def _content(node: Node, beside: int) -> Content:
-    """Return heading and label of a box in lines; `beside` is how many things stand in its column."""
-    most = BOX_WIDTH - 2 * PADDING
-    heading = wrapped(node.heading, TEXT_SIZE, most, 3, bold=True)
-    return Content(heading, wrapped(node.label, TEXT_SIZE, most, _lines(LINES, 1 if node.focus else beside)))
-
-
-def _content_of_list(node: Node, things: Sequence[tuple[Node, Edge]]) -> Content:
-    most, lines = BOX_WIDTH - 2 * PADDING, _lines(ROW_LINES, len(things))
-    rows = [
-        Row(each, edge, wrapped(" ".join(filter(None, (each.notation, each.label))), CAPTION_SIZE, most, lines))
-        for each, edge in things
-    ]
-    return Content(wrapped(node.heading, TEXT_SIZE, most, 2, bold=True), rows=rows)
-
-
-def _lines(known: Sequence[tuple[int, int]], count: int) -> int:
-    return next(lines for most, lines in known if count <= most)

@@ -3,22 +3,18 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from itukg import names
-from itukg.pictures.layout import (
+from itukg.pictures.content import (
     BOX_WIDTH,
     CAPTION_HEIGHT,
     CAPTION_SIZE,
     LINE_HEIGHT,
-    MARGIN,
     PADDING,
     ROW_GAP,
     ROW_HEIGHT,
     TEXT_SIZE,
-    Box,
-    Caption,
-    Line,
     Row,
-    drawing,
 )
+from itukg.pictures.layout import MARGIN, Box, Caption, Line, drawing
 from itukg.pictures.model import STRUCTURE, Graph, sentence, told
 from itukg.pictures.text import wrapped, xml
 
