@@ -48,7 +48,7 @@ def write_picture(picture: Picture, syntax: Format) -> bytes:
         return write_heat_map(picture)
     nodes, edges = MAX_DRAWN[syntax]
     if len(picture.nodes) > nodes or len(picture.edges) > edges:
-        larger = [each.name for each, most in MAX_DRAWN.items() if most > (nodes, edges)]
+        larger = [each.name for each, most in MAX_DRAWN.items() if most[0] > nodes]
         instead = f", or ask for {' or '.join(larger)}" if larger else ""
         raise BadRequest(
             f"{len(picture.nodes)} things and {len(picture.edges)} links are more than the {nodes} and {edges} that "

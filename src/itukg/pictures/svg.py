@@ -57,7 +57,13 @@ def write_svg(graph: Graph) -> bytes:
     key, below = _key(graph, top + drawn.height + 34)
     foot, high = footer(graph.source, below, wide)
     moved = f'<g transform="translate({MARGIN} {top:g})">'
-    return document(graph.title, graph.sentences(), wide, high, [*heads, moved, *parts, "</g>", *key, *foot])
+    return document(
+        graph.title,
+        graph.sentences() or [node.text for node in graph.nodes],
+        wide,
+        high,
+        [*heads, moved, *parts, "</g>", *key, *foot],
+    )
 
 
 def document(title: str, sentences: Iterable[str], wide: float, high: float, parts: Iterable[str]) -> bytes:

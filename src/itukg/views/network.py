@@ -64,7 +64,8 @@ async def picture_of_thing(store: Store, terms: Terms, iri: str, release: str) -
         for each in nodes
         if each in column
     ]
-    called = nodes[iri].label if is_plan else nodes[iri].named
+    focus = nodes[iri]
+    called = focus.label if is_plan or (focus.label and not focus.notation) else focus.named
     others = [node for node in placed if not node.focus and not node.aside]
     hint = max(others, key=lambda node: node.column, default=None) if is_plan else next(reversed(others), None)
     return Graph(
