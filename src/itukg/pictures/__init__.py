@@ -30,7 +30,7 @@ _WRITERS: Mapping[Format, Callable[[Graph], bytes]] = {
     GRAPHML: write_graphml,
     DOT: write_dot,
 }
-MAX_DRAWN = {SVG: (160, 600), MERMAID: (160, 500), DOT: (5_000, 10_000), GRAPHML: (5_000, 10_000)}
+MAX_DRAWN = {SVG: (200, 600), MERMAID: (200, 500), DOT: (5_000, 10_000), GRAPHML: (5_000, 10_000)}
 """Things and links that a picture holds at most, by syntax: a page of people's size, what Mermaid draws, what programs lay out."""
 MAX_CELLS = 4_000
 """Cells of a heat map at most."""

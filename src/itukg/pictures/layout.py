@@ -106,6 +106,7 @@ class _Layout:
         self._number = {node: place for place, node in enumerate(self._nodes)}
         self._contents = contents(graph, boxed)
         self._ports = self._all_ports()
+        self._heights = {each: self._height_of(each) for each in self._nodes}
         self._ways = [self._way(number, edge) for number, edge in enumerate(self._edges)]
         self._near: defaultdict[Place, list[Place]] = defaultdict(list)
         for way in self._ways:
@@ -150,8 +151,9 @@ class _Layout:
         return {side: [*found.values()] for side, found in ports.items()}
 
     def _height(self, place: Place) -> float:
-        if isinstance(place, Lane):
-            return LANE_GAP
+        return LANE_GAP if isinstance(place, Lane) else self._heights[place]
+
+    def _height_of(self, place: str) -> float:
         return max(
             self._contents[place].height,
             *(sum(port.height for port in self._ports.get((place, side), ())) for side in (1, -1)),
