@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import Field
 
 from itukg import names
+from itukg.errors import NotAcceptable
 from itukg.formats import HTML, PICTURE_FORMATS, SVG, Format
 from itukg.pictures import Picture
 from itukg.views.because import BECAUSE_FORMATS, because, write_because
@@ -27,7 +28,7 @@ _BECAUSE = Answers(BECAUSE_FORMATS)
 _MATRIX = Answers(MATRIX_FORMATS)
 _LINEAGE = Answers(LINEAGE_FORMATS)
 _COMPARE = Answers(COMPARE_FORMATS)
-_EMBED = Answers((HTML,))
+_EMBED = Answers((HTML,), (NotAcceptable,))
 
 
 class BecauseParameters(Negotiated):

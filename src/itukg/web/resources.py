@@ -8,7 +8,7 @@ from fastapi.responses import RedirectResponse
 from pydantic import AfterValidator, Field
 
 from itukg import names
-from itukg.errors import Gone, NotFound
+from itukg.errors import Gone, NotAcceptable, NotFound
 from itukg.formats import HTML, JSONLD, PICTURE_FORMATS, THING_FORMATS, Format, write_json
 from itukg.pages import address as address_for
 from itukg.rdf.jsonld import context, frames
@@ -29,7 +29,7 @@ SCHEMA = Format("application/schema+json", ".json")
 _LIST = Answers(LIST_FORMATS)
 _THING = Answers(THING_FORMATS, (Gone,), moved=301)
 _EITHER = Answers(tuple(dict.fromkeys((*THING_FORMATS, *LIST_FORMATS))), (Gone,), moved=301)
-_EMBED = Answers((HTML,), (Gone,))
+_EMBED = Answers((HTML,), (Gone, NotAcceptable))
 _JSONLD, _SCHEMA = Answers((JSONLD,)), Answers((SCHEMA,))
 
 
