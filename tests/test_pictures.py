@@ -288,28 +288,30 @@ def test_boxes_and_captions_stand_apart(size: int) -> None:
 
 
 @pytest.mark.parametrize("size", [5, 12, 30])
-def test_a_line_passes_no_box_and_ends_at_its_boxes(size: int) -> None:
+def test_a_line_ends_at_its_boxes_passes_no_other_and_bends_beside_boxes_and_captions(size: int) -> None:
     drawn = drawing(some_graph(size))
     boxes = {box.node.id: box for box in drawn.boxes}
-    passed = 0
+    bends = 0
     for line in drawn.lines:
         numbers = [float(n) for n in re.findall(r"[\d.]+", line.path)]
         source, target = boxes[line.edge.source], boxes[line.edge.target]
         assert numbers[0] == source.x + BOX_WIDTH and source.y <= numbers[1] <= source.y + source.height
         assert numbers[-1] == target.x and target.y <= numbers[-2] <= target.y + target.height
-        ends = (numbers[0], numbers[1]), (numbers[-1], numbers[-2])
-        level = re.findall(r"(?:M[\d.]+ |[\d.]+ )([\d.]+)H([\d.]+)", line.path)
-        starts = [numbers[0], *(float(x) for x, _ in re.findall(r" ([\d.]+) ([\d.]+)(?=H)", line.path)[:])]
-        for start, (y, end) in zip(starts[:1] + starts[1:], level, strict=False):
-            for box in drawn.boxes:
-                inside = (
-                    box.y < float(y) < box.y + box.height
-                    and min(start, float(end)) < box.x + BOX_WIDTH
-                    and max(start, float(end)) > box.x
-                )
-                assert not inside, (line.path, box.node.id, ends)
-                passed += 1
-    assert passed > 10
+        x, y = numbers[0], numbers[1]
+        for part in re.findall(r"H[\d.]+|C[\d. ]+", line.path):
+            given = [float(n) for n in part[1:].split()]
+            if part[0] == "H":
+                [end], level = given, y
+                passed = [b for b in boxes.values() if b.y < y < b.y + b.height and x < b.x + BOX_WIDTH and end > b.x]
+                assert not passed, (line.path, passed)
+            else:
+                bends += 1
+                end, level = given[-2:]
+                beside = [each for each in rectangles(drawn) if x < each[2] and end > each[0]]
+                assert not beside, (line.path, beside)
+            x, y = end, level
+        assert (x, y) == (numbers[-1], numbers[-2])
+    assert bends > 3
 
 
 def test_the_order_in_the_columns_takes_the_lines_apart() -> None:
@@ -392,7 +394,12 @@ def test_a_hostile_label_is_text_in_every_syntax(text: str) -> None:
 @pytest.mark.parametrize("syntax", PICTURE_FORMATS, ids=lambda each: each.name)
 @pytest.mark.parametrize("address", [CHAINS[1], LINEAGES[0], MATRICES[0]])
 def test_suffix_accept_and_format_choose_the_same_picture(client: TestClient, address: str, syntax: Format) -> None:
-    assert [each.name for each in PICTURE_FORMATS] == ["svg", "mmd", "graphml", "dot"]
+    assert {each.name: each.media_type for each in PICTURE_FORMATS} == {
+        "svg": "image/svg+xml",
+        "mmd": "text/vnd.mermaid",
+        "graphml": "application/graphml+xml",
+        "dot": "text/vnd.graphviz",
+    }
     bare = address.format("")
     by_suffix = client.get(address.format(syntax.suffix))
     by_accept = get(client, bare, syntax.media_type)
