@@ -307,6 +307,7 @@ def test_a_line_ends_at_its_boxes_passes_no_other_and_bends_beside_boxes_and_cap
             else:
                 bends += 1
                 end, level = given[-2:]
+                assert x < end
                 beside = [each for each in rectangles(drawn) if x < each[2] and end > each[0]]
                 assert not beside, (line.path, beside)
             x, y = end, level
