@@ -25,7 +25,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from itukg import names
-from itukg.formats import GRAPH_FORMATS, HTML
+from itukg.formats import GRAPH_FORMATS, HTML, SVG
 from itukg.pages import local_link
 
 HERE = "http://testserver/"
@@ -138,6 +138,8 @@ def linked(content: Any, media_type: str) -> Iterator[str]:
     """Yield what an answer links to."""
     if media_type == HTML.media_type:
         yield from Links(content).found
+    elif media_type == SVG.media_type:
+        yield from (each.attrib["href"] for each in content.iter(f"{{{names.SVG}}}a"))
     elif isinstance(content, dict | list):
         yield from iris(content)
 
@@ -184,6 +186,10 @@ READERS: dict[str, Callable[[bytes], Any]] = {
     "application/gzip": gzip.decompress,
     "application/pdf": starting(b"%PDF-"),
     "application/rdf-patch": starting(b"H "),
+    "image/svg+xml": ET.fromstring,
+    "application/graphml+xml": ET.fromstring,
+    "text/vnd.mermaid": starting(b"%% "),
+    "text/vnd.graphviz": starting(b"digraph "),
     "application/toml": lambda content: tomllib.loads(content.decode()),
     "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": starting(b"PK"),
     **{f.media_type: rdf(f.media_type) for f in GRAPH_FORMATS if f.name != "jsonld"},

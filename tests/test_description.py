@@ -382,6 +382,8 @@ def test_crawlers_are_excluded_from_addresses_without_end(client: TestClient) ->
         "User-agent: *",
         "Disallow: /sparql?",
         "Disallow: /matrix?",
+        "Disallow: /matrix.",
+        "Disallow: /embed/",
         "Disallow: /conformance?",
         "Disallow: /data/*/diff/",
         "Disallow: /*?release=",

@@ -22,11 +22,23 @@ REFERENCE = (ROOT / "docs" / "reference.md").read_text()
 
 # Lowest first: a package imports only from those before it.
 PACKAGES = (
-    "names", "errors", "settings", "rdf", "formats", "graphs", "tables", "sssom", "pages", "engine", "queries", "corpus", "conformance",
+    "names", "errors", "settings", "rdf", "formats", "graphs", "tables", "sssom", "pictures", "pages", "engine", "queries", "corpus", "conformance",
     "evidence", "reasoner", "release", "proposals", "upload", "views", "web", "client", "cli",
 )  # fmt: skip
 # And within `web`: what all routes share, then a file for each audience, which imports no other, then what puts them together.
-SHARED = ("metrics", "quotas", "requests", "problems", "middleware", "service", "older", "deps", "files", "lists")
+SHARED = (
+    "metrics",
+    "quotas",
+    "requests",
+    "problems",
+    "middleware",
+    "service",
+    "older",
+    "deps",
+    "files",
+    "lists",
+    "embedding",
+)
 AUDIENCES = (
     "audit",
     "description",

@@ -148,9 +148,10 @@ def test_a_plan_that_revises_one_of_ours_passes_the_workflow(tmp_path: Path, hom
 
 def test_the_commands_for_releases_do_what_the_page_says(tmp_path: Path, server: str, home: Path) -> None:
     printed = run_of((ROOT / "docs" / "releases.md").read_text(), tmp_path, server, home)
-    assert len(printed) == 9
+    assert len(printed) == 10
     assert printed[3].splitlines() == ["itukg.nq.gz: OK"]
-    assert '"thingsChanged": 0' in printed[5]
+    assert json.loads((tmp_path / "datapackage.json").read_text())["resources"][0]["path"] == "nodes.csv"
+    assert '"thingsChanged": 0' in printed[6]
     assert (tmp_path / "changes.rdfp").read_text().endswith("TC .\n")
 
 

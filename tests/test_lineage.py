@@ -20,7 +20,7 @@ from test_resources import get
 from test_sparql import problem_of
 
 from itukg import names
-from itukg.formats import CSV, HTML, JSON, XLSX, Format
+from itukg.formats import CSV, HTML, JSON, PICTURE_FORMATS, XLSX, Format
 from itukg.views.compare import CHANGE_COLUMNS, COMPARE_FORMATS
 from itukg.views.lineage import LINEAGE_FORMATS
 from itukg.views.succession import LINK_COLUMNS
@@ -306,7 +306,7 @@ ANSWERS = [(path, syntax) for path, formats in PATHS.items() for syntax in forma
 
 @pytest.mark.parametrize(("path", "syntax"), ANSWERS, ids=lambda each: each.name if isinstance(each, Format) else each)
 def test_every_syntax_has_the_same_rows(client: TestClient, path: str, syntax: Format) -> None:
-    assert [syntax for _, syntax in ANSWERS] == [JSON, HTML, CSV, XLSX] * 2
+    assert [syntax for _, syntax in ANSWERS] == [JSON, HTML, CSV, XLSX, *PICTURE_FORMATS, JSON, HTML, CSV, XLSX]
     query = "?a=bap-2026-2029-draft&b=bap-2026-2029" if path == "/compare" else ""
     reply = get(client, f"{path}{syntax.suffix}{query}")
     assert (reply.status_code, reply.headers["content-type"].partition(";")[0]) == (200, syntax.bare_type)

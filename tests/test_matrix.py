@@ -211,7 +211,7 @@ def test_every_cell_has_an_address_where_its_evidence_stands(
 
 @pytest.mark.parametrize("syntax", MATRIX_FORMATS, ids=lambda f: f.name)
 def test_every_syntax_answers_alike_by_accept_and_suffix(client: TestClient, syntax: Any) -> None:
-    assert len(MATRIX_FORMATS) == 4
+    assert len(MATRIX_FORMATS) == 8
     query = "rows=topic&columns=outputCategory"
     reply = get(client, f"/matrix?{query}", syntax.media_type)
     assert (reply.status_code, reply.headers["content-type"].partition(";")[0]) == (200, syntax.bare_type)

@@ -58,6 +58,10 @@ ATOM = Format("application/atom+xml", ".atom")
 SSSOM = Format("text/tab-separated-values", ".sssom.tsv")
 SSSOM_JSONLD = Format(JSONLD.media_type, ".sssom.jsonld")
 TOML = Format("application/toml", ".toml")
+SVG = Format("image/svg+xml", ".svg")
+MERMAID = Format("text/vnd.mermaid", ".mmd")
+GRAPHML = Format("application/graphml+xml", ".graphml")
+DOT = Format("text/vnd.graphviz", ".dot")
 
 TABLE_FORMATS = (
     Format("application/sparql-results+json", ".srj", ox.QueryResultsFormat.JSON),
@@ -100,10 +104,15 @@ PROFILE_FORMATS = (
 )
 """The forms of JSON-LD: compacted, expanded, flattened, framed, and framed by each of our frames."""
 
-FORMATS = tuple(dict.fromkeys((*TABLE_FORMATS, *GRAPH_FORMATS, HTML, JSON, MARKDOWN, PDF, SARIF, JUNIT, PATCH)))
+PICTURE_FORMATS = (SVG, MERMAID, GRAPHML, DOT)
+"""Syntaxes of pictures, best first."""
+
+FORMATS = tuple(
+    dict.fromkeys((*TABLE_FORMATS, *GRAPH_FORMATS, HTML, JSON, MARKDOWN, PDF, SARIF, JUNIT, PATCH, *PICTURE_FORMATS))
+)
 """The syntaxes that a suffix of an address chooses."""
 
-THING_FORMATS = (JSONLD, HTML, *(f for f in GRAPH_FORMATS if f.name in ("ttl", "nt", "rdf")))
+THING_FORMATS = (JSONLD, HTML, *(f for f in GRAPH_FORMATS if f.name in ("ttl", "nt", "rdf")), *PICTURE_FORMATS)
 """Syntaxes of a thing under its own IRI, best first."""
 
 

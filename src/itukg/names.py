@@ -36,10 +36,13 @@ SARIF_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schem
 JSONLD_PROFILE = "http://www.w3.org/ns/json-ld#"
 """The start of the IRIs of JSON-LD forms (JSON-LD 1.1, section 6)."""
 JSON_SCHEMA = "https://json-schema.org/draft/2020-12/schema"
+DATA_PACKAGE = "https://datapackage.org/profiles/2.0/datapackage.json"
 LINKML = "https://w3id.org/linkml/"
 PAV = "http://purl.org/pav/"
 SEMAPV = "https://w3id.org/semapv/vocab/"
 SSSOM = "https://w3id.org/sssom/"
+SVG = "http://www.w3.org/2000/svg"
+GRAPHML = "http://graphml.graphdrawing.org/xmlns"
 RDF_TYPE = "http://www.w3.org/1999/02/22-rdf-syntax-ns#type"
 
 PREFIXES = {

@@ -122,25 +122,34 @@ def lineage(
     thing: Annotated[
         str, typer.Argument(help="An IRI, a prefixed name, a path (bap-2026-2029/outcome/T1.1-O1), or a code.")
     ],
-    format: Annotated[str, typer.Option(help="text, csv, json, html or xlsx.")] = "text",
+    format: Annotated[
+        str, typer.Option(help="text, csv, json, html, xlsx; as a picture svg, mmd, graphml or dot.")
+    ] = "text",
     output: Output = "-",
 ) -> None:
     """Print where a thing comes from and what became of it, over all plans, with the words and links that changed.
 
     Example: itukg lineage bap-2026-2029/outcome/T1.1-O1
     """
-    from itukg.formats import choose
+    from itukg.formats import PICTURE_FORMATS, choose
+    from itukg.pictures import write_picture
     from itukg.views.lineage import LINEAGE_FORMATS, TEXT, write_lineage
     from itukg.views.lineage import lineage as chain
+    from itukg.views.network import picture_of_lineage
     from itukg.views.thing import named
 
     settings = settings_of()
     syntax = choose((TEXT, *LINEAGE_FORMATS), None, format)
-    terms = built(settings).overview.terms
+    release = built(settings)
+    terms = release.overview.terms
 
     async def write(store: "Store") -> None:
         found = await chain(store, await named(store, thing), terms)
-        write_out(await write_lineage(store, found, syntax), output)
+        if syntax in PICTURE_FORMATS:
+            content = write_picture(await picture_of_lineage(store, terms, found, release.name), syntax)
+        else:
+            content = await write_lineage(store, found, syntax)
+        write_out(content, output)
 
     with_store(settings, write)
 
@@ -150,20 +159,29 @@ def describe(
         str,
         typer.Argument(help="An IRI, a prefixed name (sdg:9.c), a path (buap-2018-2021/output/2.1), or a code (9.c)."),
     ],
-    format: Annotated[str, typer.Option(help="jsonld, ttl, nt, rdf or html.")] = "jsonld",
+    format: Annotated[
+        str, typer.Option(help="jsonld, ttl, nt, rdf, html; its results chain as svg, mmd, graphml or dot.")
+    ] = "jsonld",
     output: Output = "-",
 ) -> None:
     """Print what the graph says of a thing, with the evidence behind its links."""
-    from itukg.formats import THING_FORMATS, choose
+    from itukg.formats import PICTURE_FORMATS, THING_FORMATS, choose
+    from itukg.pictures import write_picture
+    from itukg.views.network import picture_of_thing
     from itukg.views.thing import describe as described
     from itukg.views.thing import named
 
     settings = settings_of()
     syntax = choose(THING_FORMATS, None, format)
-    terms = built(settings).overview.terms
+    release = built(settings)
+    terms = release.overview.terms
 
     async def write(store: "Store") -> None:
-        write_out(await described(store, terms, await named(store, iri), syntax), output)
+        if syntax in PICTURE_FORMATS:
+            content = write_picture(await picture_of_thing(store, terms, await named(store, iri), release.name), syntax)
+        else:
+            content = await described(store, terms, await named(store, iri), syntax)
+        write_out(content, output)
 
     with_store(settings, write)
 
@@ -201,25 +219,34 @@ def matrix(
     columns: Annotated[str, typer.Option(help="A class, as for --rows.")],
     plan: Annotated[str | None, typer.Option(help="The plan whose links count, such as buap-2018-2021.")] = None,
     basis: Annotated[str | None, typer.Option(help="Such as stated,derived; by default all but derived.")] = None,
-    format: Annotated[str, typer.Option(help="csv, xlsx, json or html.")] = "csv",
+    format: Annotated[str, typer.Option(help="csv, xlsx, json, html; as a picture svg, mmd, graphml or dot.")] = "csv",
     output: Output = "-",
 ) -> None:
     """Print how many links there are between things of two classes, and what each rests on.
 
     Example: itukg matrix --rows actionLine --columns sdgGoal --plan buap-2018-2021 --format xlsx -o matrix.xlsx
     """
-    from itukg.formats import choose
+    from itukg.formats import PICTURE_FORMATS, choose
+    from itukg.pictures import write_picture
     from itukg.views.grid import MATRIX_FORMATS, write_matrix
     from itukg.views.matrix import matrix as matrix_of
+    from itukg.views.network import picture_of_matrix
 
     settings = settings_of()
     syntax = choose(MATRIX_FORMATS, None, format)
-    overview = built(settings).overview
+    release = built(settings)
     given = {"rows": rows, "columns": columns, "plan": plan, "basis": basis}
 
     async def write(store: "Store") -> None:
-        found = await matrix_of(store, overview, {name: text for name, text in given.items() if text}, "/matrix")
-        write_out(write_matrix(found, syntax), output)
+        found = await matrix_of(
+            store, release.overview, {name: text for name, text in given.items() if text}, "/matrix"
+        )
+        if syntax in PICTURE_FORMATS:
+            picture = await picture_of_matrix(store, release.overview.terms, found, syntax, release.name)
+            content = write_picture(picture, syntax)
+        else:
+            content = write_matrix(found, syntax)
+        write_out(content, output)
 
     with_store(settings, write)
 

@@ -9,7 +9,7 @@ from itukg.cli.command import Output, built, corpus_of, progress_bar, say, setti
 
 def export(
     name: Annotated[
-        str, typer.Argument(metavar="FILE", help="itukg.nq, itukg.trig.gz, links.csv, plan-sdg.sssom.tsv, …")
+        str, typer.Argument(metavar="FILE", help="itukg.nq, itukg.trig.gz, nodes.csv, links.csv, plan-sdg.sssom.tsv, …")
     ],
     output: Output = "-",
 ) -> None:

@@ -24,6 +24,7 @@ from itukg.release.index import write_index
 from itukg.release.mappings import write_mappings
 from itukg.release.model import Release, current, find
 from itukg.release.overview import Overview
+from itukg.release.package import write_package
 from itukg.release.void import describe, examples, provenance, structure
 
 STEPS = ("Reading files", "Deriving", "Checking shapes", "Writing the release")
@@ -122,6 +123,7 @@ def _write(
         answer = store.query(export.text)
         assert isinstance(answer, ox.QuerySolutions)
         (folder / f"{export.name}.csv").write_bytes(answer.serialize(format=ox.QueryResultsFormat.CSV) or b"")
+    write_package(folder, store, name)
     write_mappings(folder, store, corpus.mappings(), corpus.rules(), name)
     write_index(store, folder / "search.db")
     (folder / "overview.json").write_bytes(Overview.of_store(store).write())

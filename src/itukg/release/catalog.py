@@ -11,6 +11,7 @@ from itukg.formats import CSV, GZIP
 from itukg.pages import local_link
 from itukg.release.dumps import DUMPS, STEM, File
 from itukg.release.model import Release
+from itukg.release.package import PACKAGE
 from itukg.release.turtle import texts_of, triples_of
 from itukg.release.void import PUBLISHER, RIGHTS, TITLE
 
@@ -20,8 +21,9 @@ _TEXTS = {"title": TITLE, "description": DESCRIPTION, "keywords": KEYWORDS, "pub
 
 
 def distributions(release: Release) -> list[File]:
-    """Return the files of a release that hold its data: dumps, tables and sets of mappings."""
+    """Return the files of a release that hold its data: dumps, tables with their description, and sets of mappings."""
     named = {f"{STEM}{syntax.suffix}{zipped}" for syntax in DUMPS for zipped in ("", GZIP.suffix)}
+    named.add(PACKAGE)
     return [file for name, file in release.files.items() if name in named or file.syntax == CSV or file.is_sssom]
 
 

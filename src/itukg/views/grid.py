@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from itukg.formats import CSV, HTML, JSON, XLSX, Format, write_json
+from itukg.formats import CSV, HTML, JSON, PICTURE_FORMATS, XLSX, Format, write_json
 from itukg.pages import render
 from itukg.rdf.jsonld import Json
 from itukg.tables import Table, write_workbook
@@ -10,8 +10,8 @@ from itukg.views.linked import Link, because_address
 from itukg.views.listing import Item
 from itukg.views.matrix import EMPTY, SIDES, Cell, Evidence, Matrix, short
 
-MATRIX_FORMATS = (JSON, HTML, CSV, XLSX)
-"""Syntaxes of a matrix, best first."""
+MATRIX_FORMATS = (JSON, HTML, CSV, XLSX, *PICTURE_FORMATS)
+"""Syntaxes of a matrix, best first; pictures are written by `views/network.py`."""
 
 COUNTS = {
     False: "A cell counts the links between its row and its column, one for each sentence, reference, reason or rule.",

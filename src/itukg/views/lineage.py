@@ -10,7 +10,7 @@ from typing import Any
 from itukg import names
 from itukg.engine.store import Row, Store, rows
 from itukg.errors import NotFound
-from itukg.formats import CSV, HTML, JSON, XLSX, Format, write_json
+from itukg.formats import CSV, HTML, JSON, PICTURE_FORMATS, XLSX, Format, write_json
 from itukg.pages import render
 from itukg.rdf.jsonld import natural
 from itukg.tables import Table, write_workbook
@@ -32,8 +32,8 @@ from itukg.views.succession import (
 from itukg.views.thing import SUCCESSION, is_iri, is_told
 from itukg.views.words import Run, as_html, word_diff
 
-LINEAGE_FORMATS = (JSON, HTML, CSV, XLSX)
-"""Syntaxes of an answer, best first."""
+LINEAGE_FORMATS = (JSON, HTML, CSV, XLSX, *PICTURE_FORMATS)
+"""Syntaxes of an answer, best first; pictures are written by `views/network.py`."""
 TEXT = Format("text/plain", ".text")
 """The syntax of a terminal."""
 
@@ -67,6 +67,7 @@ class Step:
     newer: Statement
     older: Statement
     relation: str
+    predicate: str
     same_words: bool | None
     confidence: str | None
     rationale: str
@@ -122,6 +123,7 @@ async def lineage(
             told[newer],
             told[older],
             terms.get(row["how"].value, names.shorten(row["how"].value)),
+            row["how"].value,
             row["same"].value == "true" if "same" in row else None,
             text(row, "confidence"),
             row["rationale"].value,

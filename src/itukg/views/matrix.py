@@ -135,7 +135,7 @@ async def matrix(store: Store, overview: Overview, given: Mapping[str, str], add
             values = [Value(item.iri, item.notation, item.label) for item in side.items.values()]
             side.keep({chosen_value(name, given[name], values)})
     plans = [value.label for value in overview.values["plan"] if value.iri == plan]
-    title = ", ".join((f"{of[0].label} and {of[1].label}", *plans))
+    title = ", ".join((" and ".join(kind.label.replace("sdgo:", "SDG ") for kind in of), *plans))
     page = page_of([*sides[0].items.values()], title[:1].upper() + title[1:], address, dict(given), MAX_PAGE_SIZE)
     columns = [*sides[1].items.values()]
     if len(page.items) * len(columns) > MAX_CELLS:

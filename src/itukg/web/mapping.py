@@ -6,16 +6,20 @@ from anyio import to_thread
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import Field
 
-from itukg.formats import Format
+from itukg.errors import NotAcceptable
+from itukg.formats import HTML, PICTURE_FORMATS, SVG, Format
+from itukg.pictures import Picture
 from itukg.views.because import BECAUSE_FORMATS, because, write_because
 from itukg.views.compare import CHANGES, COMPARE_FORMATS, compare, write_comparison
 from itukg.views.grid import MATRIX_FORMATS, write_matrix
-from itukg.views.lineage import LINEAGE_FORMATS, lineage, write_lineage
+from itukg.views.lineage import LINEAGE_FORMATS, Lineage, lineage, write_lineage
 from itukg.views.listing import chosen_value, select, selection
-from itukg.views.matrix import matrix
+from itukg.views.matrix import Matrix, matrix
+from itukg.views.network import picture_of_lineage, picture_of_matrix
 from itukg.views.thing import named
 from itukg.web import lists
 from itukg.web.deps import Address, Answers, Labelled, Negotiated, Served, Text
+from itukg.web.embedding import drawn, embedded
 from itukg.web.service import Service
 
 router = APIRouter()
@@ -24,6 +28,7 @@ _BECAUSE = Answers(BECAUSE_FORMATS)
 _MATRIX = Answers(MATRIX_FORMATS)
 _LINEAGE = Answers(LINEAGE_FORMATS)
 _COMPARE = Answers(COMPARE_FORMATS)
+_EMBED = Answers((HTML,), (NotAcceptable,))
 
 
 class BecauseParameters(Negotiated):
@@ -67,8 +72,29 @@ async def matrices(
 ) -> Response:
     """Return how many links there are between things of two classes, and what each rests on; with row and column, one cell."""
     found = await matrix(service.store, service.release.overview, lists.given_in(request), f"{at}/matrix")
-    content = await to_thread.run_sync(write_matrix, found, syntax, limiter=service.writing)
+    if syntax in PICTURE_FORMATS:
+        content = await drawn(await _picture(service, found, syntax), syntax, service)
+    else:
+        content = await to_thread.run_sync(write_matrix, found, syntax, limiter=service.writing)
     return Response(content, headers={"Link": lists.link_header(found.page)}, media_type=syntax.media_type)
+
+
+@_EMBED.get(router, "/embed/matrix")
+async def embedded_matrix(
+    request: Request,
+    _: Annotated[MatrixParameters, Query()],
+    service: Served,
+    at: Address,
+    _syntax: Annotated[Format, Depends(_EMBED.chosen)],
+) -> Response:
+    """Return a page with a matrix as a picture, for frames of other sites."""
+    found = await matrix(service.store, service.release.overview, lists.given_in(request), f"{at}/matrix")
+    return await embedded(await _picture(service, found, SVG), request, service)
+
+
+async def _picture(service: Service, found: Matrix, syntax: Format) -> Picture:
+    terms = service.release.overview.terms
+    return await picture_of_matrix(service.store, terms, found, syntax, service.release.name)
 
 
 class LineageParameters(Labelled):
@@ -86,11 +112,34 @@ async def chain(
     syntax: Annotated[Format, Depends(_LINEAGE.chosen)],
 ) -> Response:
     """Return the chain of a thing over all plans: what it takes up, what takes it up, and what changed at each step."""
+    found = await _lineage(service, path, given)
+    if syntax in PICTURE_FORMATS:
+        content = await drawn(await _lineage_drawn(service, found), syntax, service)
+    else:
+        content = await write_lineage(service.store, found, syntax, basis=_chosen(service, "basis", given.basis))
+    return Response(content, media_type=syntax.media_type)
+
+
+@_EMBED.get(router, "/embed/lineage/{path:path}")
+async def embedded_chain(
+    request: Request,
+    path: str,
+    given: Annotated[LineageParameters, Query()],
+    service: Served,
+    _syntax: Annotated[Format, Depends(_EMBED.chosen)],
+) -> Response:
+    """Return a page with the lineage of a thing as a picture, for frames of other sites."""
+    return await embedded(await _lineage_drawn(service, await _lineage(service, path, given)), request, service)
+
+
+async def _lineage(service: Service, path: str, given: LineageParameters) -> Lineage:
     plan, basis = _chosen(service, "plan", given.plan), _chosen(service, "basis", given.basis)
     terms = service.release.overview.terms
-    found = await lineage(service.store, await named(service.store, path), terms, plan=plan, basis=basis)
-    content = await write_lineage(service.store, found, syntax, basis=basis)
-    return Response(content, media_type=syntax.media_type)
+    return await lineage(service.store, await named(service.store, path), terms, plan=plan, basis=basis)
+
+
+async def _lineage_drawn(service: Service, found: Lineage) -> Picture:
+    return await picture_of_lineage(service.store, service.release.overview.terms, found, service.release.name)
 
 
 class CompareParameters(Labelled):

@@ -9,7 +9,7 @@ import asyncio
 import gzip
 import logging
 from collections import OrderedDict
-from collections.abc import Hashable, Iterable
+from collections.abc import Collection, Hashable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
@@ -47,7 +47,11 @@ COMMON_HEADERS: tuple[Header, ...] = (
         b"default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     ),
 )
-"""Headers of every answer: everything may be read from anywhere, and no page of ours runs or fetches anything."""
+"""Headers of every answer, unless it names its own: everything may be read from anywhere, and no page of ours runs or fetches anything."""
+EMBEDDED = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors *"
+}
+"""For the pages that others may show in frames of theirs: a picture, and nothing to click through to unseen."""
 IMMUTABLE = {"Cache-Control": "public, max-age=31536000, immutable"}
 """For what stands under a release's own name."""
 NO_STORE = {"Cache-Control": "no-store"}
@@ -264,10 +268,12 @@ class _Exchange:
         named = {name for name, _ in own}
         defaults = ((b"vary", b"Accept, Accept-Encoding"), (b"cache-control", b"no-cache"))
         modified = (b"last-modified", _http_date(self._release().built))
-        return (*own, *(each for each in defaults if each[0] not in named), *self._common(), modified)
+        return (*own, *(each for each in defaults if each[0] not in named), *self._common(named), modified)
 
-    def _common(self) -> tuple[Header, ...]:
-        return (*COMMON_HEADERS, _cited(self._release().name))
+    def _common(self, named: Collection[bytes] = ()) -> tuple[Header, ...]:
+        """Return the common headers, but for those of an answer that names its own, and how to cite it."""
+        common = [each for each in COMMON_HEADERS if each[0] not in named]
+        return (*common, _cited(self._release().name))
 
     def _release(self) -> Release:
         release: Release = self._state.get("release", self._middleware.release)

@@ -80,7 +80,7 @@ async def release(
 async def file(
     request: Request, release: str, name: str, _: Annotated[Parameters, Query()], service: Served
 ) -> Response:
-    """Return a file of a release: `itukg.nq`, `itukg.trig` and `itukg.jsonld`, each also as `.gz`, `links.csv`, mapping sets, `SHA256SUMS` and more."""
+    """Return a file of a release: `itukg.nq`, `itukg.trig` and `itukg.jsonld`, each also as `.gz`, `nodes.csv` and `links.csv` with `datapackage.json`, mapping sets, `SHA256SUMS` and more."""
     request.state.release = found = service.named(release)
     if name not in found.files:
         raise NotFound(f"No /data/{release}/{name}; available: /data/{found.name}/ with {', '.join(found.files)}.")

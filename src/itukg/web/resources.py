@@ -8,15 +8,17 @@ from fastapi.responses import RedirectResponse
 from pydantic import AfterValidator, Field
 
 from itukg import names
-from itukg.errors import Gone, NotFound
-from itukg.formats import JSONLD, THING_FORMATS, Format, write_json
+from itukg.errors import Gone, NotAcceptable, NotFound
+from itukg.formats import HTML, JSONLD, PICTURE_FORMATS, THING_FORMATS, Format, write_json
 from itukg.pages import address as address_for
 from itukg.rdf.jsonld import context, frames
 from itukg.rdf.schemas import SCHEMAS, schema
 from itukg.views.listing import LIST_FORMATS, select, selection
+from itukg.views.network import picture_of_thing
 from itukg.views.thing import describe, is_told
 from itukg.web import lists
-from itukg.web.deps import Address, Answers, Formed, Parameters, Served, Text, refuse_others
+from itukg.web.deps import Address, Answers, Formed, Negotiated, Parameters, Served, Text, refuse_others
+from itukg.web.embedding import drawn, embedded
 from itukg.web.lists import ListParameters
 from itukg.web.service import Service
 
@@ -27,6 +29,7 @@ SCHEMA = Format("application/schema+json", ".json")
 _LIST = Answers(LIST_FORMATS)
 _THING = Answers(THING_FORMATS, (Gone,), moved=301)
 _EITHER = Answers(tuple(dict.fromkeys((*THING_FORMATS, *LIST_FORMATS))), (Gone,), moved=301)
+_EMBED = Answers((HTML,), (Gone, NotAcceptable))
 _JSONLD, _SCHEMA = Answers((JSONLD,)), Answers((SCHEMA,))
 
 
@@ -79,6 +82,30 @@ async def thing(
         if not above or not below:
             raise
         raise NotFound(f"{error} Lists below /id/{above}: {', '.join(below)}.") from None
+
+
+@_EMBED.get(router, "/embed/id/{path:path}")
+async def embedded_thing(
+    request: Request,
+    path: str,
+    _: Annotated[Negotiated, Query()],
+    service: Served,
+    _syntax: Annotated[Format, Depends(_EMBED.chosen)],
+) -> Response:
+    """Return a page with the picture of a thing's results chain, for frames of other sites."""
+    return await _embedded(request, service, names.THINGS + path)
+
+
+@_EMBED.get(router, "/embed/sdg/{path:path}")
+async def embedded_sdg_thing(
+    request: Request,
+    path: str,
+    _: Annotated[Negotiated, Query()],
+    service: Served,
+    _syntax: Annotated[Format, Depends(_EMBED.chosen)],
+) -> Response:
+    """Return a page with the picture of what is linked with a Goal or target, for frames of other sites."""
+    return await _embedded(request, service, names.SDG + path)
 
 
 @_THING.get(router, "/sdg/{path:path}")
@@ -140,7 +167,12 @@ async def _list(request: Request, service: Service, at: str, folder: str, syntax
 
 async def _described(request: Request, service: Service, iri: str, syntax: Format) -> Response:
     try:
-        content = await describe(service.store, service.release.overview.terms, iri, syntax)
+        terms = service.release.overview.terms
+        if syntax in PICTURE_FORMATS:
+            picture = await picture_of_thing(service.store, terms, iri, service.release.name)
+            content = await drawn(picture, syntax, service)
+        else:
+            content = await describe(service.store, terms, iri, syntax)
     except Gone as gone:
         match gone.successors:
             case [successor]:
@@ -148,6 +180,11 @@ async def _described(request: Request, service: Service, iri: str, syntax: Forma
             case _:
                 raise
     return Response(content, media_type=syntax.media_type)
+
+
+async def _embedded(request: Request, service: Service, iri: str) -> Response:
+    picture = await picture_of_thing(service.store, service.release.overview.terms, iri, service.release.name)
+    return await embedded(picture, request, service)
 
 
 def _moved(request: Request, successor: str) -> Response:
