@@ -13,6 +13,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import httpx2
+import openpyxl
 import pytest
 import yaml  # type: ignore[import-untyped]
 from fastapi.testclient import TestClient
@@ -207,3 +208,27 @@ def test_the_blocks_for_python_print_what_the_page_says(
         said = re.findall(r"^(?:.*\)  )?# (.*)$", block, re.MULTILINE)
         assert capsys.readouterr().out.splitlines() == said, block
         assert said or "open()" in block
+
+
+RESEARCHERS = (ROOT / "docs" / "researchers.md").read_text()
+
+
+def test_a_question_becomes_a_spreadsheet_as_the_page_says(
+    tmp_path: Path, server: str, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    printed = run_of(RESEARCHERS, tmp_path, server, home)
+    assert len(printed) == 7
+    assert "outputs-for-sdg-target: " in printed[0]
+    assert printed[2].splitlines()[0].startswith("output,notation,label,outcome,outcomeLabel,quote,section,line")
+    assert len(openpyxl.load_workbook(tmp_path / "matrix.xlsx").sheetnames) == 3
+    assert len((tmp_path / "lineage.csv").read_text().splitlines()) > 3
+    assert ",derived" not in printed[5] and "inherit" in printed[5]
+    assert "4.4" in printed[6].rpartition("> ")[2]  # the last sentence names the target
+    [block] = re.findall(r"^```python\n(.*?)^```", RESEARCHERS, re.DOTALL | re.MULTILINE)
+    monkeypatch.setenv("ITUKG_HOME", str(home))
+    monkeypatch.chdir(tmp_path)
+    exec(block, {})  # noqa: S102
+    assert (tmp_path / "outputs.csv").read_text().count("\n") == openpyxl.load_workbook(
+        tmp_path / "outputs.xlsx"
+    ).active.max_row
+    assert "4.2" in capsys.readouterr().out
