@@ -56,7 +56,7 @@ def test_priorities_are_printed_beside_what_their_topics_add_up_to(client: TestC
         "P5": (736_500, "19.32%", 314),
     }
     assert all(row["sumOfParts"] == row["amount"] for row in found["rows"])
-    assert {row["code"]: row["percentOfTotal"] for row in found["rows"] if row["agrees"] == "false"} == {"P1": 13.72}
+    assert {row["code"]: row["percentOfTotal"] for row in found["rows"] if row["agrees"] is False} == {"P1": 13.72}
 
 
 def test_topics_and_parts_of_the_enabler_divide_the_total(client: TestClient) -> None:

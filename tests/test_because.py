@@ -266,8 +266,9 @@ def test_the_page_on_derived_links_has_the_rows_of_the_saved_query() -> None:
 
 def test_the_commands_on_derived_links_do_what_the_page_says(tmp_path: Path, server: str, home: Path) -> None:
     printed = run_of(DOCUMENT, tmp_path, server, home)
-    assert len(printed) == 6
-    line, rows, changes, outcomes, chains, document = printed
+    assert len(printed) == 7
+    line, rows, changes, outcomes, sent, chains, document = printed
+    assert sent.splitlines()[1].startswith("revises,") and "sdg:14.1" in sent
     assert line.count("\n\n") == len(rows.splitlines()) - 1 == 6
     assert "takes up through others" in changes
     assert len(outcomes.splitlines()) < len(changes.splitlines())

@@ -38,6 +38,7 @@ SHARED = (
     "files",
     "lists",
     "embedding",
+    "uploads",
 )
 AUDIENCES = (
     "audit",

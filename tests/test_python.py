@@ -164,7 +164,7 @@ def test_budget_gaps_and_risks_have_rows_with_their_evidence(kg: KnowledgeGraph)
     money = kg.budget(by="goal", rule="equal")
     assert round(sum(row["amount"] for row in money), 2) == money.document["total"] == 3_813_000
     assert all(row["evidence"] for row in money)
-    assert {row["code"] for row in kg.budget() if row["agrees"] == "false"} == {"P1"}
+    assert {row["code"] for row in kg.budget() if row["agrees"] is False} == {"P1"}
     bare = kg.gaps(plan=PLAN, class_="output", columns="sdgTarget")
     assert [row["code"] for row in bare if row["kind"] == "names-nothing"] == ["2.2", "3.2"]
     assert sum(len(risk["mitigations"]) for risk in kg.risks(plan="op-2026")) == 13

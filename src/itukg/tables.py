@@ -27,7 +27,11 @@ XLSX_ROWS, XLSX_COLUMNS, XLSX_TEXT = 1_048_575, 16_384, 32_767
 """What a sheet holds: rows under the header, columns, and UTF-16 units of text in a cell."""
 
 _NUMBERS = {names.PREFIXES["xsd"] + kind for kind in ("integer", "decimal", "double", "float")}
-_DATATYPES = {int: names.PREFIXES["xsd"] + "integer", float: names.PREFIXES["xsd"] + "decimal"}
+_DATATYPES = {
+    bool: names.PREFIXES["xsd"] + "boolean",
+    int: names.PREFIXES["xsd"] + "integer",
+    float: names.PREFIXES["xsd"] + "decimal",
+}
 """The datatypes of plain values; all others are text."""
 _MADE = datetime(2000, 1, 1, tzinfo=UTC)
 lookup("utf-16-le")  # Spreadsheets need this codec; a worker that may open no files cannot import it later.
@@ -96,7 +100,8 @@ def _serialize(results: ox.QuerySolutions | ox.QueryBoolean, syntax: Format) -> 
 
 def _literal(value: object) -> Json:
     kind = _DATATYPES.get(type(value))
-    return {"type": "literal", "value": str(value)} | ({"datatype": kind} if kind else {})
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return {"type": "literal", "value": text} | ({"datatype": kind} if kind else {})
 
 
 def best_labels(stated: Iterable[tuple[str, ox.Literal]]) -> dict[str, str]:

@@ -1,9 +1,11 @@
 """The server's side of validating uploads and of writing reports as PDF: worker processes with limits."""
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from math import inf
 from pathlib import Path
+from typing import Any
 
 from itukg.conformance import Report
 from itukg.engine.fair import Slots
@@ -59,6 +61,12 @@ class Validator:
         """
         given = {"content_type": content_type, "fields": fields, "media_type": syntax.media_type}
         return await self._submit(pack("check", body, **given), deadline, client)
+
+    async def plan(self, body: bytes, content_type: str, *, deadline: float, client: str) -> dict[str, Any]:
+        """Return the plan in an upload, as `read_plan` does. Raises errors in the upload, MemoryLimit, TimeLimit and Overloaded."""
+        _, content = await self._submit(pack("plan", body, content_type=content_type), deadline, client)
+        found: dict[str, Any] = json.loads(content)
+        return found
 
     async def pdf(self, report: Report, client: str) -> bytes:
         """Return a report as PDF. Raises TimeLimit and Overloaded."""

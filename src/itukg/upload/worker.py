@@ -17,9 +17,10 @@ from itukg.conformance import REPORT_FORMATS, Selection, now, pdf_of, pdf_templa
 from itukg.engine.pool import BUFFER_BYTES
 from itukg.engine.worker import Work, Writable, main
 from itukg.errors import BadRequest, DataError, ItukgError, MemoryLimit
-from itukg.formats import PDF, choose
+from itukg.formats import JSON, PDF, choose, write_json
 from itukg.release.model import Release
 from itukg.upload.context import ValidationContext
+from itukg.upload.plan import read_plan
 from itukg.upload.read import FORM, Fields, read
 
 _CLASS = f"{names.ITU}ActionLine".encode()
@@ -43,7 +44,7 @@ def load(release: str) -> Work:
     except (OSError, ValueError, SyntaxError) as error:
         raise DataError(f"{release}: {error}") from None
     _warm_up(context)
-    tasks: dict[str, Task] = {"check": partial(check, context), "pdf": pdf}
+    tasks: dict[str, Task] = {"check": partial(check, context), "pdf": pdf, "plan": plan}
 
     def work(request: bytes, output: Writable) -> None:
         task, content, given = marshal.loads(request)  # noqa: S302  (of ours)
@@ -78,6 +79,11 @@ def check(
             "or write it on your own machine with: itukg check"
         )
     return syntax.media_type, content
+
+
+def plan(body: bytes, *, content_type: str) -> tuple[str, bytes]:
+    """Return the plan in an upload as JSON. Raises errors in the upload."""
+    return JSON.media_type, write_json(read_plan(read(body, content_type, {}).data.quads()))
 
 
 def pdf(rows: bytes) -> tuple[str, bytes]:

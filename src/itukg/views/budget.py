@@ -304,7 +304,7 @@ def _row(found: Budget, row: Share) -> Json:
         "printedPercentOfTotal": row.line.printed_share,
     }
     place = {"document": row.line.document, "section": row.line.section, "line": row.line.line}
-    return said | printed | {"agrees": None if (agrees := found.agrees(row)) is None else str(agrees).lower()} | place
+    return said | printed | {"agrees": found.agrees(row)} | place
 
 
 def _part(row: Share, part: Part, at: str) -> Json:

@@ -2,20 +2,22 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from itukg import names
-from itukg.engine.store import Row, Store
+from itukg.engine.store import Row, Store, rows
 from itukg.errors import BadRequest
 from itukg.formats import CSV, HTML, JSON, XLSX, Format, write_json
 from itukg.pages import render
 from itukg.queries import SavedQuery
+from itukg.rdf.jsonld import Json, natural
 from itukg.tables import Table, write_workbook
 from itukg.views.succession import (
     LINK_COLUMNS,
     Link,
+    Statement,
     by_change,
     changes,
     compared,
@@ -23,12 +25,15 @@ from itukg.views.succession import (
     link_cells,
     links_of,
     plans,
+    statements,
     text,
     values,
 )
 
 COMPARE_FORMATS = (JSON, HTML, CSV, XLSX)
 """Syntaxes of an answer, best first."""
+SENT_FORMATS = (JSON, CSV, XLSX)
+"""Those of a comparison with a plan that was sent, whose things have no pages."""
 CHANGES = "changes-between-plans"
 """The saved query that finds the rows, here and for `itukg diff`."""
 CHANGE_COLUMNS = ("change", "newer", "newerLabel", "older", "olderLabel", "sameWords", "confidence", "rationale")
@@ -82,6 +87,69 @@ async def compare(
     return Comparison(older, newer, tuple(c for c in made if things is None or {c.newer, c.older} & {*things}))
 
 
+WORDS = "has the same words as"
+"""The change of a sent thing that is said to take up nothing, and has the words of a thing of ours."""
+
+
+async def compare_sent(
+    store: Store, sent: Mapping[str, Any], plan: str, terms: Mapping[str, str], *, basis: str | None = None
+) -> Comparison:
+    """Compare a plan that was sent, as `read_plan` returns it, with one of ours as the older of the two.
+
+    What the sent plan says it takes up counts; of the rest, what has the words of a thing of ours is shown beside it, and
+    adds to our plan otherwise. Of ours, what it takes up nothing of is dropped, among things of the classes that were sent.
+    """
+    things = f"?thing itu:plan <{plan}> ."
+    classes = sorted({kind for each in sent["things"] for kind in each["classes"]})
+    kinds = f"{things} ?thing a ?kind FILTER(?kind IN ({', '.join(f'<{kind}>' for kind in classes)}))"
+    found, ours = await asyncio.gather(
+        rows(store, f"{names.PROLOGUE}SELECT DISTINCT ?thing WHERE {{ {kinds} }}"), links_of(store, things, basis)
+    )
+    older = await statements(store, [row["thing"].value for row in found] or [plan])
+    bases: dict[str, dict[str, str]] = {iri: dict(links) for iri, links in ours.items()}
+    for link in sent["links"]:
+        of = (link["basis"] or names.ITU + "stated").removeprefix(names.ITU)
+        if basis in (None, names.ITU + of):
+            bases.setdefault(link["thing"], {})[link["object"]] = of
+    same = {_plain(each.label): each for each in older.values()}
+    taken = [each for each in sent["successions"] if each["older"].startswith(f"{plan}/")]
+    other = await statements(store, [each["older"] for each in taken]) if taken else {}
+
+    def change(kind: str, new: Json | None, old: Statement | None, **said: str | None) -> Change:
+        told: dict[str, str | None] = dict.fromkeys(CHANGE_COLUMNS) | {"change": kind} | said
+        if new:
+            told |= {"newer": new["notation"], "newerLabel": new["label"]}
+        if old:
+            told |= {"older": old.notation, "olderLabel": old.label}
+        newer, older_ = new["iri"] if new else None, old.iri if old else None
+        return Change(told, newer, older_, compared(bases, newer, older_))
+
+    made, used = [], {each["older"] for each in taken}
+    for new in sent["things"]:
+        steps = [each for each in taken if each["newer"] == new["iri"] and each["older"] in other]
+        for each in steps:
+            word = terms.get(each["predicate"], names.shorten(each["predicate"]))
+            made.append(
+                change(word, new, other[each["older"]], rationale=each["rationale"], confidence=each["confidence"])
+            )
+        if not steps:
+            old = same.get(_plain(new["label"]))
+            used |= {old.iri} if old else set()
+            made.append(change(WORDS if old else "adds", new, old, sameWords="true" if old else None))
+    left = sorted(
+        (each for iri, each in older.items() if iri not in used and iri != plan), key=lambda each: natural(each.iri)
+    )
+    return Comparison(plan, SENT, (*made, *(change("drops", None, each) for each in left)))
+
+
+SENT = "urn:itukg:sent"
+"""What a plan that was sent is called in an answer."""
+
+
+def _plain(words: str) -> str:
+    return " ".join(words.casefold().split()).rstrip(".;:")
+
+
 async def write_comparison(store: Store, found: Comparison, syntax: Format, *, basis: str | None = None) -> bytes:
     """Write a comparison in one of COMPARE_FORMATS; a workbook has the evidence of all links as its second sheet."""
     if syntax is HTML:
@@ -104,6 +172,9 @@ def as_json(found: Comparison) -> dict[str, Any]:
         | by_change(change.links)
         for change in found.changes
     ]
+    for row in rows:
+        if "sameWords" in row:
+            row["sameWords"] = row["sameWords"] == "true"
     return {"older": found.older, "newer": found.newer, "counts": found.counts, "changes": rows}
 
 

@@ -28,6 +28,7 @@ KINDS = {
 """What a row is, in words."""
 STATES = {
     GAP: "the document leaves it open",
+    ALL: "the document speaks of all in one statement, and of this one nowhere",
     "silent": "the document says it of others of the level, and not here",
     "not looked for": "the document says it of nothing at this level, and no reader has noted that it leaves it open",
 }
@@ -146,8 +147,8 @@ def _by_column(found: Matrix) -> Lines:
 
 
 def _is_stated(cell: Cell) -> bool:
-    """Tell whether a document, a scheme or a reader links the two, or one statement speaks of all."""
-    return cell.state == ALL or any(link.basis != DERIVED for each in cell.evidence for link in each.links)
+    """Tell whether a document, a scheme or a reader links the two."""
+    return any(link.basis != DERIVED for each in cell.evidence for link in each.links)
 
 
 def _bare(kind: str, lines: Lines, plan: str, *, said: bool) -> Iterator[Missing]:
@@ -155,8 +156,9 @@ def _bare(kind: str, lines: Lines, plan: str, *, said: bool) -> Iterator[Missing
     for item, cells in lines:
         if any(map(_is_stated, cells)):
             continue
-        note = next((cell.note for cell in cells if cell.note), None)
-        state = GAP if note else "silent" if said else "not looked for"
+        noted = next((cell for cell in cells if cell.bare in (ALL, GAP)), None)
+        state = noted.bare if noted else "silent" if said else "not looked for"
+        note = noted.note if noted else None
         of = (kind, item.iri, item.notation, item.label, plan, state, sum(cell.count for cell in cells))
         yield Missing(*of, **vars(note)) if note else Missing(*of)
 

@@ -29,7 +29,7 @@ from itukg.views.succession import (
     text,
     values,
 )
-from itukg.views.thing import SUCCESSION, is_iri, is_told
+from itukg.views.thing import is_iri, is_told
 from itukg.views.words import Run, as_html, word_diff
 
 LINEAGE_FORMATS = (JSON, HTML, CSV, XLSX, *PICTURE_FORMATS)
@@ -39,7 +39,7 @@ TEXT = Format("text/plain", ".text")
 
 _CLOSE = tuple(names.ITU + name for name in ("restates", "revises"))
 """The successions that keep a sentence; all others are loose."""
-_KINDS = ", ".join(f"<{kind}>" for kind in SUCCESSION)
+_KINDS = ", ".join(f"<{kind}>" for kind in names.SUCCESSION)
 _COLUMNS = (
     "relation", "newerPlan", "newer", "newerLabel", "newerDefinition", "newerDocument", "newerLine", "olderPlan", "older",
     "olderLabel", "olderDefinition", "olderDocument", "olderLine", "sameWords", "confidence", "rationale", "strength", "between",
@@ -229,7 +229,7 @@ def _row(step: Step) -> dict[str, Any]:
         ends |= {f"{name}Definition": end.definition, f"{name}Document": document, f"{name}Line": end.line}
     return ends | {
         "relation": step.relation,
-        "sameWords": None if step.same_words is None else str(step.same_words).lower(),
+        "sameWords": step.same_words,
         "confidence": step.confidence,
         "rationale": step.rationale,
         "strength": step.strength,

@@ -17,11 +17,11 @@ from itukg.views.linked import STATES
 from itukg.views.listing import Item
 from itukg.views.matrix import Cell, Matrix
 from itukg.views.succession import values
-from itukg.views.thing import SUCCESSION, description
+from itukg.views.thing import description
 
 _SDGO = names.PREFIXES["sdgo"]
 _ENTAILED = names.graph("entailed")
-_SUCCESSION = ", ".join(f"<{each}>" for each in SUCCESSION)
+_SUCCESSION = ", ".join(f"<{each}>" for each in names.SUCCESSION)
 
 MAX_EMPTY = 30
 """Rows, and columns, up to which a heat map shows those in which nothing is counted."""

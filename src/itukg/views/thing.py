@@ -35,8 +35,6 @@ MAX_NAMED = 10
 """How many things that have a code are named, at most."""
 
 _RDFS, _SKOS, _DCTERMS = (names.PREFIXES[prefix] for prefix in ("rdfs", "skos", "dcterms"))
-SUCCESSION = tuple(names.ITU + name for name in ("restates", "revises", "merges", "splits", "succeeds"))
-"""The properties by which a thing takes up an older one: itu:succeeds and its sub-properties."""
 _ENTAILED = f"<{names.graph('entailed')}>"
 _STATED = f"FILTER(?p != rdf:type || NOT EXISTS {{ GRAPH {_ENTAILED} {{ ?s a ?o }} }})"
 _CALLED = f"?s ?p ?o FILTER(?p IN (rdf:type, rdfs:label, skos:notation)) {_STATED}"
@@ -186,7 +184,7 @@ def _page(terms: Mapping[str, str], iri: str, tree: Json) -> bytes:
     lists = [value["@id"] for value in tree.get(_RDFS + "seeAlso", ()) if page.is_list(value.get("@id", ""))]
     return render(
         "thing.html",
-        in_line=not {*SUCCESSION}.isdisjoint((*tree, *tree.get("@reverse", {}))),
+        in_line=not {*names.SUCCESSION}.isdisjoint((*tree, *tree.get("@reverse", {}))),
         iri=iri,
         path=address(iri),
         label=page.text(tree, _RDFS + "label") or page.text(tree, _DCTERMS + "title") or names.shorten(iri),

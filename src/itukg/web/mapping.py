@@ -1,16 +1,17 @@
 """For researchers: why a link holds, what is linked with what, and what became of a thing and of a plan."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from anyio import to_thread
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import Field
 
-from itukg.errors import NotAcceptable
+from itukg.errors import MemoryLimit, NotAcceptable, Quota, TooLarge, TooSlow, UnsupportedMediaType
 from itukg.formats import HTML, PICTURE_FORMATS, SVG, Format
 from itukg.pictures import Picture
+from itukg.upload.read import RDF_TYPES
 from itukg.views.because import BECAUSE_FORMATS, because, write_because
-from itukg.views.compare import CHANGES, COMPARE_FORMATS, compare, write_comparison
+from itukg.views.compare import CHANGES, COMPARE_FORMATS, SENT_FORMATS, compare, compare_sent, write_comparison
 from itukg.views.grid import MATRIX_FORMATS, write_matrix
 from itukg.views.lineage import LINEAGE_FORMATS, Lineage, lineage, write_lineage
 from itukg.views.listing import chosen_value, select, selection
@@ -18,9 +19,11 @@ from itukg.views.matrix import Matrix, matrix
 from itukg.views.network import picture_of_lineage, picture_of_matrix
 from itukg.views.thing import named
 from itukg.web import lists
-from itukg.web.deps import Address, Answers, Labelled, Negotiated, Served, Text
+from itukg.web.deps import Address, Answers, Client, Labelled, Negotiated, Served, Text
 from itukg.web.embedding import drawn, embedded
+from itukg.web.middleware import NO_STORE
 from itukg.web.service import Service
+from itukg.web.uploads import received
 
 router = APIRouter()
 
@@ -166,6 +169,42 @@ async def comparison(
     found = await compare(store, query, a, b, things=things, basis=basis)
     content = await write_comparison(store, found, syntax, basis=basis)
     return Response(content, media_type=syntax.media_type)
+
+
+class SentParameters(Labelled):
+    """The plan of ours that a sent one is compared with."""
+
+    b: Text = Field(description="A plan of ours, such as bap-2026-2029.")
+    basis: Text | None = Field(None, description="Only links of this basis, such as stated.")
+
+
+_SENT = Answers(
+    SENT_FORMATS,
+    (TooSlow, TooLarge, UnsupportedMediaType, Quota, MemoryLimit),
+    body={media_type: {"schema": {"type": "string"}} for media_type in RDF_TYPES},
+    varying=True,
+)
+
+
+@router.post("/compare", **_SENT.described())
+async def comparison_with_sent(
+    request: Request,
+    given: Annotated[SentParameters, Query()],
+    service: Served,
+    client: Client,
+    syntax: Annotated[Format, Depends(_SENT.chosen)],
+) -> Response:
+    """Compare a plan that is sent, as RDF, with one of ours. Nothing is stored, and nothing is fetched."""
+    overview = service.release.overview
+    plan, basis = chosen_value("plan", given.b, overview.values["plan"]), _chosen(service, "basis", given.basis)
+
+    async def read(body: bytes, content_type: str, deadline: float) -> dict[str, Any]:
+        return await service.validator.plan(body, content_type, deadline=deadline, client=client)
+
+    sent = await received(request, service, client, read)
+    found = await compare_sent(service.store, sent, plan, overview.terms, basis=basis)
+    content = await write_comparison(service.store, found, syntax, basis=basis)
+    return Response(content, media_type=syntax.media_type, headers=NO_STORE | {"Vary": "Accept"})
 
 
 def _chosen(service: Service, name: str, text: str | None) -> str | None:

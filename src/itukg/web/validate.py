@@ -1,6 +1,5 @@
 """For people who prepare data: their RDF is validated, against our shapes or theirs."""
 
-from time import monotonic
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -8,14 +7,14 @@ from fastapi.concurrency import run_in_threadpool
 from pydantic import Field
 
 from itukg.conformance import REPORT_FORMATS
-from itukg.errors import ItukgError, MemoryLimit, Quota, TooLarge, TooSlow, UnsupportedMediaType
+from itukg.errors import MemoryLimit, Quota, TooLarge, TooSlow, UnsupportedMediaType
 from itukg.formats import GRAPH_FORMATS, HTML, Format
 from itukg.pages import render
-from itukg.upload.read import BODY_TYPES, FORM, METHODS, RDF_TYPES
+from itukg.upload.read import FORM, METHODS, RDF_TYPES
 from itukg.web.deps import Answers, Client, Parameters, Served, Text
 from itukg.web.middleware import NO_STORE
 from itukg.web.reports import ReportParameters
-from itukg.web.requests import StopWhenLeft, body_of, refuse_early
+from itukg.web.uploads import received
 
 router = APIRouter()
 
@@ -103,34 +102,10 @@ async def validate(
     syntax: Annotated[Format, Depends(_REPORT.chosen)],
 ) -> Response:
     """Validate RDF against our shapes, or against others that are sent with it. Nothing is stored, and nothing is fetched."""
-    limit, deadline = service.settings.upload_size, monotonic() + service.settings.validation_timeout
-    content_type = request.headers.get("content-type", "")
     fields = {name: request.query_params.getlist(name) for name in request.query_params}
-    _check_head(request, limit)
-    outcome = "broken off"
-    try:
-        service.quotas.check(client)
-        async with service.validator.slot(client, deadline):
-            body = await body_of(request, limit, max(0.0, deadline - monotonic()))
-            with StopWhenLeft(request):
-                media_type, report = await service.validator.check(
-                    body, content_type, fields, syntax, deadline=deadline, client=client
-                )
-        outcome = "reported"
-    except ItukgError as error:
-        outcome = error.problem_type
-        service.quotas.remember(client, error)
-        raise
-    finally:
-        service.metrics.checked(outcome)
+
+    async def check(body: bytes, content_type: str, deadline: float) -> tuple[str, bytes]:
+        return await service.validator.check(body, content_type, fields, syntax, deadline=deadline, client=client)
+
+    media_type, report = await received(request, service, client, check)
     return Response(report, media_type=media_type, headers=NO_STORE | {"Vary": "Accept"})
-
-
-def _check_head(request: Request, limit: int) -> None:
-    """Refuse, before it is read, a body that is of no use."""
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type not in BODY_TYPES:
-        raise UnsupportedMediaType(
-            f'Say what is sent, by Content-Type: {", ".join(BODY_TYPES)}. It came as "{media_type or "nothing"}".'
-        )
-    refuse_early(request, limit)
