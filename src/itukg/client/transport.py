@@ -1,7 +1,9 @@
 """How requests are sent, and how an answer that is an error is raised; wherever the graph is, they are the same."""
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import httpx2
@@ -35,10 +37,10 @@ class Connection:
         raise self._error(response)
 
     def read(self, path: str, parameters: Mapping[str, str] | None = None, *, accept: str = "application/json") -> Any:
-        """Return the JSON at an address. Raises as `send` does."""
+        """Return the JSON at an address, its fractions as Decimal, so that money adds up. Raises as `send` does."""
         response = self.send("GET", path, params=parameters, headers={"accept": accept})
         try:
-            return response.json()
+            return json.loads(response.content, parse_float=Decimal)
         except ValueError:
             raise self._stranger() from None
 

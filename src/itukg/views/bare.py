@@ -20,7 +20,8 @@ GAPS = """SELECT ?about ?of ?missing ?inverse ?class ?label ?quote ?document ?se
   ?gap a itu:Gap ; itu:about ?about ; itu:missing ?missing ; rdfs:label ?label ; dcterms:source ?document .
   OPTIONAL { ?gap itu:ofClass ?of } OPTIONAL { ?gap itu:quote ?quote }
   OPTIONAL { ?gap itu:section ?section } OPTIONAL { ?gap itu:line ?line }
-  OPTIONAL { ?missing owl:inverseOf ?inverse } OPTIONAL { ?missing rdfs:range|schema:rangeIncludes ?class }
+  OPTIONAL { ?missing owl:inverseOf ?inverse } OPTIONAL { ?missing rdfs:range|schema:rangeIncludes ?ranged }
+  OPTIONAL { ?gap itu:missingClass ?only } BIND(COALESCE(?only, ?ranged) AS ?class)
 }"""
 """The query of each gap, with what the property that is missing leads to."""
 

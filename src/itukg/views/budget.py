@@ -72,7 +72,7 @@ class Part:
     """A part of an amount that counts in a row, and the link by which it does: none where it serves nothing, or is printed."""
 
     line: Line
-    amount: Fraction
+    hundredths: int
     link: Link | None = None
 
     @property
@@ -189,13 +189,13 @@ async def _lines(store: Store, plan: str | None) -> list[Line]:
         for row in found
         if (row.get("year", ""), row["of"]) == newest
     ]
-    return sorted(lines, key=lambda line: natural(line.thing.notation))
+    return sorted(lines, key=lambda line: line.line)
 
 
 def _printed(line: Line, lines: Sequence[Line]) -> Share:
     below = [each.amount for each in lines if each.above == line.thing.iri]
-    part = Part(line, Fraction(line.amount))
-    return Share(line.thing, {PRINTED: int(line.amount * 100)}, (part,), line, sum(below, Decimal()) if below else None)
+    part = Part(line, int(line.amount * 100))
+    return Share(line.thing, {PRINTED: part.hundredths}, (part,), line, sum(below, Decimal()) if below else None)
 
 
 async def _linked(store: Store, leaves: Sequence[Line], by: str, rule: str, basis: str | None) -> list[Share]:
@@ -210,30 +210,35 @@ async def _linked(store: Store, leaves: Sequence[Line], by: str, rule: str, basi
     items[""] = Item("", label="Linked with none")
     parts = defaultdict[str, list[Part]](list)
     for leaf in leaves:
-        served, amount = links[leaf.thing.iri], Fraction(leaf.amount)
+        served, hundredths = links[leaf.thing.iri], int(leaf.amount * 100)
         counted = Counter(goals.get(target) for target in targets.get(leaf.thing.iri, ()))
         weights = {end: max(1, counted[end]) for end in served}
+        counts = dict.fromkeys(served, hundredths) if rule == "whole" else _divided(hundredths, weights)
         for end, link in served.items():
-            part = Fraction(weights[end], sum(weights.values())) if rule != "whole" else 1
-            parts[end].append(Part(leaf, amount * part, link))
+            parts[end].append(Part(leaf, counts[end], link))
         if not served:
-            parts[""].append(Part(leaf, amount))
-    cells = _in_hundredths(parts)
+            parts[""].append(Part(leaf, hundredths))
     return [
-        Share(
-            items[end],
-            {state: cells[end, state] for state in STATES_OF_MONEY if (end, state) in cells},
-            tuple(parts[end]),
-        )
+        Share(items[end], _by_state(parts[end]), tuple(parts[end]))
         for end in sorted(parts, key=lambda end: (end == "", natural(items[end].notation), end))
     ]
+
+
+def _by_state(parts: Sequence[Part]) -> dict[str, int]:
+    found: Counter[str] = Counter()
+    for part in parts:
+        found[part.state] += part.hundredths
+    return {state: found[state] for state in STATES_OF_MONEY if state in found}
 
 
 _GOALS = "SELECT ?target ?goal WHERE { ?target sdgo:isTargetOf ?goal }"
 
 
 async def _links(store: Store, leaves: Sequence[Line], property_: str, basis: str | None) -> dict[str, dict[str, Link]]:
-    """Return what each thing with an amount serves: itself, or through its outcomes, by the best link."""
+    """Return what each thing with an amount serves: itself, or through its outcomes, by the best link.
+
+    A statement that speaks of all, such as of all SDGs, counts only for what serves nothing else.
+    """
     outcomes = texts(store, f"{names.PROLOGUE}SELECT ?thing ?of WHERE {{ ?thing itu:outcomeOf ?of }}")
     plans = sorted({leaf.of for leaf in leaves})
     linked = asyncio.gather(*(links_by(store, property_, plan) for plan in plans))
@@ -241,23 +246,21 @@ async def _links(store: Store, leaves: Sequence[Line], property_: str, basis: st
     counts_for = {leaf.thing.iri: leaf.thing.iri for leaf in leaves}
     counts_for |= {row["thing"]: row["of"] for row in rows if row["of"] in counts_for}
     found: dict[str, dict[str, Link]] = {leaf.thing.iri: {} for leaf in leaves}
+    wholes: dict[str, dict[str, Link]] = {leaf.thing.iri: {} for leaf in leaves}
     for each in sorted((each for links in by_plan for each in links), key=lambda each: each.link.rank):
-        of_basis = basis in (None, names.ITU + each.link.basis)
-        if of_basis and not each.whole and each.thing.iri in counts_for:
-            found[counts_for[each.thing.iri]].setdefault(each.end, each.link)
-    return found
+        if basis in (None, names.ITU + each.link.basis) and each.thing.iri in counts_for:
+            of = counts_for[each.thing.iri]
+            (wholes if each.whole else found)[of].setdefault(each.end, each.link)
+    return {of: links or wholes[of] for of, links in found.items()}
 
 
-def _in_hundredths(parts: Mapping[str, Sequence[Part]]) -> dict[tuple[str, str], int]:
-    """Return the money of each row by state in whole hundredths, whose sum is that of the parts: the largest remainders round up."""
-    exact = defaultdict[tuple[str, str], Fraction](Fraction)
-    for end, each in parts.items():
-        for part in each:
-            exact[end, part.state] += part.amount * 100
-    rounded = {cell: int(amount) for cell, amount in exact.items()}
-    missing = round(sum(exact.values())) - sum(rounded.values())
-    for cell in sorted(exact, key=lambda cell: (rounded[cell] - exact[cell], cell))[:missing]:
-        rounded[cell] += 1
+def _divided(hundredths: int, weights: Mapping[str, int]) -> dict[str, int]:
+    """Return an amount divided by weights in whole hundredths, which add up to it: the largest remainders round up."""
+    exact = {end: Fraction(hundredths * weight, sum(weights.values())) for end, weight in weights.items()}
+    rounded = {end: int(part) for end, part in exact.items()}
+    missing = hundredths - sum(rounded.values())
+    for end in sorted(exact, key=lambda end: (rounded[end] - exact[end], end))[:missing]:
+        rounded[end] += 1
     return rounded
 
 
@@ -281,9 +284,9 @@ def write_budget(found: Budget, at: str, syntax: Format) -> bytes:
     return write_workbook({"budget": table, "evidence": Table.of_values(names_, evidence)})
 
 
-def _money(hundredths: Fraction | int) -> int | float:
+def _money(hundredths: int) -> int | float:
     """Return hundredths as an amount: a whole number where it is one."""
-    return int(hundredths / 100) if hundredths % 100 == 0 else round(float(hundredths) / 100, 2)
+    return hundredths // 100 if hundredths % 100 == 0 else hundredths / 100
 
 
 def _column(state: str) -> str:
@@ -308,7 +311,7 @@ def _row(found: Budget, row: Share) -> Json:
 
 
 def _part(row: Share, part: Part, at: str) -> Json:
-    said: Json = {"id": row.item.iri or None, "code": row.item.notation or None, "counts": _money(part.amount * 100)}
+    said: Json = {"id": row.item.iri or None, "code": row.item.notation or None, "counts": _money(part.hundredths)}
     said |= {"thing": part.line.thing.iri, "thingCode": part.line.thing.notation, "thingLabel": part.line.thing.label}
     said |= {
         "printedAmount": part.line.printed_amount,

@@ -166,16 +166,16 @@ async def write_comparison(store: Store, found: Comparison, syntax: Format, *, b
 
 def as_json(found: Comparison) -> dict[str, Any]:
     """Return a comparison as JSON has it."""
-    rows = [
+    rows_: list[Json] = [
         {name: value for name, value in change.told.items() if value is not None}
         | {"newerId": change.newer, "olderId": change.older}
         | by_change(change.links)
         for change in found.changes
     ]
-    for row in rows:
+    for row in rows_:
         if "sameWords" in row:
             row["sameWords"] = row["sameWords"] == "true"
-    return {"older": found.older, "newer": found.newer, "counts": found.counts, "changes": rows}
+    return {"older": found.older, "newer": found.newer, "counts": found.counts, "changes": rows_}
 
 
 def _row(change: Change) -> dict[str, Any]:

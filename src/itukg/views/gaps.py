@@ -1,6 +1,5 @@
 """What is missing: the gaps that documents leave, and of a level of a plan what names nothing and what nothing there names."""
 
-import asyncio
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -74,7 +73,7 @@ class Gaps:
 async def gaps(
     store: Store, overview: Overview, *, plan: str | None = None, level: str | None = None, columns: str | None = None
 ) -> Gaps:
-    """Return what documents leave open, of a plan or of all; with a level and columns, also which links are not there.
+    """Return what documents leave open, of a plan or of all; with a level and columns, which links between them are not there.
 
     `level` is a class of the plan's things, `columns` one of what they may be linked with, both named as the rows and
     columns of a matrix. Raises BadRequest for what is not known, and for one of the two without the other, or without a plan.
@@ -88,7 +87,7 @@ async def gaps(
         return Gaps(tuple(await _noted(store, chosen)), (), {"plan": plan} if plan else {})
     bases = ",".join(value.iri.removeprefix(names.ITU) for value in overview.values["basis"])
     given = {"rows": level, "columns": columns or "", "plan": plan or "", "basis": bases, "size": str(MAX_PAGE_SIZE)}
-    noted, found = await asyncio.gather(_noted(store, chosen), matrix(store, overview, given, "/matrix"))
+    found = await matrix(store, overview, given, "/matrix")
     if not any(row.plan == chosen for row in found.rows):
         raise BadRequest(
             f"{names.shorten(chosen or '')} has no things of the class {level}; /id?plan= lists what it has."
@@ -100,7 +99,7 @@ async def gaps(
         link for cell in found.cells.values() if not _is_stated(cell) for each in cell.evidence for link in each.links
     }
     ordered = sorted(derived, key=lambda link: (link.subject, link.object, link.rule or ""))
-    return Gaps((*noted, *rows), tuple(ordered), {"plan": plan or "", "class": level, "columns": columns or ""})
+    return Gaps(tuple(rows), tuple(ordered), {"plan": plan or "", "class": level, "columns": columns or ""})
 
 
 async def _noted(store: Store, plan: str | None) -> list[Missing]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from itukg import names
 from itukg.engine.store import Store, texts
+from itukg.errors import NotFound
 from itukg.formats import CSV, HTML, JSON, XLSX, Format, write_json
 from itukg.pages import render
 from itukg.rdf.jsonld import natural
@@ -48,7 +49,10 @@ class Risk:
 
 
 async def risks(store: Store, overview: Overview, *, plan: str | None = None) -> list[Risk]:
-    """Return the risks of a plan, or of all, in the order of plans and documents. Raises BadRequest for an unknown plan."""
+    """Return the risks of a plan, or of all, in the order of plans and documents.
+
+    Raises BadRequest for an unknown plan, and NotFound for one without risks.
+    """
     chosen = chosen_value("plan", plan, overview.values["plan"]) if plan else None
     found = await texts(store, names.PROLOGUE + _query(chosen))
     below = defaultdict[tuple[str, str], dict[str, Said]](dict)
@@ -75,6 +79,8 @@ async def risks(store: Store, overview: Overview, *, plan: str | None = None) ->
         )
         for iri, row in tops.items()
     ]
+    if not made and chosen:
+        raise NotFound(f"{names.shorten(chosen)} has no risks; without plan, those of all plans that have.")
     return sorted(made, key=lambda risk: (risk.plan, risk.said.line, natural(risk.said.code)))
 
 
