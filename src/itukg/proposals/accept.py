@@ -263,7 +263,7 @@ def _turtle(linkages: dict[str, Properties]) -> str:
     bare = re.sub(r'"(?:[^"\\]|\\.)*"|<[^>]*>', "", body)
     used = {prefix: iri for prefix, iri in names.PREFIXES.items() if re.search(rf"\b{prefix}:", bare)}
     head = "".join(f"@prefix {prefix}: <{iri}> .\n" for prefix, iri in sorted(used.items()))
-    return f"{HEAD}{head}@base <{names.THINGS}> .\n\n{body}"
+    return f"{head}@base <{names.THINGS}> .\n\n{HEAD}\n{body}"  # turtlefmt knows no comment before the prefixes
 
 
 def _iri(iri: str) -> str:
