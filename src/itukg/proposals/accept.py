@@ -13,11 +13,12 @@ from pathlib import Path
 import pyoxigraph as ox
 
 from itukg import names
-from itukg.corpus import Corpus, replace_file
+from itukg.corpus import Corpus, merged, replace_file
 from itukg.errors import DataError
 from itukg.proposals.grounds import RANGES
 from itukg.proposals.propose import MAPPINGS, NO_GROUND
 from itukg.rdf.parse import read_rdf
+from itukg.release.derive import entail
 from itukg.release.proposals import ACCEPTED, NOTHING, Row, iri_of, key_of, read_proposals, refuse
 
 _RDFS, _SKOS, _DCTERMS = (names.PREFIXES[prefix] for prefix in ("rdfs", "skos", "dcterms"))
@@ -104,7 +105,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class _Known:
-    """What the files say, as far as rows depend on it: labels, the classes of things, links of documents."""
+    """What the files say and entail, as far as rows depend on it: labels, the classes of things, links of documents."""
 
     labels: dict[str, str]
     classes: dict[str, set[str]]
@@ -113,8 +114,9 @@ class _Known:
     @classmethod
     def of(cls, corpus: Corpus) -> "_Known":
         found = cls({}, defaultdict(set), set())
-        for quad in corpus.quads():
-            if quad.graph_name == _GRAPH or not isinstance(quad.subject, ox.NamedNode):
+        merge = merged([quad for quad in corpus.quads() if quad.graph_name != _GRAPH])
+        for quad in (*merge, *entail(merge)):
+            if not isinstance(quad.subject, ox.NamedNode):
                 continue
             subject = quad.subject.value
             if quad.predicate == _LABEL and isinstance(quad.object, ox.Literal):

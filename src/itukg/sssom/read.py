@@ -80,7 +80,7 @@ def _csv_errors() -> Iterator[None]:
             ) from None
         if "new-line" in str(error):
             raise DataError(
-                "a carriage return stands within a cell. Remove it, or put the cell into double quotes."
+                "a carriage return stands within a line. Remove it, or put the cell that has it into double quotes."
             ) from None
         raise DataError(f'{error}. Put a cell with " in it into double quotes, and double the " in it.') from None
 
