@@ -293,6 +293,8 @@ def test_proposals_are_a_set_of_the_release_and_in_no_graph(
         assert f"  {address}\n" in client.get("/data/latest/SHA256SUMS").text
         assert address in client.get("/data/latest", headers={"accept": "text/html"}).text
     assert "proposals#" not in release.dataset.read_text()
+    for page in ("mappings", "releases", "proposals"):
+        assert f"`{name}" in (ROOT / "docs" / f"{page}.md").read_text(), page
 
 
 @pytest.mark.exhaustive
