@@ -1,6 +1,7 @@
 """Links are proposed with their grounds, decided by a curator, and accepted as judged links."""
 
 import csv
+import fcntl
 import os
 import re
 import shutil
@@ -9,7 +10,6 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
 from time import process_time
 
@@ -309,6 +309,7 @@ def test_a_long_file_is_read_in_seconds(curated: Corpus) -> None:
     path.write_text("\n".join([*lines, *long]))
     start = process_time()
     assert len(read_proposals(path).rows) > 20_000
+    assert accept(curated, path).total == 0
     assert process_time() - start < 10
 
 
@@ -531,25 +532,30 @@ def test_proposals_come_from_a_pipe_too_and_with_the_line_ends_of_old_macintoshe
         assert accept(curated, path).added == 1
 
 
-def test_who_accepts_at_once_loses_no_link(curated: Corpus, tmp_path: Path) -> None:
-    original = path_of(curated, PLAN).read_bytes()
-    files = []
-    for number in range(4):
-        path, _ = edited(curated, lambda row: row | ROLE, which=number)
-        lines = path.read_bytes().splitlines(keepends=True)
-        files.append(tmp_path / f"{number}.sssom.tsv")
-        files[-1].write_bytes(b"".join(line for line in lines if b"itukg:" not in line[:7] or b"\taccepted\t" in line))
-        path.write_bytes(original)
-    with ExitStack() as stack:
-        environment = os.environ | {"ITUKG_CORPUS": str(curated.root), "PYTHONPATH": str(ROOT / "src")}
-        command = (sys.executable, "-m", "itukg", "accept")
-        running = [
-            stack.enter_context(subprocess.Popen([*command, file], env=environment, stderr=subprocess.PIPE))
-            for file in files
-        ]
-        said = [each.communicate()[1].decode() for each in running]
-    assert [each.returncode for each in running] == [0] * 4, said
-    assert (curated.root / "data" / "mappings.ttl").read_text().count(" a itu:Linkage ") == 4
+def test_who_accepts_waits_for_another_and_loses_none_of_its_links(curated: Corpus) -> None:
+    path, _ = edited(curated, lambda row: row | ROLE, which=1)
+    accept(curated, path)
+    target = curated.root / "data" / "mappings.ttl"
+    of_another = target.read_bytes()
+    target.unlink()
+    edited(curated, lambda row: row | {"state": "open"}, which=1)
+    edited(curated, lambda row: row | ROLE)
+    kept = [line for line in path.read_bytes().splitlines(keepends=True) if b"\topen\t" not in line]
+    path.write_bytes(b"".join(kept))
+    waiting = threading.Thread(target=accept, args=(curated, path))
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        waiting.start()
+        waiting.join(timeout=5)
+        assert waiting.is_alive()
+        assert not target.exists()
+        target.write_bytes(of_another)
+    finally:
+        os.close(folder)
+        waiting.join()
+    assert target.read_text().count(" a itu:Linkage ") == 2
+    assert [each.name for each in target.parent.glob(".*")] == []
 
 
 BY_HAND = {
