@@ -402,6 +402,8 @@ def test_a_link_without_a_row_stays_and_is_named_unless_it_is_pruned(curated: Co
     [link] = done.elsewhere
     assert link.startswith(f"{names.THINGS}mappings/{PLAN}/linkage/")
     assert f"{link}. It stays; --prune removes it." in run_command("accept", path, ITUKG_CORPUS=curated.root).stderr
+    path.write_text("".join(line for line in kept if not line.startswith("itukg:")))
+    assert read_tsv(path).rows == []
     done_by_command = run_command("accept", "--prune", path, ITUKG_CORPUS=curated.root)
     assert "links added: 0, removed: 1, in all: 0" in done_by_command.stderr
     assert link not in done_by_command.stderr

@@ -79,7 +79,8 @@ def accept(corpus: Corpus, path: Path, *, prune: bool = False) -> Accepted:
             after.pop(iri, None)
             if row["state"] == ACCEPTED:
                 after[iri] = linkage
-        plans = {iri.rpartition("/")[0] for iri in named}
+        # The name of the file counts, too: it may have no row left.
+        plans = {iri.rpartition("/")[0] for iri in named} | {f"{names.THINGS}{MAPPINGS}/{found.plan}/linkage"}
         elsewhere = {iri for iri in after.keys() - named if iri.rpartition("/")[0] in plans}
         if prune:
             after = {iri: linkage for iri, linkage in after.items() if iri not in elsewhere}
