@@ -54,7 +54,7 @@ def test_the_releases_are_versions_of_one_dataset(graph: Graph, pair: Pair) -> N
 
 def test_every_distribution_is_what_is_said_of_it(graph: Graph, pair: Pair) -> None:
     found = set(graph.subjects(RDF.type, DCAT.Distribution))
-    assert len(found) == 2 * (9 + 10)
+    assert len(found) == 2 * (9 + 12)
     for distribution in found:
         url = value(graph, distribution, DCAT.downloadURL)
         assert url.startswith(AT + "/data/")

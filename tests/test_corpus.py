@@ -59,7 +59,13 @@ def test_rdf_xml_with_a_doctype_is_not_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "file",
-    ["data/schemes/sdg.ttl", "queries/auditors/misprints.rq", "queries/exports/links.rq", "queries/rules/2-lift.rq"],
+    [
+        "data/schemes/sdg.ttl",
+        "queries/auditors/misprints.rq",
+        "queries/exports/links.rq",
+        "queries/rules/2-lift.rq",
+        "data/proposals/bap-2026-2029.sssom.tsv",
+    ],
 )
 def test_the_fingerprint_changes_with_a_file_and_with_nothing_else(copy: Corpus, corpus: Corpus, file: str) -> None:
     (copy.root / "queries" / "README.md").write_text("Not part of a release.")

@@ -21,6 +21,7 @@ from itukg.release.mappings import CONFIDENCE, EXTENSIONS, write_mappings
 from itukg.release.model import Release
 from itukg.sssom import MappingSet, read_tsv
 
+PROPOSALS = ("proposals-bap-2026-2029",)
 SETS = ("indicator-sdg", "plan-plan", "plan-sdg", "plan-wsis", "wsis-sdg")
 VALIDATOR = "sssom==0.4.21"
 
@@ -77,7 +78,7 @@ def test_a_set_has_a_row_for_each_of_its_links(
 
 def test_every_query_of_the_folder_is_a_set(corpus: Corpus, release: Release) -> None:
     assert tuple(query.name for query in corpus.mappings()) == SETS
-    written = {f"{name}.sssom.{suffix}" for name in SETS for suffix in ("tsv", "jsonld")}
+    written = {f"{name}.sssom.{suffix}" for name in (*SETS, *PROPOSALS) for suffix in ("tsv", "jsonld")}
     assert {name for name, file in release.files.items() if file.is_sssom} == written
 
 
@@ -258,9 +259,42 @@ def test_a_set_is_served_summed_and_in_the_catalog(client: TestClient, release: 
         assert name in client.get("/data/latest", headers={"accept": "text/html"}).text
         assert prints(run_command("export", name, ITUKG_HOME=home)).encode() == reply.content
     stated = client.get("/catalog.nt").text
-    for name in SETS:
+    for name in (*SETS, *PROPOSALS):
         file = f"<{names.DATA}{release.name}/{name}.sssom.tsv>"
         assert f"{file} <{names.PREFIXES['dcterms']}conformsTo> <{names.SSSOM}> ." in stated
+
+
+@pytest.mark.parametrize("name", PROPOSALS)
+def test_proposals_are_a_set_of_the_release_and_in_no_graph(
+    name: str, release: Release, corpus: Corpus, client: TestClient, home: Path
+) -> None:
+    [file] = [path for path in corpus.proposals() if f"proposals-{path.name}" == f"{name}.sssom.tsv"]
+    read, shipped = read_tsv(release.files[f"{name}.sssom.tsv"].path), read_tsv(file)
+    assert read.rows == shipped.rows
+    assert len(read.rows) > 500
+    assert read.metadata["mapping_set_id"] == f"{names.DATA}{release.name}/{name}.sssom.tsv"
+    assert read.metadata["mapping_set_version"] == release.name
+    assert f"{len(read.rows)} rows: {len(read.rows)} open, 0 accepted" in str(read.metadata["comment"])
+    store = ox.Store()
+    store.load(release.files[f"{name}.sssom.jsonld"].read(), format=ox.RdfFormat.JSON_LD)
+    found = store.query(
+        names.PROLOGUE
+        + "SELECT ?s ?p ?o { ?a owl:annotatedSource ?s ; owl:annotatedProperty ?p ; owl:annotatedTarget ?o }"
+    )
+    assert isinstance(found, ox.QuerySolutions)
+    links = sorted([term.value for term in solution] for solution in found)
+    assert links == sorted(
+        [iri(row[f"{end}_id"], read) for end in ("subject", "predicate", "object")] for row in read.rows
+    )
+    for suffix in ("tsv", "jsonld"):
+        address = f"{name}.sssom.{suffix}"
+        reply = client.get(f"/data/latest/{address}")
+        assert prints(run_command("export", address, ITUKG_HOME=home)).encode() == reply.content
+        assert f"  {address}\n" in client.get("/data/latest/SHA256SUMS").text
+        assert address in client.get("/data/latest", headers={"accept": "text/html"}).text
+    assert "proposals#" not in release.dataset.read_text()
+    for page in ("mappings", "releases", "proposals"):
+        assert f"`{name}" in (ROOT / "docs" / f"{page}.md").read_text(), page
 
 
 @pytest.mark.exhaustive
@@ -273,7 +307,7 @@ def test_the_makers_of_sssom_find_every_set_valid_and_read_every_row(release: Re
     run(sys.executable, "-m", "venv", tmp_path / "env")
     run(tmp_path / "env/bin/pip", "install", "--quiet", VALIDATOR)
     sssom = tmp_path / "env/bin/sssom"
-    for name in SETS:
+    for name in (*SETS, *PROPOSALS):
         path = release.files[f"{name}.sssom.tsv"].path
         run(sssom, "validate", path)
         read = json.loads(run(sssom, "convert", path, "--output-format", "json"))

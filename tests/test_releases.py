@@ -143,7 +143,7 @@ def test_a_release_is_described_as_rdf_at_its_iri(pair: Pair, syntax: Format) ->
             str(found.value(release, rdflib.URIRef(names.expand("dcat:previousVersion"))))
             == names.DATA + pair.older.name
         )
-        assert len(list(found.objects(release, rdflib.URIRef(names.expand("dcat:distribution"))))) == 9 + 10
+        assert len(list(found.objects(release, rdflib.URIRef(names.expand("dcat:distribution"))))) == 9 + 12
     whole = pair.client.get("/data", headers={"accept": syntax.media_type}).content
     assert whole == pair.client.get("/catalog", headers={"accept": syntax.media_type}).content
 

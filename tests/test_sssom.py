@@ -172,13 +172,18 @@ BAD = {
     "an unknown prefix": (f"{HEAD}{COLUMNS}\n{ROW}\n{ROW.replace('ex:b', 'no:b')}\n", 6, 'The prefix of "no:b"'),
     "an IRI for a CURIE": (f"{HEAD}{COLUMNS}\n{ROW.replace('ex:b', 'https://example.org/b')}\n", 5, "is no CURIE"),
     "a quote that is not closed": (f'{HEAD}{COLUMNS}\tcomment\n{ROW}\t"a\nb\n', 5, "double quotes"),
+    "a cell without an end": (f'{HEAD}{COLUMNS}\tcomment\n{ROW}\t"{"a" * 131_072}\n', 5, "a cell has more than 131,072 characters. Shorten"),
+    "a line of the head without an end": (f"{HEAD}#comment: {'a' * 131_072}\n{COLUMNS}\n", 4, "a cell has more than 131,072 characters"),
+    "a carriage return in the head": (f"{HEAD}#comment: a\rb\n{COLUMNS}\n", 4, "a carriage return stands within a line"),
+    "a control character": (f"{HEAD}{COLUMNS}\tcomment\n{ROW}\ta\x01b\n", 5, "comment: the character U+0001"),
+    "a character that is none": (f"{HEAD}{COLUMNS}\tcomment\n{ROW}\ta\ufffe\n", 5, "comment: the character U+FFFE"),
     "a row after a cell of two lines": (f'{HEAD}{COLUMNS}\tcomment\n{ROW}\t"a\nb"\n{ROW}\n', 7, "4 cells below 5 columns"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", BAD)
 def test_what_is_wrong_is_named_with_file_line_and_cure(name: str, tmp_path: Path) -> None:
-    assert len(BAD) == 17
+    assert len(BAD) == 22
     text, line, reason = BAD[name]
     path = tmp_path / "set.sssom.tsv"
     path.write_text(text, newline="")
@@ -203,6 +208,12 @@ def test_files_of_spreadsheets_and_of_other_tools_are_read(tmp_path: Path) -> No
     read = read_tsv(path)
     assert read.rows == [row()]
     assert read.metadata == {"curie_map": {"ex": "https://example.org/"}, "creator_id": ["ex:me"]}
+
+
+def test_carriage_returns_end_lines_where_they_end_the_first(tmp_path: Path) -> None:
+    path = tmp_path / "set.sssom.tsv"
+    path.write_bytes(f'{HEAD}{COLUMNS}\tcomment\n{ROW}\t"two|lines"\n'.replace("\n", "\r").replace("|", "\n").encode())
+    assert read_tsv(path).rows == [row(comment="two\nlines")]
 
 
 @pytest.mark.parametrize("write", [write_tsv, write_jsonld])

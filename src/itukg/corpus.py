@@ -1,8 +1,9 @@
 """The files that we ship: the named graph of each, the saved queries, and a hash of everything."""
 
 import hashlib
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from itukg.errors import DataError, NotFound
 from itukg.queries import AUDIENCES, SavedQuery, saved_query
 from itukg.rdf.parse import read_rdf
 
-LAYOUT = "6"
+LAYOUT = "7"
 """The version of a release's file layout: it is part of the fingerprint, so a new layout makes a new release."""
 NOT_MERGED = frozenset(names.graph(name) for name in ("derived", "shapes"))
 """Graphs that a query without GRAPH or FROM does not see."""
@@ -31,8 +32,7 @@ class Corpus:
         Each file of `data/` is a graph; the files of `ontology/` are one graph, and so are those of `shapes/`.
         """
         found = {path: path.stem for path in sorted(self.root.glob("data/**/*.ttl"))}
-        if odd := next((path for path in found if not re.fullmatch(r"[\w.-]+", path.stem, re.ASCII)), None):
-            raise DataError(f'{odd}: the name is part of its graph\'s IRI; use letters, digits, "-", "_" and "." only.')
+        _check_names(found, "its graph's IRI")
         for folder in ("ontology", "shapes"):
             found |= dict.fromkeys(sorted((self.root / folder).glob("*.ttl")), folder)
         if not found:
@@ -75,6 +75,12 @@ class Corpus:
         """Return the queries that each find a set of mappings, sorted by name."""
         return [saved_query(path) for path in self.query_files("mappings/*.rq")]
 
+    def proposals(self) -> list[Path]:
+        """Return the files of proposals, sorted."""
+        found = sorted(self.root.glob("data/proposals/*.sssom.tsv"))
+        _check_names(found, "the address of a mapping set")
+        return found
+
     def query(self, name: str) -> SavedQuery:
         """Return the saved query `name`. Raises NotFound, listing the saved queries."""
         found = {query.name: query for query in self.queries()}
@@ -92,7 +98,7 @@ class Corpus:
         digest = hashlib.sha256(f"{__version__} {LAYOUT}".encode())
         waivers = [path] if (path := self.waivers()) else []
         record = [path] if (path := self.root / "data" / "evidence.json").is_file() else []
-        for path in [*self.files(), *self.query_files(), *waivers, *record]:
+        for path in [*self.files(), *self.query_files(), *self.proposals(), *waivers, *record]:
             digest.update(f"\n{path.relative_to(self.root).as_posix()} {file_hash(path)}".encode())
         return digest.hexdigest()[:16]
 
@@ -100,6 +106,21 @@ class Corpus:
 def file_hash(path: Path) -> str:
     """Return the SHA-256 of a file's bytes, in hexadecimal."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file at once: who reads it meanwhile sees the whole of the old one or of the new one."""
+    beside = path.with_name(f".{path.name}-{os.getpid()}")
+    try:
+        beside.write_bytes(content)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _check_names(paths: Iterable[Path], part_of: str) -> None:
+    if odd := next((path for path in paths if not re.fullmatch(r"[\w.-]+", path.stem, re.ASCII)), None):
+        raise DataError(f'{odd}: the name is part of {part_of}; use letters, digits, "-", "_" and "." only.')
 
 
 def merged(quads: Iterator[ox.Quad] | list[ox.Quad]) -> set[ox.Quad]:

@@ -15,19 +15,22 @@ def propose(
 
     Links lead to SDG targets, action lines and instruments. Grounds are succession, matched indicators, output
     categories, the WSIS-SDG Matrix, and words shared with things that state a link or with the target's own text; no
-    language model takes part, and nothing is fetched. The file data/proposals/PLAN.sssom.tsv is no part of a release.
+    language model takes part, and nothing is fetched. The file data/proposals/PLAN.sssom.tsv is a mapping set of a release
+    and in none of its graphs.
 
     In it a curator sets state to accepted, rejected or unsure, and fills in reviewer_label (a role, not a name),
-    review_date and comment. Run again, the command keeps what is decided, and proposes nothing of it once more.
+    review_date and comment. Run again, the command keeps what is decided, the head and columns of the curator's own, and
+    proposes nothing of what is decided once more.
 
     Example: itukg propose bap-2026-2029, edit the file, then: itukg accept data/proposals/bap-2026-2029.sssom.tsv
     """
+    from itukg.corpus import replace_file
     from itukg.proposals.propose import propose as proposed
 
     with progress_bar() as announce:
         found = proposed(corpus_of(settings_of()), plan, announce)
     found.path.parent.mkdir(exist_ok=True)
-    found.path.write_bytes(found.content)
+    replace_file(found.path, found.content)
     say(
         f"{found.path}: {found.candidates} candidates, {found.decided} rows decided, {found.without_ground} rows without a ground."
     )
@@ -37,20 +40,23 @@ def propose(
 
 def accept(
     file: Annotated[Path, typer.Argument(help="A file that itukg propose wrote and a curator edited.")],
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Remove the accepted links of the file's plans of which it has no row.")
+    ] = False,
 ) -> None:
     """Write the accepted rows of a file of proposals as judged links into data/mappings.ttl.
 
     Each link has its grounds and the curator's comment as rationale, with role and date. A row of the file that is no
-    longer accepted loses its link. If a row cannot be accepted as it stands, each such row is named with its line, and
-    nothing is written: a row without role or date, of a thing that is not there, or whose wording has changed since.
+    longer accepted loses its link; a link of which the file has no row stays, unless --prune is given. If a row cannot be
+    accepted as it stands, each such row is named with its line, and nothing is written: a row without role or date, of a
+    thing that is not there or of the wrong kind, or whose wording has changed since.
 
     Example: itukg accept data/proposals/bap-2026-2029.sssom.tsv && itukg check && itukg build
     """
     from itukg.proposals.accept import accept as accepted
 
     corpus = corpus_of(settings_of())
-    done = accepted(corpus, file)
-    done.write()
+    done = accepted(corpus, file, prune=prune)
     say(f"{done.path}: links added: {done.added}, removed: {done.removed}, in all: {done.total}. Next: itukg check")
     for link in done.elsewhere:
-        say(f"Accepted before, and not in {file}: {link}. It stays; to remove it, give its row another state.")
+        say(f"Accepted before, and not in {file}: {link}. It stays; --prune removes it.")

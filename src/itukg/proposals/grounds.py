@@ -12,7 +12,13 @@ from itukg import names
 from itukg.names import shorten
 from itukg.proposals.wording import Wordings
 
-PREDICATES = tuple(names.ITU + name for name in ("contributesToSDGTarget", "contributesToActionLine", "supportedBy"))
+RANGES = {
+    names.ITU + "contributesToSDGTarget": names.PREFIXES["sdgo"] + "Target",
+    names.ITU + "contributesToActionLine": names.ITU + "ActionLine",
+    names.ITU + "supportedBy": names.ITU + "Instrument",
+}
+"""Predicate → the class of its objects."""
+PREDICATES = tuple(RANGES)
 """The links that are proposed, in this order."""
 STRENGTHS = {
     "indicator": 0.8,
@@ -29,7 +35,7 @@ MIN_SIMILARITY = 0.1
 COMMON_IN_THINGS, COMMON_IN_OBJECTS = 0.05, 0.2
 """The share of the things, and of the objects of a predicate, from which on a word is too common to tell them apart."""
 MIN_STRENGTH = 0.2
-"""A weaker candidate, such as one that shares a single word, is not worth a curator's time."""
+"""A weaker candidate is left out: it is not worth a curator's time."""
 MAX_LIKE = 5
 """Things that are looked at for the links they state, the most similar first."""
 MAX_CANDIDATES = 10

@@ -1,6 +1,6 @@
 """The file of proposals: new candidates join what a curator has decided."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,22 +11,27 @@ from itukg.corpus import Corpus, merged
 from itukg.errors import NotFound
 from itukg.proposals.grounds import PREDICATES, Candidate, Facts, candidates
 from itukg.release.derive import derive, entail
-from itukg.sssom import MappingSet, read_tsv, write_tsv
+from itukg.release.proposals import (
+    CURIE_MAP,
+    EXTENSIONS,
+    NOTHING,
+    OPEN,
+    THING,
+    Key,
+    Row,
+    curie,
+    definitions,
+    key_of,
+    read_proposals,
+)
+from itukg.sssom import MappingSet, write_tsv
 
-STATES = ("open", "accepted", "rejected", "unsure")
-"""What a curator says of a candidate; all are open first."""
 CURATORS = ("state", "reviewer_label", "review_date", "comment")
 """The columns that a curator fills in: state, role, date, comment."""
 MAPPINGS = "mappings"
 """The graph of what was accepted, and the name of its file."""
-NOTHING = "sssom:NoTermFound"
 NO_GROUND = "No ground found."
-"""The object of a row that says that there is no ground for any."""
-THING = "itukg"
-"""The prefix of things in the file."""
-
-Key = tuple[str, str, str]
-_EXTENSIONS = ("grounds", "rank", "state", "strength")
+"""What a row says that has no object."""
 
 
 @dataclass(frozen=True)
@@ -46,17 +51,6 @@ def path_of(corpus: Corpus, plan: str) -> Path:
     return corpus.root / "data" / "proposals" / f"{plan}.sssom.tsv"
 
 
-def curie(iri: str) -> str:
-    """Return an IRI as the file has it: `itukg:` and a path below `/id/`, or a prefixed name."""
-    short = names.shorten(iri)
-    return f"{THING}:{short}" if iri.startswith(names.THINGS) else short
-
-
-def iri_of(curie_: str) -> str:
-    """Return the IRI that `curie` shortened."""
-    return names.expand(curie_.removeprefix(f"{THING}:"))
-
-
 def store_of(corpus: Corpus) -> ox.Store:
     """Return a store of what documents and schemes say, what is judged of them and what rules derive.
 
@@ -73,7 +67,7 @@ def store_of(corpus: Corpus) -> ox.Store:
 def propose(corpus: Corpus, plan: str, announce: Callable[[str, float], None] = lambda _step, _part: None) -> Proposed:
     """Return the file of a plan's proposals as it should be. The same files give the same bytes.
 
-    Raises NotFound for a plan for which nothing can be proposed, and DataError for a file that is no SSSOM.
+    Raises NotFound for a plan for which nothing can be proposed, and DataError for a file that `read_proposals` refuses.
     """
     announce("Deriving", 0.0)
     facts = Facts(store_of(corpus))
@@ -83,31 +77,31 @@ def propose(corpus: Corpus, plan: str, announce: Callable[[str, float], None] = 
 def renewed(path: Path, plan: str, facts: Facts, announce: Callable[[float], None] = lambda _part: None) -> Proposed:
     """Return a file of proposals with what is decided in it as it stands, and with what the facts propose now.
 
-    Open rows that have no ground any more are left out.
+    Open rows that have no ground any more are left out. What the head of the file says of the set stays, and so do columns
+    that are not ours.
     """
     labels = facts.labels(names.THINGS + plan)
     if not labels:
         known = ", ".join(sorted({names.shorten(row["plan"]) for row in facts.subjects}))
         raise NotFound(f'No plan "{plan}" with topics, outcomes or indicators; known: {known}.')
+    before = read_proposals(path) if path.is_file() else None
     found = candidates(facts, labels, announce)
-    before = {key_of(row): row for row in read_tsv(path).rows} if path.is_file() else {}
     rows = {key_of(row): row for row in _rows(facts, labels, found)}
-    decided = {key: row for key, row in before.items() if row.get("state", "open") != "open"}
-    for key in rows.keys() & before.keys() - decided.keys():  # an open row may have a comment already
-        rows[key] |= {name: before[key][name] for name in CURATORS if name in before[key]}
+    decided: dict[Key, Row] = {}
+    for key, row in before.rows.items() if before else ():
+        if row["state"] != OPEN:
+            decided[key] = row
+        elif key in rows:  # it may have a comment already
+            rows[key] = row | rows[key]
     rows |= decided
     wording = {curie(iri): label for iri, label in labels.items()}
     changed = sorted({key[0] for key, row in decided.items() if row.get("subject_label") != wording.get(key[0])})
-    content = write_tsv(MappingSet(_metadata(plan), [*rows.values()]), keep=CURATORS)
+    metadata = _metadata(plan, before.metadata if before else {})
+    content = write_tsv(MappingSet(metadata, [*rows.values()]), keep=CURATORS)
     return Proposed(path, content, len(found), sum(key[2] == NOTHING for key in rows), len(decided), changed)
 
 
-def key_of(row: dict[str, str]) -> Key:
-    """Return what identifies a row: subject, predicate and object."""
-    return row["subject_id"], row["predicate_id"], row["object_id"]
-
-
-def _rows(facts: Facts, labels: dict[str, str], found: list[Candidate]) -> list[dict[str, str]]:
+def _rows(facts: Facts, labels: dict[str, str], found: list[Candidate]) -> list[Row]:
     ranks: dict[tuple[str, str], int] = {}
     rows = []
     for each in found:
@@ -126,7 +120,7 @@ def _rows(facts: Facts, labels: dict[str, str], found: list[Candidate]) -> list[
     return rows
 
 
-def _row(subject: str, labels: dict[str, str], predicate: str, object_: str, justification: str) -> dict[str, str]:
+def _row(subject: str, labels: dict[str, str], predicate: str, object_: str, justification: str) -> Row:
     return {
         "subject_id": curie(subject),
         "subject_label": labels[subject],
@@ -135,7 +129,7 @@ def _row(subject: str, labels: dict[str, str], predicate: str, object_: str, jus
         "mapping_justification": justification,
         "subject_source": f"{THING}:{names.shorten(subject).partition('/')[0]}",
         "mapping_tool": "itukg propose",
-        "state": "open",
+        "state": OPEN,
     }
 
 
@@ -147,18 +141,19 @@ def _justification(candidate: Candidate) -> str:
     return "semapv:LexicalMatching" if lexical == {True} else "semapv:MappingChaining"
 
 
-def _metadata(plan: str) -> dict[str, object]:
+def _metadata(plan: str, said: Mapping[str, object]) -> dict[str, object]:
+    """Return the head of the file: what it said before stays."""
+    prefixes = said.get("curie_map", {})
+    assert isinstance(prefixes, dict)
+    defined = {name: {"slot_name": name, "property": iri} for name, iri in EXTENSIONS.items()}
     # Without commas, colons and quotes: a spreadsheet would put such a line into double quotes.
     return {
-        "sssom_version": "1.1",
-        "curie_map": {
-            THING: names.THINGS,
-            "proposal": f"{names.BASE}proposals#",
-            **{prefix: names.PREFIXES[prefix] for prefix in ("itu", "sdg")},
-        },
         "mapping_set_id": f"{names.BASE}proposals/{plan}",
         "mapping_set_title": f"Links proposed for {plan}",
         "mapping_set_description": "Candidates with their grounds. A link holds only where a curator has accepted it.",
         "license": names.LICENSE,
-        "extension_definitions": [{"slot_name": name, "property": f"proposal:{name}"} for name in _EXTENSIONS],
+        **said,
+        "sssom_version": "1.1",
+        "curie_map": prefixes | CURIE_MAP,
+        "extension_definitions": [*(definitions(said) | defined).values()],
     }

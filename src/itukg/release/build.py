@@ -1,6 +1,5 @@
 """How a release is made of the files: read, derived, checked, described and published."""
 
-import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -12,7 +11,7 @@ import pyoxigraph as ox
 from itukg import __version__, names
 from itukg.conformance import Report, now, write, write_violations
 from itukg.conformance.check import check_corpus
-from itukg.corpus import Corpus, file_hash, merged
+from itukg.corpus import Corpus, file_hash, merged, replace_file
 from itukg.errors import DataError, DoesNotConform
 from itukg.evidence import unverified, without_text_copy
 from itukg.formats import JSON, N_QUADS, PATCH, write_json
@@ -25,6 +24,7 @@ from itukg.release.mappings import write_mappings
 from itukg.release.model import Release, current, find
 from itukg.release.overview import Overview
 from itukg.release.package import write_package
+from itukg.release.proposals import read_proposals, write_proposals
 from itukg.release.void import describe, examples, provenance, structure
 
 STEPS = ("Reading files", "Deriving", "Checking shapes", "Writing the release")
@@ -44,7 +44,7 @@ def build(
     release = find(home, name)
     if release is None:
         release = _make(corpus, home, name, current(home), announce, allow_unverified=allow_unverified)
-    _replace(home / "current", name.encode())
+    replace_file(home / "current", name.encode())
     return release
 
 
@@ -61,6 +61,7 @@ def _make(
     releases.mkdir(parents=True, exist_ok=True)  # where nothing can be written, there is no use in going on
     announce(STEPS[0])
     quads = list(corpus.quads())
+    proposals = [read_proposals(path) for path in corpus.proposals()]
     asked = examples(corpus.queries())  # joins after the check: shapes see what is said, not how to ask for it
     announce(STEPS[1])
     merge = merged(quads)
@@ -80,6 +81,7 @@ def _make(
     draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=releases))
     try:
         dumps = _write(draft, corpus, quads + entailed + derived + asked, merge | merged(asked), report, name=name)
+        write_proposals(draft, proposals, name)
         if before is not None and before.files:
             _write_changes(draft, before, name)
         write_sums(draft, dumps)
@@ -159,9 +161,3 @@ def _write_changes(folder: Path, before: Release, name: str) -> None:
 
 def _write_triples(path: Path, triples: list[ox.Triple]) -> None:
     path.write_text("".join(sorted(f"{triple} .\n" for triple in triples)), encoding="utf-8", newline="\n")
-
-
-def _replace(path: Path, content: bytes) -> None:
-    beside = path.with_name(f".{path.name}-{os.getpid()}")
-    beside.write_bytes(content)
-    beside.replace(path)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from itukg import names
 from itukg.errors import DataError
@@ -19,6 +19,8 @@ class MappingSet:
 
     metadata: dict[str, object]
     rows: list[dict[str, str]]
+    lines: list[int] = field(default_factory=list, compare=False)
+    """The line on which each row begins, in a set that was read from a file."""
 
 
 @dataclass(frozen=True)
