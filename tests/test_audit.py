@@ -3,7 +3,9 @@
 import asyncio
 import csv
 import io
+import re
 from collections import Counter, defaultdict
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -168,6 +170,49 @@ def test_outputs_that_name_no_target_and_targets_that_no_output_names(client: Te
     assert len(unnamed) > 50
 
 
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        # A rule's link to all WTDC Resolutions is none of the document's.
+        ("plan=sp-2020-2023&class=output&columns=resolution", {("not looked for", "")}),
+        # Of two gaps of the outputs, that of action lines (000:188), not that of resolutions (184).
+        ("plan=bap-2026-2029-draft&class=output&columns=actionLine", {("gap", "188")}),
+        # One output's gap (003:407) says nothing of targets that no output names.
+        ("plan=buap-2018-2021&class=output&columns=sdgTarget", {("gap", "407"), ("silent", "")}),
+        # Priority 4's outcomes have no indicators of their own (001:270); a row that does not say which is another matter.
+        (
+            "plan=bap-2026-2029&class=outcome&columns=indicator",
+            {
+                ("gap", "124"),
+                ("gap", "165"),
+                ("gap", "191"),
+                ("gap", "238"),
+                ("gap", "270"),
+                ("gap", "320"),
+                ("silent", ""),
+            },
+        ),
+        # What a reader judged is not what the document says.
+        ("plan=bap-2026-2029&class=outcome&columns=outcome", {("not looked for", "")}),
+    ],
+)
+def test_a_gap_is_said_only_of_what_the_document_leaves_open(
+    client: TestClient, path: str, expected: set[tuple[str, str]]
+) -> None:
+    found = table(client, f"/gaps?{path}")
+    assert {(row["state"], row["line"]) for row in found} == expected
+    assert {row["state"] for row in found if row["kind"] == "named-by-nothing"} <= {
+        "silent",
+        "not looked for",
+    } or "draft" in path
+
+
+def test_a_heading_that_one_tile_lost_leaves_no_goal_open(client: TestClient) -> None:
+    found = document(client, "/matrix?rows=plan&columns=sdgGoal&plan=sp-2020-2023")
+    texts = {cell["note"]["text"] for cell in found["cells"] if cell["state"] == "gap"}
+    assert texts == {"The document counts the outputs that serve each Goal and does not name them"}  # 002:867
+
+
 def test_what_nobody_has_looked_for_is_told_from_silence(client: TestClient) -> None:
     baku = [
         row
@@ -217,6 +262,23 @@ def test_the_registers_are_those_of_the_documents(client: TestClient) -> None:
 
 # --- all three ---
 
+
+def test_a_page_leads_to_the_same_answer_in_other_syntaxes(client: TestClient) -> None:
+    asked = (
+        "/budget?by=goal&basis=derived&rule=equal",
+        "/gaps",
+        "/gaps?plan=buap-2018-2021&class=output&columns=sdgTarget",
+        "/risks?plan=op-2026",
+        "/compare?a=buap-2018-2021&b=bap-2026-2029&class=Outcome&basis=stated",
+        "/lineage/bap-2026-2029/outcome/T1.1-O1?plan=sp-2020-2023",
+    )
+    for path in asked:
+        reply = get(client, path, "text/html")
+        assert reply.status_code == 200, path
+        [link] = re.findall(r'href="([^"]*)">csv</a>', reply.text)
+        assert get(client, unescape(link)).content == get(client, path, "text/csv").content, path
+
+
 VIEWS = [
     ("/budget?by=goal&rule=equal", BUDGET_FORMATS),
     ("/gaps?plan=sp-2020-2023&class=outcome&columns=sdgTarget", GAP_FORMATS),
@@ -261,6 +323,11 @@ def test_every_syntax_says_the_same(client: TestClient, path: str, formats: tupl
         ("/budget?by=goal&basis=x", 400, 'No basis "x"; known: '),
         ("/budget?by=goal&sdg=1", 400, "sdg"),
         (f"/budget?by={'x' * 9000}", 400, "by"),
+        ("/budget?by=priority&rule=equal", 400, "leave out rule and basis"),
+        ("/budget?by=topic&basis=derived", 400, "leave out rule and basis"),
+        ("/budget?by=goal&by=topic", 400, '"by" comes twice'),
+        ("/gaps?plan=op-2026&plan=op-2026", 400, '"plan" comes twice'),
+        ("/compare?a=buap-2018-2021&b=bap-2026-2029&b=op-2026", 400, '"b" comes twice'),
         ("/gaps?class=output", 400, "name all three"),
         ("/gaps?columns=sdgTarget&plan=op-2026", 400, "name all three"),
         ("/gaps?plan=op-2026&class=outcome&columns=sdgTarget", 400, "op-2026 has no things of the class outcome"),

@@ -173,7 +173,7 @@ def test_budget_gaps_and_risks_have_rows_with_their_evidence(kg: KnowledgeGraph)
 def test_lineage_because_and_compare_tell_of_changes(kg: KnowledgeGraph) -> None:
     steps = kg.lineage(kg.thing(OUTCOME))
     assert len(steps.document["plans"]) == 4
-    assert (steps[0]["newerNotation"], steps[0]["olderNotation"]) == ("T1.1-O1", "P1-O3")
+    assert (steps[0]["newer"], steps[0]["older"]) == ("T1.1-O1", "P1-O3")
     assert [*steps] == [*kg.lineage(OUTCOME)]
     assert len(kg.lineage(OUTCOME, plan=PLAN)) < len(steps)
     chains = kg.because(OUTCOME, "sdg:11.b")

@@ -26,8 +26,8 @@ class KnowledgeGraph:
     """A release of the graph, which never changes while it is open.
 
     Whatever names a thing may be its path (`buap-2018-2021/output/2.1`), a prefixed name (`sdg:9.c`), its IRI or a
-    Thing. Filters are those of the route, by the same names; `class` is written `class_`, several values of `basis` may
-    be a list. Every method raises the errors of `itukg.errors`, the same with the same message wherever the graph is:
+    Thing. Filters are those of the route, by the same names; `class` is written `class_`, several values of `basis`
+    in a matrix may be a list. Every method raises the errors of `itukg.errors`, the same with the same message wherever the graph is:
     BadRequest for what a call may not say, NotFound, TimeLimit, ServerUnavailable and NotReady.
     """
 
@@ -116,12 +116,13 @@ class KnowledgeGraph:
     def lineage(self, thing: "str | Thing", **filters: object) -> Table:
         """Return where a thing comes from and what became of it, over all plans: a row for each step, the newest first.
 
-        Filters are plan and basis. Columns: relation, newerPlan, newerNotation, newerLabel and so on, the same for older,
+        Filters are plan and basis. Columns as in the CSV: relation, newerPlan, newer (its code), newerLabel, newerId and so on, the
+        same for older,
         sameWords, confidence, rationale, strength, between, runs and html (what changed in the words), and links by what
         became of them: gained, lost, kept. `document` has the plans, newest first, and what a reader noted of the thing.
         """
         found = self._connection.read(f"/lineage/{_path(names.shorten(names.expand(_text(thing))))}", _given(filters))
-        return Table(_STEP, (_linked(_spread(step, "newer", "older")) for step in found["steps"]), found)
+        return Table(_STEP, (_linked(_step(step)) for step in found["steps"]), found)
 
     def because(self, subject: "str | Thing", object: "str | Thing") -> Table:  # noqa: A002  (as in the route)
         """Return why two things are linked: a row for each step of each chain of sentences, reasons and rules, the shortest first.
@@ -216,7 +217,7 @@ _CHAIN = (
     "rationale",
 )
 _STEP = (
-    "relation", "newerPlan", "newerNotation", "newerLabel", "olderPlan", "olderNotation", "olderLabel", "sameWords", "rationale",
+    "relation", "newerPlan", "newer", "newerLabel", "olderPlan", "older", "olderLabel", "sameWords", "rationale",
 )  # fmt: skip
 _TABLE = TABLE_FORMATS[0].media_type
 _CELL = (
@@ -254,6 +255,14 @@ def _spread(row: Row, *ends: str) -> Row:
     for name, value in row.items():
         spread |= {f"{name}{k[0].upper()}{k[1:]}": v for k, v in value.items()} if name in ends else {name: value}
     return spread
+
+
+def _step(row: Row) -> Row:
+    """Return a step of a lineage in the columns of its CSV: the code of the newer thing is `newer`, its IRI `newerId`."""
+    called = {
+        f"{end}{old}": f"{end}{new}" for end in ("newer", "older") for old, new in (("Notation", ""), ("Iri", "Id"))
+    }
+    return {called.get(name, name): value for name, value in _spread(row, "newer", "older").items()}
 
 
 def _linked(row: Row) -> Row:

@@ -9,10 +9,12 @@ from typing import Any
 import httpx2
 
 from itukg import __version__
-from itukg.errors import ItukgError, ServerUnavailable, from_problem
+from itukg.errors import BadRequest, ItukgError, ServerUnavailable, from_problem
 
 CONNECT_SECONDS, ANSWER_SECONDS = 5.0, 120.0
 """Seconds in which a server must accept a connection, and send the next part of an answer."""
+
+_READY = "/readyz"
 
 
 @dataclass(frozen=True)
@@ -42,11 +44,14 @@ class Connection:
         try:
             return json.loads(response.content, parse_float=Decimal)
         except ValueError:
-            raise self._stranger() from None
+            if path == _READY:
+                raise self._stranger() from None
+            said = response.headers.get("content-type", "nothing").partition(";")[0]
+            raise BadRequest(f"{path} answers with {said}; leave out its suffix, and format.") from None
 
     def check(self) -> None:
         """Raise ServerUnavailable where there is no itukg, and NotReady while it is starting."""
-        state = self.read("/readyz")
+        state = self.read(_READY)
         if not isinstance(state, dict) or "release" not in state:
             raise self._stranger("no release")
 

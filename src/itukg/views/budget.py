@@ -110,6 +110,8 @@ class Budget:
     total: Decimal
     currency: str
     rows: tuple[Share, ...]
+    basis: str | None = None
+    """The basis of the links that count; None for all."""
 
     def percent(self, row: Share) -> float:
         """Return how many per cent of the total a row is."""
@@ -133,6 +135,8 @@ async def budget(
     for name, text, known in (("by", by, BY), ("rule", rule, RULES)):
         if text not in known:
             raise BadRequest(f'No {name} "{text[:80]}"; known: {", ".join(known)}.')
+    if not BY[by] and (rule != "whole" or basis):
+        raise BadRequest(f"by={by} shows what is printed and counts no links; leave out rule and basis.")
     if rule == "by-count" and by != "goal":
         raise BadRequest("The rule by-count shares an amount by SDG targets; use it with by=goal, or the rule equal.")
     chosen = chosen_value("plan", plan, overview.values["plan"]) if plan else None
@@ -154,7 +158,7 @@ async def budget(
         rows = await _linked(store, leaves, by, rule, of)
     else:
         rows = [_printed(line, lines) for line in (tops if by == "priority" else leaves)]
-    return Budget(of_plan, by, rule, total, lines[0].currency, tuple(rows))
+    return Budget(of_plan, by, rule, total, lines[0].currency, tuple(rows), of and of.removeprefix(names.ITU))
 
 
 async def _lines(store: Store, plan: str | None) -> list[Line]:
@@ -267,11 +271,20 @@ def _divided(hundredths: int, weights: Mapping[str, int]) -> dict[str, int]:
 # --- written ---
 
 
-def write_budget(found: Budget, at: str, syntax: Format) -> bytes:
-    """Write a budget in one of BUDGET_FORMATS; `at` is the address of the service, where chains are explained."""
+def write_budget(found: Budget, at: str, syntax: Format, query: str = "") -> bytes:
+    """Write a budget in one of BUDGET_FORMATS; `at` is the address of the service, where chains are explained.
+
+    `query` is the query string by which a page asks for its other syntaxes.
+    """
     if syntax is HTML:
         return render(
-            "budget.html", found=found, by=BY, rules=RULES, money=_money, because=lambda link: because_address(at, link)
+            "budget.html",
+            found=found,
+            by=BY,
+            rules=RULES,
+            money=_money,
+            query=query,
+            because=lambda link: because_address(at, link),
         )
     if syntax is JSON:
         return write_json(_document(found, at))
@@ -330,8 +343,9 @@ def _document(found: Budget, at: str) -> dict[str, Any]:
     return {
         "plan": found.plan.iri,
         "by": found.by,
-        "rule": found.rule,
+        "rule": found.rule if BY[found.by] else None,
         "ruleInWords": RULES[found.rule] if BY[found.by] else "Each amount counts for what the document prints it for.",
+        "basis": (found.basis or "all") if BY[found.by] else None,
         "total": _money(int(found.total * 100)),
         "currency": found.currency,
         "rows": [

@@ -150,10 +150,15 @@ def _plain(words: str) -> str:
     return " ".join(words.casefold().split()).rstrip(".;:")
 
 
-async def write_comparison(store: Store, found: Comparison, syntax: Format, *, basis: str | None = None) -> bytes:
-    """Write a comparison in one of COMPARE_FORMATS; a workbook has the evidence of all links as its second sheet."""
+async def write_comparison(
+    store: Store, found: Comparison, syntax: Format, *, basis: str | None = None, query: str = ""
+) -> bytes:
+    """Write a comparison in one of COMPARE_FORMATS; a workbook has the evidence of all links as its second sheet.
+
+    `query` is the query string by which a page asks for its other syntaxes.
+    """
     if syntax is HTML:
-        return render("compare.html", found=found, link_columns=LINK_COLUMNS, cells=link_cells)
+        return render("compare.html", found=found, link_columns=LINK_COLUMNS, cells=link_cells, query=query)
     if syntax is JSON:
         return write_json(as_json(found))
     table = Table.of_values((*CHANGE_COLUMNS, *LINK_COLUMNS, "newerId", "olderId"), map(_row, found.changes))

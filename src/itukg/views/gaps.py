@@ -93,7 +93,7 @@ async def gaps(
             f"{names.shorten(chosen or '')} has no things of the class {level}; /id?plan= lists what it has."
         )
     kinds = {"names-nothing": _by_row(found), "named-by-nothing": _by_column(found)}
-    said = any(_is_stated(cell) for cell in found.cells.values())
+    said = any(_is_said(cell) for cell in found.cells.values())
     rows = [row for kind, lines in kinds.items() for row in _bare(kind, lines, chosen or "", said=said)]
     derived = {
         link for cell in found.cells.values() if not _is_stated(cell) for each in cell.evidence for link in each.links
@@ -150,25 +150,39 @@ def _is_stated(cell: Cell) -> bool:
     return any(link.basis != DERIVED for each in cell.evidence for link in each.links)
 
 
+def _is_said(cell: Cell) -> bool:
+    """Tell whether a document or a scheme links the two, or the document speaks of all in one statement."""
+    of_all = cell.bare == ALL and cell.note is not None and cell.note.basis != DERIVED
+    return of_all or any(link.basis in ("stated", "reference") for each in cell.evidence for link in each.links)
+
+
 def _bare(kind: str, lines: Lines, plan: str, *, said: bool) -> Iterator[Missing]:
     """Yield the rows or columns of which no cell is stated; `said`: whether any cell of the matrix is."""
     for item, cells in lines:
         if any(map(_is_stated, cells)):
             continue
-        noted = next((cell for cell in cells if cell.bare in (ALL, GAP)), None)
-        state = noted.bare if noted else "silent" if said else "not looked for"
-        note = noted.note if noted else None
+        # What is said of one thing of the level is not said of what none of them names: there all must have it.
+        notes = {cell.note for cell in cells if cell.note and cell.note.basis != DERIVED}
+        everywhere = len(notes) == 1 and all(cell.note for cell in cells)
+        of_all = next((note for note in notes if note.basis), None)
+        gap = next((note for note in notes if not note.basis), None) if kind == "names-nothing" or everywhere else None
+        note = of_all or gap
+        state = ALL if of_all else GAP if gap else "silent" if said else "not looked for"
         of = (kind, item.iri, item.notation, item.label, plan, state, sum(cell.count for cell in cells))
-        yield Missing(*of, **vars(note)) if note else Missing(*of)
+        told = {name: value for name, value in vars(note).items() if name != "basis"} if note else {}
+        yield Missing(*of, **told)
 
 
 # --- written ---
 
 
-def write_gaps(found: Gaps, at: str, syntax: Format) -> bytes:
-    """Write what is missing in one of GAP_FORMATS; `at` is the address of the service, where chains are explained."""
+def write_gaps(found: Gaps, at: str, syntax: Format, query: str = "") -> bytes:
+    """Write what is missing in one of GAP_FORMATS; `at` is the address of the service, where chains are explained.
+
+    `query` is the query string by which a page asks for its other syntaxes.
+    """
     if syntax is HTML:
-        return render("gaps.html", found=found, kinds=KINDS, states=STATES)
+        return render("gaps.html", found=found, kinds=KINDS, states=STATES, query=query)
     rows = [{_key(name): value for name, value in asdict(row).items()} for row in found.rows]
     if syntax is JSON:
         filled = [{name: value for name, value in row.items() if value is not None} for row in rows]

@@ -182,10 +182,12 @@ def _steps_of(rows_: Collection[Row], start: str, end: str) -> Mapping[str, list
 # --- written ---
 
 
-async def write_lineage(store: Store, found: Lineage, syntax: Format, *, basis: str | None = None) -> bytes:
+async def write_lineage(
+    store: Store, found: Lineage, syntax: Format, *, basis: str | None = None, query: str = ""
+) -> bytes:
     """Write a chain in one of LINEAGE_FORMATS, or as TEXT; a workbook has the evidence of all links as its second sheet."""
     if syntax is HTML:
-        return render("lineage.html", found=found, link_columns=LINK_COLUMNS, cells=link_cells)
+        return render("lineage.html", found=found, link_columns=LINK_COLUMNS, cells=link_cells, query=query)
     if syntax is JSON:
         return write_json(as_json(found))
     if syntax is TEXT:

@@ -7,6 +7,7 @@ new plan, class or action line needs no line here.
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from html import unescape
 from typing import Any
 from urllib.parse import urlencode
@@ -101,14 +102,18 @@ def chosen_value(name: str, text: str, values: Sequence[Value]) -> str:
     """Return the IRI of the value of a filter that `text` names. Raises BadRequest, naming those there are."""
     exact = [value for value in values if text == value.iri]
     found = exact or [value for value in values if value.is_named(text)]
+    found = found or [
+        value for value in values if text.casefold() in (value.short.casefold(), value.notation.casefold())
+    ]
     match found:
         case [value]:
             return value.iri
         case []:
-            more = f" and {len(values) - MAX_VALUES_NAMED} more" if len(values) > MAX_VALUES_NAMED else ""
-            raise BadRequest(
-                f'No {name} "{text[:80]}"; known: {", ".join(v.short for v in values[:MAX_VALUES_NAMED])}{more}.'
-            )
+            known = [value.short for value in values]
+            near = get_close_matches(text[:80], known, 5) if len(known) > MAX_VALUES_NAMED else []
+            more = f" and {len(known) - MAX_VALUES_NAMED} more" if len(known) > MAX_VALUES_NAMED else ""
+            told = f"nearest: {', '.join(near)}" if near else f"known: {', '.join(known[:MAX_VALUES_NAMED])}{more}"
+            raise BadRequest(f'No {name} "{text[:80]}"; {told}.')
         case several:
             raise BadRequest(
                 f'{name} "{text}" may be {" or ".join(value.short for value in several)}; name one of them.'
@@ -125,6 +130,11 @@ def selection(overview: Overview, given: dict[str, str], below: str = "") -> Sel
         links[name] = names.expand(given[name]) if name in given else ""
         if links[name] and not is_iri(links[name]):
             raise BadRequest(f'{name} must be an IRI or a prefixed name, not "{given[name]}".')
+    if "by" in given and links["by"].startswith(names.THINGS):  # a name without a prefix
+        near = get_close_matches(f"itu:{given['by']}", map(names.shorten, overview.terms), 3)
+        raise BadRequest(
+            f'by must be a property with its prefix, not "{given["by"]}"; nearest: {", ".join(near) or "itu:cites"}.'
+        )
     sort = given.get("sort", SORTS[0])
     if sort not in SORTS:
         raise BadRequest(f'No sort "{sort}"; known: {", ".join(SORTS)}.')

@@ -17,7 +17,7 @@ from itukg import names
 from itukg.engine.store import Store, texts
 from itukg.errors import BadRequest
 from itukg.release.overview import Overview, Value
-from itukg.views.bare import ABOVE, COVERED, GAPS, Note, gap_cells
+from itukg.views.bare import ABOVE, COVERED, GAPS, WITHIN, Note, gap_cells
 from itukg.views.linked import DERIVED, STATES, Link, Linked, Row, Side, goes_through, keep_plan, links_of, members
 from itukg.views.listing import MAX_PAGE_SIZE, Item, Page, chosen_value, in_order, page_of, select, selection
 
@@ -125,7 +125,9 @@ async def matrix(store: Store, overview: Overview, given: Mapping[str, str], add
     plan = chosen_value("plan", given["plan"], overview.values["plan"]) if "plan" in given else None
     chosen = selection(overview, {name: given[name] for name in (*_CHOOSING, "sort") if name in given})
     among = {item.iri for item in await select(store, chosen)} if chosen else None
-    things, (gaps, covered, above) = await asyncio.gather(texts(store, names.PROLOGUE + members(of)), _silence(store))
+    things, (gaps, covered, above, within) = await asyncio.gather(
+        texts(store, names.PROLOGUE + members(of)), _silence(store)
+    )
     sides = [Side.of(kind.iri, things, chosen.sort, overview) for kind in of]
     through = goes_through(sides, plan)
     linked = await links_of(store, sides, plan, derived=DERIVED in basis)
@@ -149,7 +151,7 @@ async def matrix(store: Store, overview: Overview, given: Mapping[str, str], add
         cells, sides, [each for each in linked if each.link.basis in basis], covered, overview.terms, through=through
     )
     between_schemes = plan if through and not any(side.are_plans for side in sides) else None
-    for row, column, note in gap_cells(sides, gaps, above, linked, between_schemes):
+    for row, column, note in gap_cells(sides, gaps, above, within, linked, between_schemes):
         cells.mark(row, column, GAP, note)
     return Matrix(page, columns, cells, basis, through)
 
@@ -160,7 +162,9 @@ _said: WeakKeyDictionary[Store, Sequence[Sequence[Row]]] = WeakKeyDictionary()
 async def _silence(store: Store) -> Sequence[Sequence[Row]]:
     """Return what explains cells without links, which is the same for all matrices of a release."""
     if store not in _said:
-        _said[store] = await asyncio.gather(*(texts(store, names.PROLOGUE + query) for query in (GAPS, COVERED, ABOVE)))
+        _said[store] = await asyncio.gather(
+            *(texts(store, names.PROLOGUE + query) for query in (GAPS, COVERED, ABOVE, WITHIN))
+        )
     return _said[store]
 
 

@@ -111,10 +111,13 @@ def _said(row: dict[str, str]) -> Said:
 # --- written ---
 
 
-def write_risks(found: Sequence[Risk], syntax: Format) -> bytes:
-    """Write registers in one of RISK_FORMATS: as a table a row for each mitigation, and one for a risk without any."""
+def write_risks(found: Sequence[Risk], syntax: Format, query: str = "") -> bytes:
+    """Write registers in one of RISK_FORMATS: as a table a row for each mitigation, and one for a risk without any.
+
+    `query` is the query string by which a page asks for its other syntaxes.
+    """
     if syntax is HTML:
-        return render("risks.html", risks=found)
+        return render("risks.html", risks=found, query=query)
     if syntax is JSON:
         return write_json({"rows": [_as_json(risk) for risk in found]})
     table = Table.of_values(_COLUMNS, (row for risk in found for row in _rows(risk)))

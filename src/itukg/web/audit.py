@@ -3,16 +3,16 @@
 from typing import Annotated
 
 from anyio import to_thread
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import Field
 
 from itukg.formats import Format
 from itukg.views.budget import BUDGET_FORMATS, BY, RULES, budget, write_budget
 from itukg.views.gaps import GAP_FORMATS, gaps, write_gaps
 from itukg.views.risks import RISK_FORMATS, risks, write_risks
-from itukg.web.deps import Address, Answers, Labelled, Served, Text
+from itukg.web.deps import Address, Answers, Labelled, Served, Text, once, query_of
 
-router = APIRouter()
+router = APIRouter(dependencies=[Depends(once)])
 
 _BUDGET = Answers(BUDGET_FORMATS)
 _GAPS = Answers(GAP_FORMATS)
@@ -30,6 +30,7 @@ class BudgetParameters(Labelled):
 
 @_BUDGET.get(router, "/budget")
 async def money(
+    request: Request,
     given: Annotated[BudgetParameters, Query()],
     service: Served,
     at: Address,
@@ -38,9 +39,14 @@ async def money(
     """Return a plan's money as printed and as computed, by what it is for or by what it serves, with what is linked with none."""
     overview = service.release.overview
     found = await budget(
-        service.store, overview, given.by, rule=given.rule, plan=given.plan or None, basis=given.basis or None
+        service.store,
+        overview,
+        given.by or "priority",
+        rule=given.rule or "whole",
+        plan=given.plan or None,
+        basis=given.basis or None,
     )
-    content = await to_thread.run_sync(write_budget, found, at, syntax, limiter=service.writing)
+    content = await to_thread.run_sync(write_budget, found, at, syntax, query_of(request), limiter=service.writing)
     return Response(content, media_type=syntax.media_type)
 
 
@@ -58,6 +64,7 @@ class GapParameters(Labelled):
 
 @_GAPS.get(router, "/gaps")
 async def missing(
+    request: Request,
     given: Annotated[GapParameters, Query()],
     service: Served,
     at: Address,
@@ -66,7 +73,7 @@ async def missing(
     """Return what the documents leave open, and with class and columns which things are linked with nothing."""
     overview = service.release.overview
     found = await gaps(service.store, overview, plan=given.plan, level=given.class_, columns=given.columns)
-    content = await to_thread.run_sync(write_gaps, found, at, syntax, limiter=service.writing)
+    content = await to_thread.run_sync(write_gaps, found, at, syntax, query_of(request), limiter=service.writing)
     return Response(content, media_type=syntax.media_type)
 
 
@@ -78,11 +85,12 @@ class RiskParameters(Labelled):
 
 @_RISKS.get(router, "/risks")
 async def registers(
+    request: Request,
     given: Annotated[RiskParameters, Query()],
     service: Served,
     syntax: Annotated[Format, Depends(_RISKS.chosen)],
 ) -> Response:
     """Return the risks of the plans, with their statements, ratings and mitigations, and what the document leaves open."""
     found = await risks(service.store, service.release.overview, plan=given.plan or None)
-    content = await to_thread.run_sync(write_risks, found, syntax, limiter=service.writing)
+    content = await to_thread.run_sync(write_risks, found, syntax, query_of(request), limiter=service.writing)
     return Response(content, media_type=syntax.media_type)

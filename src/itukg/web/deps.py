@@ -4,6 +4,7 @@ import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
@@ -85,6 +86,20 @@ async def well_formed(request: Request) -> None:
     """Refuse a query string that is no percent-encoding, which the parser would guess at."""
     if broken := _BROKEN.search(request.scope["query_string"]):
         raise BadRequest(f'"{broken[0].decode("latin-1")}" is no percent-encoding; write % as %25.')
+
+
+async def once(request: Request) -> None:
+    """Refuse a parameter that comes twice, of which one would count in silence."""
+    for name in request.query_params:
+        if len(request.query_params.getlist(name)) > 1:
+            raise BadRequest(f'"{name}" comes twice; give it once.')
+
+
+def query_of(request: Request) -> str:
+    """Return the query string without `format`, for links to the same answer in other syntaxes."""
+    return urlencode(
+        [(name, value) for name, value in request.query_params.multi_items() if name != "format"], safe="/:,"
+    )
 
 
 def client_of(request: Request) -> str:

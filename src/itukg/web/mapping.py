@@ -19,13 +19,13 @@ from itukg.views.matrix import Matrix, matrix
 from itukg.views.network import picture_of_lineage, picture_of_matrix
 from itukg.views.thing import named
 from itukg.web import lists
-from itukg.web.deps import Address, Answers, Client, Labelled, Negotiated, Served, Text
+from itukg.web.deps import Address, Answers, Client, Labelled, Negotiated, Served, Text, once, query_of
 from itukg.web.embedding import drawn, embedded
 from itukg.web.middleware import NO_STORE
 from itukg.web.service import Service
 from itukg.web.uploads import received
 
-router = APIRouter()
+router = APIRouter(dependencies=[Depends(once)])
 
 _BECAUSE = Answers(BECAUSE_FORMATS)
 _MATRIX = Answers(MATRIX_FORMATS)
@@ -109,6 +109,7 @@ class LineageParameters(Labelled):
 
 @_LINEAGE.get(router, "/lineage/{path:path}")
 async def chain(
+    request: Request,
     path: str,
     given: Annotated[LineageParameters, Query()],
     service: Served,
@@ -119,7 +120,8 @@ async def chain(
     if syntax in PICTURE_FORMATS:
         content = await drawn(await _lineage_drawn(service, found), syntax, service)
     else:
-        content = await write_lineage(service.store, found, syntax, basis=_chosen(service, "basis", given.basis))
+        basis = _chosen(service, "basis", given.basis)
+        content = await write_lineage(service.store, found, syntax, basis=basis, query=query_of(request))
     return Response(content, media_type=syntax.media_type)
 
 
@@ -156,6 +158,7 @@ class CompareParameters(Labelled):
 
 @_COMPARE.get(router, "/compare")
 async def comparison(
+    request: Request,
     given: Annotated[CompareParameters, Query()],
     service: Served,
     syntax: Annotated[Format, Depends(_COMPARE.chosen)],
@@ -167,7 +170,7 @@ async def comparison(
     fitting = selection(service.release.overview, {"class": given.class_}) if given.class_ else None
     things = {item.iri for item in await select(store, fitting)} if fitting else None
     found = await compare(store, query, a, b, things=things, basis=basis)
-    content = await write_comparison(store, found, syntax, basis=basis)
+    content = await write_comparison(store, found, syntax, basis=basis, query=query_of(request))
     return Response(content, media_type=syntax.media_type)
 
 
