@@ -16,18 +16,17 @@ COVERED = """SELECT ?whole ?thing WHERE {
 """The query of what each Totality is of: what stands below that which it is within, or beside it."""
 ABOVE = "SELECT ?class ?above WHERE { ?class rdfs:subClassOf ?above FILTER(isIRI(?above)) }"
 """The query of each class with those above it."""
-GAPS = """SELECT ?about ?of ?kind ?missing ?inverse ?class ?label ?quote ?document ?section ?line WHERE {
+GAPS = """SELECT ?about ?of ?missing ?inverse ?class ?label ?quote ?document ?section ?line WHERE {
   ?gap a itu:Gap ; itu:about ?about ; itu:missing ?missing ; itu:gapKind ?kind ; rdfs:label ?label ; dcterms:source ?document .
   OPTIONAL { ?gap itu:ofClass ?of } OPTIONAL { ?gap itu:quote ?quote }
   OPTIONAL { ?gap itu:section ?section } OPTIONAL { ?gap itu:line ?line }
   OPTIONAL { ?missing owl:inverseOf ?inverse } OPTIONAL { ?missing rdfs:range|schema:rangeIncludes ?ranged }
   OPTIONAL { ?gap itu:missingClass ?only } BIND(COALESCE(?only, ?ranged) AS ?class)
+  FILTER(BOUND(?class) || ?kind != "lost-in-conversion")
 }"""
-"""The query of each gap, with what the property that is missing leads to."""
+"""The query of each gap, with what the property that is missing leads to; one thing that a text copy lost is no gap of its class."""
 
 
-LOST = "lost-in-conversion"
-"""The kind of a gap of the text copy, and not of the document."""
 WITHIN = """SELECT ?about ?thing WHERE {
   ?gap a itu:Gap ; itu:ofClass ?of ; itu:about ?about . ?thing itu:contributesTo ?about ; a ?of .
 }"""
@@ -68,45 +67,38 @@ def gap_cells(
     """Yield row, column and gap of each cell that a document leaves open.
 
     A gap is about a thing, or about a class of the things of a plan or of a part of it; where cells count the things of a
-    plan, `through`, about any of those. What the document states of the thing after all is no gap of it, and where it
-    misses one thing of a class, those that it names are none.
+    plan, `through`, about any of those. What the document states of the thing after all is no gap of it.
     """
-    higher, lower = defaultdict[str, list[str]](list), defaultdict[str, list[str]](list)
-    for row in above:
-        higher[row["class"]].append(row["above"])
-        lower[row["above"]].append(row["class"])
+    higher, lower = _grouped(above, "class", "above"), _grouped(above, "above", "class")
+    parts = _grouped(within, "about", "thing")
     over = {side.kind: {side.kind} | reached(side.kind, higher) for side in sides}
     kin = {side.kind: over[side.kind] | reached(side.kind, lower) for side in sides}
-    parts = defaultdict[str, set[str]](set)
-    for row in within:
-        parts[row["about"]].add(row["thing"])
     stated = defaultdict[str, set[str]](set)
     for each in linked:
         if each.link.basis != DERIVED and not each.whole:
             for iri in (each.thing.iri, each.plan, each.end):
                 stated[iri].add(each.link.predicate)
     for gap in gaps:
-        whole = "class" not in gap
-        if whole and gap["kind"] == LOST:  # one thing that the text copy lost, not all of its class
-            continue
         quote, document, section = (gap.get(name) for name in ("quote", "document", "section"))
         note = Note(gap["label"], quote, document, section, int(gap["line"]) if "line" in gap else None)
         missing, leads_to = ({gap["missing"], gap.get(name, gap["missing"])} for name in ("inverse", "class"))
         for near, far in (sides, sides[::-1]):
             if leads_to & kin[far.kind]:
                 of_class = gap.get("of") in over[near.kind]
-                things = _spoken_of(gap, near, through, parts[gap["about"]] if of_class else None)
-                # A class is missing where nothing of it is named at all; a property, where it does not stand.
-                silent = [
-                    thing
-                    for thing in things
-                    if not (stated[through or thing] if whole else stated[through or thing] & missing)
-                ]
+                things = _spoken_of(gap, near, through, parts.get(gap["about"], []) if of_class else None)
+                silent = [thing for thing in things if not stated[through or thing] & missing]
                 for thing, end in product(silent, far.items):
                     yield (thing, end, note) if near is sides[0] else (end, thing, note)
 
 
-def _spoken_of(gap: Row, near: Side, through: str | None, parts: set[str] | None) -> list[str]:
+def _grouped(rows: Sequence[Row], key: str, value: str) -> Mapping[str, list[str]]:
+    found = defaultdict[str, list[str]](list)
+    for row in rows:
+        found[row[key]].append(row[value])
+    return found
+
+
+def _spoken_of(gap: Row, near: Side, through: str | None, parts: Sequence[str] | None) -> list[str]:
     """Return of which rows or columns a gap speaks; `parts` are the things of its class below what it is about."""
     about = gap["about"]
     if through:
