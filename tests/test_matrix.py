@@ -17,6 +17,7 @@ from test_sparql import problem_of
 
 from itukg import names
 from itukg.release.model import Release
+from itukg.sssom import read_tsv
 from itukg.views.grid import MATRIX_FORMATS
 from itukg.views.linked import STATES
 from itukg.views.matrix import ALL, EMPTY, GAP, kinds
@@ -211,13 +212,27 @@ def test_every_cell_has_an_address_where_its_evidence_stands(
 
 @pytest.mark.parametrize("syntax", MATRIX_FORMATS, ids=lambda f: f.name)
 def test_every_syntax_answers_alike_by_accept_and_suffix(client: TestClient, syntax: Any) -> None:
-    assert len(MATRIX_FORMATS) == 8
-    query = "rows=topic&columns=outputCategory"
+    assert len(MATRIX_FORMATS) == 9
+    query = f"rows=output&columns=sdgGoal&plan={BUAP}"
     reply = get(client, f"/matrix?{query}", syntax.media_type)
     assert (reply.status_code, reply.headers["content-type"].partition(";")[0]) == (200, syntax.bare_type)
     assert get(client, f"/matrix?{query}&format={syntax.name}").headers["content-type"] == reply.headers["content-type"]
     assert get(client, f"/matrix{syntax.suffix}?{query}").headers["etag"]
     assert 'rel="first"' in reply.headers["link"]
+
+
+def test_the_mapping_set_has_a_row_for_each_link_that_is_a_mapping(client: TestClient, tmp_path: Path) -> None:
+    query = f"rows=output&columns=sdgTarget&plan={BUAP}&basis=stated,derived"
+    reply = get(client, f"/matrix.sssom.tsv?{query}")
+    file = tmp_path / "matrix.sssom.tsv"
+    file.write_bytes(reply.content)
+    found = read_tsv(file)
+    counted = asked(client, query)["cells"]
+    assert len(found.rows) == sum(cell["count"] for cell in counted) > 150
+    assert {row["basis"] for row in found.rows} == {"itu:stated", "itu:derived"}
+    assert found.metadata["mapping_set_title"] == asked(client, query)["title"]
+    of_instruments = get(client, f"/matrix.sssom.tsv?rows=output&columns=instrument&plan={BUAP}")
+    assert "None of these links is a mapping" in problem_of(of_instruments, 406)["detail"]
 
 
 def test_rows_come_in_pages_and_in_both_orders(client: TestClient) -> None:

@@ -245,7 +245,7 @@ def matrix(
             picture = await picture_of_matrix(store, release.overview.terms, found, syntax, release.name)
             content = write_picture(picture, syntax)
         else:
-            content = write_matrix(found, syntax)
+            content = write_matrix(found, syntax, release.path)
         write_out(content, output)
 
     with_store(settings, write)

@@ -2,18 +2,19 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
 import pyoxigraph as ox
 
 from itukg import names
+from itukg.errors import NotAcceptable
 from itukg.formats import SSSOM, SSSOM_JSONLD
 from itukg.queries import SavedQuery
 from itukg.release.turtle import rows_of
 from itukg.release.void import PUBLISHER, RIGHTS
-from itukg.sssom import MappingSet, joined, write_jsonld, write_tsv
+from itukg.sssom import MappingSet, joined, read_tsv, write_jsonld, write_tsv
 
 CONFIDENCE = {"high": "0.9", "medium": "0.6", "low": "0.3"}
 """The numbers for a reader's words. They are ours: they order links and say nothing of how often one is wrong."""
@@ -34,6 +35,9 @@ EXTENSIONS = [
 ]
 """What SSSOM has no slot for."""
 _CURIES: dict[str, str] = {**names.PREFIXES, "itukg": names.THINGS, "un": names.UN, "semapv": names.SEMAPV}
+
+PROPOSED = "proposals-"
+"""How the names of files of proposals begin, which are no mappings yet."""
 
 Said = dict[str, dict[str, str]]
 """Thing → name of a property, as `descriptions/mapped.rq` has it → the first of its values."""
@@ -66,6 +70,34 @@ def write_mappings(
             (folder / f"{query.name}{syntax.suffix}").write_bytes(write(mappings))
 
 
+def mappings_of(folder: Path, links: Iterable[tuple[str, str, str, str]], title: str, address: str) -> MappingSet:
+    """Return the rows of the mapping sets in a release's folder that are one of `links`, as a set with a title and an address.
+
+    A link is its subject, predicate, object and basis, as IRIs. Raises NotAcceptable where no set has any of them.
+    """
+    wanted = {tuple(map(_curie, link)) for link in links}
+    sets = (path for path in sorted(folder.glob(f"*{SSSOM.suffix}")) if not path.name.startswith(PROPOSED))
+    rows = [row for path in sets for row in read_tsv(path).rows if _link_of(row) in wanted]
+    if not rows:
+        raise NotAcceptable(
+            "None of these links is a mapping, to an SDG or an action line; ask for text/csv, which has links of every kind."
+        )
+    said = {"mapping_set_id": address, "mapping_set_version": folder.name, "mapping_set_title": title}
+    return MappingSet(_OF_ALL | said, rows)
+
+
+def _link_of(row: dict[str, str]) -> tuple[str, str, str, str]:
+    return row["subject_id"], row.get("link_property") or row["predicate_id"], row["object_id"], row["basis"]
+
+
+_OF_ALL: dict[str, object] = {
+    "curie_map": _CURIES,
+    "creator_label": [PUBLISHER],
+    "license": names.LICENSE,
+    "comment": RIGHTS,
+    "extension_definitions": EXTENSIONS,
+}
+"""The metadata of every set."""
 _LINK = ("linkage", "subject", "predicate", "object", "whole")
 
 
@@ -80,16 +112,12 @@ def _metadata(query: SavedQuery, rows: list[dict[str, str]], wholes: int, releas
         comment.append(
             f"A reader's confidence is given as a number of ours to sort by ({levels}), and in the reader's word."
         )
-    return {
-        "curie_map": _CURIES,
+    return _OF_ALL | {
         "mapping_set_id": f"{names.DATA}{release}/{query.name}{SSSOM.suffix}",
         "mapping_set_version": release,
         "mapping_set_title": query.summary,
         "mapping_set_description": query.description,
-        "creator_label": [PUBLISHER],
-        "license": names.LICENSE,
         "comment": " ".join(comment),
-        "extension_definitions": EXTENSIONS,
     }
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from itukg import names
 from itukg.errors import DataError
 from itukg.formats import SSSOM, SSSOM_JSONLD
+from itukg.release.mappings import PROPOSED
 from itukg.release.void import RIGHTS
 from itukg.sssom import MappingSet, read_tsv, write_jsonld, write_tsv
 from itukg.sssom.model import declared
@@ -136,7 +137,7 @@ def _problem(row: Row) -> str:
 def write_proposals(folder: Path, files: Iterable[Proposals], release: str) -> None:
     """Write each file of proposals into `folder`, as `proposals-<plan>.sssom.tsv` and `proposals-<plan>.sssom.jsonld`."""
     for each in files:
-        name = f"proposals-{each.plan}"
+        name = f"{PROPOSED}{each.plan}"
         states = Counter(row["state"] for row in each.rows.values())
         counted = ", ".join(f"{states[state]} {state}" for state in STATES)
         comment = (

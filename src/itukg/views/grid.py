@@ -1,16 +1,21 @@
 """How a matrix is written: as a grid with its evidence in a workbook, cell by cell as CSV, as JSON, as a page."""
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-from itukg.formats import CSV, HTML, JSON, PICTURE_FORMATS, XLSX, Format, write_json
+from itukg import names
+from itukg.formats import CSV, HTML, JSON, PICTURE_FORMATS, SSSOM, XLSX, Format, write_json
 from itukg.pages import render
 from itukg.rdf.jsonld import Json
+from itukg.release.mappings import mappings_of
+from itukg.sssom import write_tsv
 from itukg.tables import Table, write_workbook
 from itukg.views.linked import Link, because_address
 from itukg.views.listing import Item
 from itukg.views.matrix import EMPTY, SIDES, Cell, Evidence, Matrix, short
 
-MATRIX_FORMATS = (JSON, HTML, CSV, XLSX, *PICTURE_FORMATS)
+MATRIX_FORMATS = (JSON, HTML, CSV, XLSX, SSSOM, *PICTURE_FORMATS)
 """Syntaxes of a matrix, best first; pictures are written by `views/network.py`."""
 
 COUNTS = {
@@ -20,8 +25,11 @@ COUNTS = {
 """What a cell counts, in words, by whether it counts things."""
 
 
-def write_matrix(found: Matrix, syntax: Format) -> bytes:
-    """Write a matrix in one of MATRIX_FORMATS."""
+def write_matrix(found: Matrix, syntax: Format, release: Path) -> bytes:
+    """Write a matrix in one of MATRIX_FORMATS; the mapping sets in the release's folder have the rows of SSSOM.
+
+    Raises NotAcceptable for SSSOM where no link of the matrix is a mapping.
+    """
     if syntax is HTML:
         return render(
             "matrix.html", found=found, counts=COUNTS[found.through], because=lambda link: because(found, link)
@@ -30,7 +38,16 @@ def write_matrix(found: Matrix, syntax: Format) -> bytes:
         return write_workbook({"matrix": _grid(found), "evidence": _evidence(found), "cells": _cells(found)})
     if syntax is CSV:
         return _cells(found).write(CSV)
+    if syntax is SSSOM:
+        return write_tsv(mappings_of(release, _links(found), found.page.title, found.page.link(found.page.number)))
     return write_json(_document(found))
+
+
+def _links(found: Matrix) -> Iterator[tuple[str, str, str, str]]:
+    """Yield the links behind all cells: subject, predicate, object and basis, as IRIs."""
+    for cell in found.cells.values():
+        for link in (link for each in cell.evidence for link in each.links):
+            yield link.subject, link.predicate, link.object, names.ITU + link.basis
 
 
 def because(found: Matrix, link: Link) -> str:

@@ -78,7 +78,7 @@ async def matrices(
     if syntax in PICTURE_FORMATS:
         content = await drawn(await _picture(service, found, syntax), syntax, service)
     else:
-        content = await to_thread.run_sync(write_matrix, found, syntax, limiter=service.writing)
+        content = await to_thread.run_sync(write_matrix, found, syntax, service.release.path, limiter=service.writing)
     return Response(content, headers={"Link": lists.link_header(found.page)}, media_type=syntax.media_type)
 
 
