@@ -279,6 +279,18 @@ def test_a_page_leads_to_the_same_answer_in_other_syntaxes(client: TestClient) -
         assert get(client, unescape(link)).content == get(client, path, "text/csv").content, path
 
 
+def test_evidence_is_explained_by_the_release_that_was_asked(client: TestClient, release: Release) -> None:
+    for path in (
+        "/budget?by=goal",
+        "/gaps?plan=bap-2026-2029&class=outcome&columns=sdgTarget",
+        "/matrix?rows=plan&columns=sdgGoal",
+    ):
+        text = get(client, f"{path}&release={release.name}", "application/json").text
+        chains = re.findall(r'/because\?([^"]*)', text)
+        assert len(chains) > 10
+        assert {chain.rpartition("&")[2] for chain in chains} == {f"release={release.name}"}
+
+
 VIEWS = [
     ("/budget?by=goal&rule=equal", BUDGET_FORMATS),
     ("/gaps?plan=sp-2020-2023&class=outcome&columns=sdgTarget", GAP_FORMATS),

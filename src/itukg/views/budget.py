@@ -6,10 +6,11 @@ linked with, or an outcome of it is, by its best link; what is linked with nothi
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 from itukg import names
@@ -276,6 +277,7 @@ def write_budget(found: Budget, at: str, syntax: Format, query: str = "") -> byt
 
     `query` is the query string by which a page asks for its other syntaxes.
     """
+    because = partial(because_address, at, query=query)
     if syntax is HTML:
         return render(
             "budget.html",
@@ -284,15 +286,15 @@ def write_budget(found: Budget, at: str, syntax: Format, query: str = "") -> byt
             rules=RULES,
             money=_money,
             query=query,
-            because=lambda link: because_address(at, link),
+            because=because,
         )
     if syntax is JSON:
-        return write_json(_document(found, at))
+        return write_json(_document(found, because))
     columns = list(dict.fromkeys(name for row in found.rows for name in _row(found, row)))
     table = Table.of_values(columns, (_row(found, row) for row in found.rows))
     if syntax is CSV:
         return table.write(CSV)
-    evidence = [_part(row, part, at) for row in found.rows for part in row.parts]
+    evidence = [_part(row, part, because) for row in found.rows for part in row.parts]
     names_ = dict.fromkeys(name for row in evidence for name in row)
     return write_workbook({"budget": table, "evidence": Table.of_values(names_, evidence)})
 
@@ -323,7 +325,7 @@ def _row(found: Budget, row: Share) -> Json:
     return said | printed | {"agrees": found.agrees(row)} | place
 
 
-def _part(row: Share, part: Part, at: str) -> Json:
+def _part(row: Share, part: Part, because: Callable[[Link], str]) -> Json:
     said: Json = {"id": row.item.iri or None, "code": row.item.notation or None, "counts": _money(part.hundredths)}
     said |= {"thing": part.line.thing.iri, "thingCode": part.line.thing.notation, "thingLabel": part.line.thing.label}
     said |= {
@@ -333,10 +335,10 @@ def _part(row: Share, part: Part, at: str) -> Json:
     }
     if part.link is None:
         return said | {"state": PRINTED if row.line else UNLINKED}
-    return said | {"state": part.state} | vars(part.link) | {"because": because_address(at, part.link)}
+    return said | {"state": part.state} | vars(part.link) | {"because": because(part.link)}
 
 
-def _document(found: Budget, at: str) -> dict[str, Any]:
+def _document(found: Budget, because: Callable[[Link], str]) -> dict[str, Any]:
     def filled(row: Json) -> Json:
         return {name: value for name, value in row.items() if value is not None}
 
@@ -349,7 +351,7 @@ def _document(found: Budget, at: str) -> dict[str, Any]:
         "total": _money(int(found.total * 100)),
         "currency": found.currency,
         "rows": [
-            filled(_row(found, row)) | {"evidence": [filled(_part(row, part, at)) for part in row.parts]}
+            filled(_row(found, row)) | {"evidence": [filled(_part(row, part, because)) for part in row.parts]}
             for row in found.rows
         ],
     }

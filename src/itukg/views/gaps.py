@@ -1,8 +1,9 @@
 """What is missing: the gaps that documents leave, and of a level of a plan what names nothing and what nothing there names."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 from itukg import names
@@ -183,15 +184,16 @@ def write_gaps(found: Gaps, at: str, syntax: Format, query: str = "") -> bytes:
     """
     if syntax is HTML:
         return render("gaps.html", found=found, kinds=KINDS, states=STATES, query=query)
+    because = partial(because_address, at, query=query)
     rows = [{_key(name): value for name, value in asdict(row).items()} for row in found.rows]
     if syntax is JSON:
         filled = [{name: value for name, value in row.items() if value is not None} for row in rows]
         said: dict[str, Any] = {"kinds": KINDS, "states": STATES, "counts": found.counts, "rows": filled}
-        return write_json(said | {"derived": _links(found.derived, at)})
+        return write_json(said | {"derived": _links(found.derived, because)})
     table = Table.of_values([*map(_key, Missing.__dataclass_fields__)], rows)
     if syntax is CSV:
         return table.write(CSV)
-    evidence = _links(found.derived, at)
+    evidence = _links(found.derived, because)
     return write_workbook({"gaps": table, "evidence": Table.of_values([*evidence[0]] if evidence else [], evidence)})
 
 
@@ -199,9 +201,8 @@ def _key(name: str) -> str:
     return "gapKind" if name == "gap_kind" else name
 
 
-def _links(links: Sequence[Link], at: str) -> list[dict[str, Any]]:
+def _links(links: Sequence[Link], because: Callable[[Link], str]) -> list[dict[str, Any]]:
     return [
-        {name: value for name, value in vars(link).items() if value is not None}
-        | {"because": because_address(at, link)}
+        {name: value for name, value in vars(link).items() if value is not None} | {"because": because(link)}
         for link in links
     ]

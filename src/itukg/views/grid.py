@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from itukg import names
 from itukg.formats import CSV, HTML, JSON, PICTURE_FORMATS, SSSOM, XLSX, Format, write_json
@@ -52,7 +53,7 @@ def _links(found: Matrix) -> Iterator[tuple[str, str, str, str]]:
 
 def because(found: Matrix, link: Link) -> str:
     """Return the address of the whole chain behind a link."""
-    return because_address(found.page.address.removesuffix("/matrix"), link)
+    return because_address(found.page.address.removesuffix("/matrix"), link, urlencode(found.page.parameters))
 
 
 def headings(columns: list[Item]) -> list[str]:

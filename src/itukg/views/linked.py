@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Self
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from itukg import names
 from itukg.engine.store import Store, texts
@@ -125,9 +125,10 @@ async def links_by(store: Store, property_: str, plan: str) -> list[Linked]:
     return [_linked(row, {}) for row in await texts(store, names.PROLOGUE + query)]
 
 
-def because_address(at: str, link: Link) -> str:
-    """Return the address of the whole chain behind a link, at the address of the service."""
+def because_address(at: str, link: Link, query: str = "") -> str:
+    """Return the address of the whole chain behind a link, at the address of the service, in the release that a query string names."""
     ends = {"subject": names.shorten(link.subject), "object": names.shorten(link.object)}
+    ends |= {name: value for name, value in parse_qsl(query) if name == "release"}
     return f"{at}/because?{urlencode(ends, safe='/:')}"
 
 

@@ -143,7 +143,7 @@ async def matrix(store: Store, overview: Overview, given: Mapping[str, str], add
     if len(page.items) * len(columns) > MAX_CELLS:
         raise BadRequest(
             f"{len(page.items)} rows and {len(columns)} columns are more than the {MAX_CELLS} cells that an answer holds; "
-            f"name a plan, or ask with size for at most {MAX_CELLS // len(columns)} rows a page."
+            f"name a plan, a row or a column, or ask with size for at most {MAX_CELLS // len(columns)} rows a page."
         )
     sides[0].keep({item.iri for item in page.items})
     cells = _Cells(sides)

@@ -68,7 +68,7 @@ async def named(store: Store, text: str) -> str:
     A text that names nothing is returned as the IRI that it would be. Raises NotFound for a code of several things, and
     lists them.
     """
-    iri = names.expand(text)
+    iri = names.expand(re.sub("^sdg/", "sdg:", text))  # /sdg/9.c is its address here
     if not re.fullmatch(r"[\w.-]{1,40}", text) or await is_told(store, iri):
         return iri
     code = f'?thing skos:notation ?code FILTER(LCASE(STR(?code)) = "{text.lower()}" && isIRI(?thing))'

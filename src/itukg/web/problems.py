@@ -127,7 +127,7 @@ def _message(request: Request, refused: dict[str, object]) -> str:
         case "value_error", {"error": reason}:
             return f"{name} {reason}."
         case "missing", _:
-            return f'Name one {name}: "{request.scope["path"]}?{name}=…", percent-encoded.'
+            return f'"{name}" is missing; give it, percent-encoded: "{request.scope["path"]}?{name}=…".'
     return f"{name}: {refused['msg']}."
 
 
