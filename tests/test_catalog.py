@@ -101,7 +101,7 @@ def test_every_graph_leads_to_the_sums_of_what_it_was_made_from(graph: Graph, pa
     document = URIRef(names.THINGS + "document/buap-2018-2021")
     assert document in graph.transitive_objects(plan, PROV.wasDerivedFrom)
     assert document in graph.transitive_objects(derived, PROV.wasDerivedFrom)
-    rule = URIRef(names.CATALOG + "#file/queries/rules/2-lift.rq")
+    rule = URIRef(names.CATALOG + "#file/queries/rules/1-lift.rq")
     assert rule in graph.objects(derived, PROV.wasDerivedFrom) and rule not in graph.objects(plan, PROV.wasDerivedFrom)
 
 

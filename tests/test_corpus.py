@@ -63,7 +63,7 @@ def test_rdf_xml_with_a_doctype_is_not_read(tmp_path: Path) -> None:
         "data/schemes/sdg.ttl",
         "queries/auditors/misprints.rq",
         "queries/exports/links.rq",
-        "queries/rules/2-lift.rq",
+        "queries/rules/1-lift.rq",
         "data/proposals/bap-2026-2029.sssom.tsv",
     ],
 )

@@ -258,7 +258,7 @@ def chain_topics_statistics(kg: KnowledgeGraph) -> list[Any]:
 @answers
 def chain_same_words_draft(kg: KnowledgeGraph) -> list[Any]:
     changes = kg.compare(DRAFT, BAP, class_="Outcome")
-    return [{"code": row["newer"], "older": row["older"]} for row in changes if row["sameWords"] == "true"]
+    return [{"code": row["newer"], "older": row["older"]} for row in changes if row["sameWords"]]
 
 
 # --- money ---

@@ -160,7 +160,7 @@ def test_a_filter_keeps_what_the_graph_says(client: TestClient, query: str, patt
         ("/id?colour=red", 400, "actionLine"),
         ("/id?plan=bap-2025", 400, "buap-2018-2021"),
         ("/id?class=Nonsense", 400, "Output"),
-        ("/id?sdg=18", 400, "more"),
+        ("/id?sdg=18", 400, "nearest: 8, 17.8"),
         ("/id?actionLine=C12", 400, "C11"),
         ("/id?instrument=71", 400, "instrument/wtdc/resolution/71"),
         ("/id?basis=guessed", 400, "judged"),

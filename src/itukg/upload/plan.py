@@ -35,7 +35,7 @@ def read_plan(quads: Iterable[ox.Quad]) -> dict[str, Any]:
     }
     if not things:
         raise BadRequest(
-            "No thing of a plan was sent: a thing has a class of ours, such as itu:Outcome, and an rdfs:label. /ontology lists the classes."
+            "No thing of a plan was sent: a thing has a class of our ontology and an rdfs:label. /ontology lists the classes."
         )
     evidence = {
         (one(about, "subject"), one(about, "predicate"), one(about, "object")): about
