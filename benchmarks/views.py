@@ -98,9 +98,9 @@ CASES = (
         "two plans compared",
         "/compare?a=sp-2020-2023&b=sp-2024-2027",
         f"""{PREFIXES}SELECT ?row ?column (COUNT(DISTINCT ?l) AS ?count) WHERE {{
-  ?row itu:plan id:sp-2024-2027 . ?column itu:plan id:sp-2020-2023 .
-  ?l itu:subject ?row ; itu:object ?column ; itu:basis itu:judged ; itu:predicate ?how .
+  ?l itu:basis itu:judged ; itu:predicate ?how ; itu:subject ?row ; itu:object ?column .
   FILTER(?how IN (itu:succeeds, itu:restates, itu:revises, itu:splits, itu:merges))
+  ?row itu:plan id:sp-2024-2027 . ?column itu:plan id:sp-2020-2023 .
 }} GROUP BY ?row ?column""",
         lambda found: Counter((c["newerId"], c["olderId"]) for c in found["changes"] if c.get("confidence")),
     ),
