@@ -20,7 +20,7 @@ NOTHING = "sssom:NoTermFound"
 """The object of a row that says that there is no ground for any."""
 THING = "itukg"
 """The prefix of things in the file."""
-CURIE_MAP = {THING: names.THINGS, "proposal": f"{names.DATA.removesuffix('/')}#proposal-"} | {
+CURIE_MAP = {THING: names.THINGS, "proposal": f"{names.DATASET}#proposal-"} | {
     prefix: names.PREFIXES[prefix] for prefix in ("itu", "sdg")
 }
 """The prefixes of the file."""
