@@ -108,7 +108,7 @@ class KnowledgeGraph:
         basis, row, column, class_, sdg, actionLine and instrument. Columns of the table: row, rowNotation, rowLabel,
         column, columnNotation, columnLabel, count (links, or things of the plan that are linked with both), state,
         states (how many of each), evidence (a list, one for each that is counted), note and address (of the cell).
-        `document` has all rows and columns, also those without links. What counts is told in docs/matrix.md.
+        `document` has all rows and columns, also those without links. docs/matrix.md says what counts.
         """
         pages = [*self._pages("/matrix", {"rows": rows, "columns": columns, **filters})]
         return Table(_CELL, (cell for page in pages for cell in _cells(page)), pages[0])

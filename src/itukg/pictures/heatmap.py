@@ -26,7 +26,7 @@ LOOKS = {
 }
 """State → the colour of its cells, how round they are, for who cannot tell the colours, and what the key says of it."""
 COUNTED, FRAMED = tuple(LOOKS)[:5], ("gap",)
-"""The states that count something; others are told by a word, some in a frame."""
+"""The states that count something; a word stands for each of the others, in some with a frame."""
 
 
 @dataclass(frozen=True)

@@ -92,15 +92,21 @@ async def plans(store: Store) -> tuple[list[str], list[tuple[str, str]]]:
     years = {row["plan"].value: int(row["year"].value) for row in found if "year" in row}
     pairs = sorted((row["plan"].value, row["older"].value) for row in found if "older" in row)
 
-    taken = defaultdict[str, list[str]](list)
-    for newer, older in pairs:
-        taken[newer].append(older)
+    taken = _taken_up(pairs)
     # Of two plans of one year, such as a plan and its draft, the one that takes up the other is newer.
     order = {
         plan: (years.get(plan, 0), len(reached(plan, taken)), plan)
         for plan in {*years, *(p for pair in pairs for p in pair)}
     }
     return sorted(order, key=order.__getitem__, reverse=True), pairs
+
+
+def _taken_up(pairs: Iterable[tuple[str, str]]) -> Mapping[str, list[str]]:
+    """Return which plans each plan takes up something of."""
+    found = defaultdict[str, list[str]](list)
+    for newer, older in pairs:
+        found[newer].append(older)
+    return found
 
 
 async def changes(store: Store, query: SavedQuery, older: str, newer: str) -> list[Row]:
@@ -113,10 +119,7 @@ async def changes(store: Store, query: SavedQuery, older: str, newer: str) -> li
     if not found:
         _, pairs = await plans(store)
         a, b = names.shorten(older), names.shorten(newer)
-        taken = defaultdict[str, list[str]](list)
-        for later, former in pairs:
-            taken[later].append(former)
-        if newer in reached(older, taken):
+        if newer in reached(older, _taken_up(pairs)):
             raise BadRequest(f"{b} is older than {a}; name the older plan first: itukg diff {b} {a}")
         known = ", ".join(f"{names.shorten(former)} {names.shorten(later)}" for later, former in pairs)
         raise NotFound(f"No change is recorded between {a} and {b}; known pairs: {known}.")
