@@ -37,7 +37,7 @@ ORDER = (
 )
 """What a Linkage says, in this order."""
 HEAD = """\
-# What curators accepted. "itukg accept" writes the whole of this file: comments and anything else written into it are lost or
+# What curators accepted. "itukg accept" writes this file whole: comments and anything else written into it are lost or
 # refused. Decisions are edited in the files of data/proposals/.
 """
 
