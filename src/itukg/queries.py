@@ -84,6 +84,8 @@ class SavedQuery:
     tags: tuple[str, ...]
     text: str
     parameters: tuple[Parameter, ...] = field(default=())
+    bars: str = ""
+    """The column of numbers that a page draws as bars, if the header names one."""
 
     def bound(self, **terms: str | Term) -> str:
         """Return the query with these parameters set, to IRIs or terms; terms are written as SPARQL writes them, never as text.
@@ -142,7 +144,10 @@ def read_saved(name: str, text: str, where: str) -> SavedQuery:
             f'such as "BIND(COALESCE(?__{odd[0]}_iri, <default>) AS ?{odd[0]})".'
         )
     parameters = tuple(_parameter(name, kind, places[name], where) for name, kind in told.items())
-    return SavedQuery(name, header["summary"], header["description"], tags, text, parameters)
+    query = SavedQuery(name, header["summary"], header["description"], tags, text, parameters, header.get("bars", ""))
+    if query.bars and query.bars not in query.columns:
+        raise DataError(f'{where}: bars are of a column, not "{query.bars}"; known: {", ".join(query.columns)}.')
+    return query
 
 
 def _parameter(name: str, kind: str, place: re.Match[str], where: str) -> Parameter:

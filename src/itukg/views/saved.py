@@ -3,18 +3,21 @@
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from keyword import iskeyword
+from urllib.parse import urlencode
 from weakref import WeakKeyDictionary
 
 import pyoxigraph as ox
 
 from itukg import names
 from itukg.engine.sparql import after_prologue, blank_out
-from itukg.engine.store import Store, rows
+from itukg.engine.store import Row, Store, rows
 from itukg.errors import BadRequest
 from itukg.formats import CSV, HTML, JSON, TABLE_FORMATS, XLSX, Format, write_json
 from itukg.pages import render
-from itukg.queries import Parameter, SavedQuery, Term, number
+from itukg.queries import AUDIENCES, Parameter, SavedQuery, Term, number
 from itukg.rdf.jsonld import Json, natural
 from itukg.release.overview import Overview, Value
 from itukg.tables import Table, best_labels
@@ -144,25 +147,119 @@ async def write_page(store: Store, overview: Overview, query: SavedQuery, page: 
         store, f"{names.PROLOGUE}SELECT ?thing ?label WHERE {{ VALUES ?thing {{ {listed} }} ?thing rdfs:label ?label }}"
     )
     labels = best_labels((row["thing"].value, label) for row in stated if isinstance(label := row["label"], ox.Literal))
+    columns = [each for each in query.columns if each.removesuffix("Label") not in {*query.columns} - {each}]
+    cells = [{each: _cell(row, each, overview, labels) for each in columns} for row in found]
+    if cells and all(any(c.iri and c.text == row["label"].text for c in row.values()) for row in cells if "label" in row):
+        columns = [each for each in columns if each != "label"]  # the thing beside it goes by it
+    given = dict(page.parameters)
     return render(
         "query.html",
         query=query,
-        values={each.name: await values_of(store, overview, each) for each in query.parameters},
-        given=dict(page.parameters),
+        fields=await _fields(store, overview, query, given),
+        given=given,
         page=page,
         text=text,
-        rows=found,
-        labels=labels,
-        iris=set(things),
+        columns={each: in_words(each) for each in columns},
+        rows=cells,
+        highest=max((_number(row[query.bars]) for row in found if query.bars in row), default=0),
+        snippets=_snippets(query, page, given),
     )
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A value of an answer as a page shows it: its text, what it is, and the IRI of the thing."""
+
+    text: str
+    kind: str = "text"
+    iri: str = ""
+
+
+def _cell(row: Row, column: str, overview: Overview, labels: Mapping[str, str]) -> Cell:
+    """Return the value of a column, a thing by its label, and a term of the ontology in words for people."""
+    term = row.get(column)
+    beside = row.get(f"{column}Label")
+    if term is None:
+        return Cell(beside.value if beside else "")
+    value = term.value
+    if isinstance(term, ox.NamedNode):
+        if column == "basis":
+            return Cell(names.shorten(value).removeprefix("itu:"), "basis")
+        known = value in overview.words or value in overview.terms
+        label = overview.reader(value) if known else beside.value if beside else labels.get(value, "")
+        return Cell(label or names.shorten(value), "thing", value)
+    if isinstance(term, ox.Literal) and term.datatype.value in _NUMBERS:
+        return Cell(value, "number")
+    if isinstance(term, ox.Literal) and term.datatype.value == names.expand("xsd:boolean"):
+        return Cell("yes" if value == "true" else "no")
+    if plan := next((each for each in overview.values["plan"] if each.notation == value), None):
+        return Cell(plan.label, "thing", plan.iri)
+    if names.ITU + value in overview.words:
+        return Cell(value, "basis") if column == "basis" else Cell(overview.reader(names.ITU + value))
+    return Cell(value, "quote" if column in _QUOTED else "text")
+
+
+_NUMBERS = frozenset(names.expand(f"xsd:{name}") for name in ("integer", "decimal", "double"))
+_QUOTED = frozenset(("quote", "words", "wording", "definition", "rationale"))
+"""Columns that hold a sentence of a document, or a reader's."""
+_ACRONYMS = ("SDG", "IRI")
+_CALLED = {"notation": "Code", "least": "Smallest amount", "sdg": "SDG goal, target or indicator"}
+"""What columns and parameters are called whose names do not say it."""
+
+
+def in_words(name: str) -> str:
+    """Return what people call a column or a parameter: "Older plan" for olderPlan."""
+    if name in _CALLED:
+        return _CALLED[name]
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", re.sub("(Label|Code|Notation)$", "", name)).split()
+    words = " ".join(word.upper() if word.upper() in _ACRONYMS else word.lower() for word in spaced)
+    return words[0].upper() + words[1:]
+
+
+def _number(term: Term | ox.BlankNode | ox.Triple) -> float:
+    return float(term.value) if isinstance(term, ox.Literal) and term.datatype.value in _NUMBERS else 0.0
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field of a form: the parameter, what it is called, what there is to choose from, and what is chosen."""
+
+    parameter: Parameter
+    label: str
+    values: list[Value]
+    chosen: str
+
+
+async def _fields(store: Store, overview: Overview, query: SavedQuery, given: Mapping[str, str]) -> list[Field]:
+    found = []
+    for each in query.parameters:
+        values = await values_of(store, overview, each)
+        if each.kind in ("class", "basis"):
+            values = [replace(value, label=overview.reader(value.iri)) for value in values]
+        found.append(Field(each, in_words(each.name), values, given.get(each.name, each.shown)))
+    return found
+
+
+def _snippets(query: SavedQuery, page: Page, given: Mapping[str, str]) -> dict[str, str]:
+    """Return how programs ask the same: all rows, not a page of them."""
+    own = {each.name: given[each.name] for each in query.parameters if each.name in given}
+    at, path = page.address.partition("/queries/")[0], f"{page.address}.csv{'?' if own else ''}{urlencode(own)}"
+    arguments = "".join(f", {f'{k}_' if iskeyword(k) else k}={v!r}" for k, v in own.items())
+    return {
+        "Python": f'import itukg\n\nkg = itukg.open("{at}")\nfor row in kg.ask("{query.name}"{arguments}):\n    print(row)',
+        "pandas": f'import pandas\n\ntable = pandas.read_csv("{path}")\nprint(table)',
+        "curl": f"curl -fs '{path}'",
+    }
 
 
 async def write_catalog(store: Store, overview: Overview, queries: Sequence[SavedQuery], syntax: Format) -> bytes:
     """Write the list of saved queries, with their parameters."""
-    values = {each.kind: await values_of(store, overview, each) for query in queries for each in query.parameters}
     if syntax == HTML:
-        by_query = {query.name: {each.name: values[each.kind] for each in query.parameters} for query in queries}
-        return render("queries.html", queries=queries, values=by_query)
+        subjects: dict[str, list[SavedQuery]] = {}
+        for query in queries:
+            subjects.setdefault(query.tags[0], []).append(query)
+        return render("queries.html", subjects=subjects, audiences=AUDIENCES)
+    values = {each.kind: await values_of(store, overview, each) for query in queries for each in query.parameters}
     if syntax == JSON:
         return write_json({"queries": [_told(query, values) for query in queries]})
     columns = ("name", "summary", "description", "tags", "parameters", "columns")
