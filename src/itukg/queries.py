@@ -20,7 +20,7 @@ AUDIENCES = ("auditors", "partners", "researchers")
 class Kind:
     """What the values of a parameter are.
 
-    `filter` names the filter of lists that has the same values, `pattern` is the SPARQL pattern of each ?value; text and
+    `filter` names the filter of lists that has the same values, or several filters, `pattern` is the SPARQL pattern of each ?value; text and
     numbers have neither. `suffix` is what the variable ends in, by the conventions of grlc.
     """
 
@@ -37,6 +37,7 @@ KINDS = {
     "SDG target": Kind(pattern="?value a sdgo:Target"),
     "action line": Kind(filter="actionLine"),
     "instrument": Kind(filter="instrument"),
+    "aim": Kind(filter="sdg actionLine instrument"),
     "basis": Kind(filter="basis"),
     "thing": Kind(pattern="?value itu:plan ?plan"),
     "text": Kind(suffix="literal"),

@@ -79,7 +79,7 @@ def write_index(store: ox.Store, path: Path) -> None:
 def _words(name: str) -> list[str]:
     """Return a name and, where it has three words or more, what they begin with: SDG for Sustainable Development Goal."""
     parts = name.split()
-    return [*parts, "".join(part[0] for part in parts)] if len(parts) > 2 else parts
+    return [*parts, "".join(part[0] for part in parts)] if parts[2:] else parts
 
 
 def _codes(notations: list[str]) -> list[str]:

@@ -33,6 +33,8 @@ MAX_NAMED = 8
 """Values that a message names at most."""
 MAX_LISTED = 200
 """Values that the list of saved queries names at most."""
+MAX_READ = 1000
+"""Rows that are read at once, and counted as they are read."""
 
 _made: WeakKeyDictionary[Store, dict[str, list[Value]]] = WeakKeyDictionary()
 
@@ -41,7 +43,7 @@ async def values_of(store: Store, overview: Overview, parameter: Parameter) -> l
     """Return what a parameter may be, in natural order; nothing for text and numbers."""
     kind = parameter.values
     if kind.filter:
-        return overview.values[kind.filter]
+        return [value for name in kind.filter.split() for value in overview.values[name]]
     made = _made.setdefault(store, {})
     if kind.pattern and kind.pattern not in made:
         found = await rows(
@@ -80,7 +82,8 @@ def _term(parameter: Parameter, text: str, values: Sequence[Value]) -> Term:
             if not re.fullmatch(r"-?[0-9]{1,15}(\.[0-9]{1,15})?", text):
                 raise BadRequest(f'{parameter.name} must be a number such as 10 or 2.5, not "{text}".')
             return number(text)
-    match [value for value in values if text == value.iri] or [value for value in values if value.is_named(text)]:
+    exact = [value for value in values if text in (value.iri, value.short)]
+    match exact or [value for value in values if value.is_named(text)]:
         case [value]:
             return ox.NamedNode(value.iri)
         case []:
@@ -137,10 +140,20 @@ def _split(text: str) -> tuple[str, str]:
 # --- pages ---
 
 
-async def write_page(store: Store, overview: Overview, query: SavedQuery, page: Page, text: str) -> bytes:
-    """Write a page of an answer, with a form of the query's parameters; `text` is the query with its values."""
-    part = f"{text}\nLIMIT {page.size} OFFSET {(page.number - 1) * page.size}"
-    found = await rows(store, part)
+async def first_rows(store: Store, text: str) -> tuple[int, list[Row]]:
+    """Return how many rows a query has, and the first of them, which are all for most queries."""
+    found = await rows(store, f"{text}\nLIMIT {MAX_READ}")
+    return (len(found) if len(found) < MAX_READ else await total_of(store, text)), found
+
+
+async def write_page(
+    store: Store, overview: Overview, query: SavedQuery, page: Page, text: str, first: list[Row]
+) -> bytes:
+    """Write a page of an answer, with a form of the query's parameters; `text` is the query with its values, `first` its first rows."""
+    begin = (page.number - 1) * page.size
+    found = first[begin : begin + page.size]
+    if begin + len(found) < min(page.total, begin + page.size):
+        found = await rows(store, f"{text}\nLIMIT {page.size} OFFSET {begin}")
     things = sorted({term.value for row in found for term in row.values() if isinstance(term, ox.NamedNode)})
     listed = " ".join(f"<{thing}>" for thing in things)
     stated = await rows(
@@ -149,20 +162,24 @@ async def write_page(store: Store, overview: Overview, query: SavedQuery, page: 
     labels = best_labels((row["thing"].value, label) for row in stated if isinstance(label := row["label"], ox.Literal))
     columns = [each for each in query.columns if each.removesuffix("Label") not in {*query.columns} - {each}]
     cells = [{each: _cell(row, each, overview, labels) for each in columns} for row in found]
-    if cells and all(any(c.iri and c.text == row["label"].text for c in row.values()) for row in cells if "label" in row):
+    if page.last == 1:
+        columns = [each for each in columns if any(row[each].text for row in cells)]
+    if cells and all(
+        any(c.iri and c.text == row["label"].text for c in row.values()) for row in cells if "label" in row
+    ):
         columns = [each for each in columns if each != "label"]  # the thing beside it goes by it
     given = dict(page.parameters)
     return render(
         "query.html",
         query=query,
-        fields=await _fields(store, overview, query, given),
+        form=await _fields(store, overview, query, given),
         given=given,
         page=page,
         text=text,
         columns={each: in_words(each) for each in columns},
         rows=cells,
         highest=max((_number(row[query.bars]) for row in found if query.bars in row), default=0),
-        snippets=_snippets(query, page, given),
+        snippets=snippets(query, page, given),
     )
 
 
@@ -177,26 +194,32 @@ class Cell:
 
 def _cell(row: Row, column: str, overview: Overview, labels: Mapping[str, str]) -> Cell:
     """Return the value of a column, a thing by its label, and a term of the ontology in words for people."""
-    term = row.get(column)
-    beside = row.get(f"{column}Label")
-    if term is None:
-        return Cell(beside.value if beside else "")
-    value = term.value
-    if isinstance(term, ox.NamedNode):
-        if column == "basis":
-            return Cell(names.shorten(value).removeprefix("itu:"), "basis")
-        known = value in overview.words or value in overview.terms
-        label = overview.reader(value) if known else beside.value if beside else labels.get(value, "")
-        return Cell(label or names.shorten(value), "thing", value)
-    if isinstance(term, ox.Literal) and term.datatype.value in _NUMBERS:
-        return Cell(value, "number")
-    if isinstance(term, ox.Literal) and term.datatype.value == names.expand("xsd:boolean"):
-        return Cell("yes" if value == "true" else "no")
-    if plan := next((each for each in overview.values["plan"] if each.notation == value), None):
+    term, beside = row.get(column), row.get(f"{column}Label")
+    label = beside.value if beside else ""
+    match term:
+        case ox.NamedNode(value=iri) if column == "basis":
+            return Cell(names.shorten(iri).removeprefix("itu:"), "basis")
+        case ox.NamedNode(value=iri):
+            known = iri in overview.words or iri in overview.terms
+            return Cell(overview.reader(iri) if known else label or labels.get(iri) or names.shorten(iri), "thing", iri)
+        case ox.Literal(value=text):
+            return _literal(text, term.datatype.value, column, label, overview)
+        case _:
+            return Cell(label)
+
+
+def _literal(text: str, datatype: str, column: str, label: str, overview: Overview) -> Cell:
+    if datatype in _NUMBERS:
+        return Cell(text, "number")
+    if datatype == names.expand("xsd:boolean"):
+        return Cell("yes" if text == "true" else "no")
+    if plan := next((each for each in overview.values["plan"] if each.notation == text), None):
         return Cell(plan.label, "thing", plan.iri)
-    if names.ITU + value in overview.words:
-        return Cell(value, "basis") if column == "basis" else Cell(overview.reader(names.ITU + value))
-    return Cell(value, "quote" if column in _QUOTED else "text")
+    if names.ITU + text in overview.words:
+        return Cell(text, "basis") if column == "basis" else Cell(overview.reader(names.ITU + text))
+    if column == "basis":
+        return Cell(text, "basis")
+    return Cell(f"{text} {label}" if label and text not in label else text, "quote" if column in _QUOTED else "text")
 
 
 _NUMBERS = frozenset(names.expand(f"xsd:{name}") for name in ("integer", "decimal", "double"))
@@ -240,7 +263,7 @@ async def _fields(store: Store, overview: Overview, query: SavedQuery, given: Ma
     return found
 
 
-def _snippets(query: SavedQuery, page: Page, given: Mapping[str, str]) -> dict[str, str]:
+def snippets(query: SavedQuery, page: Page, given: Mapping[str, str]) -> dict[str, str]:
     """Return how programs ask the same: all rows, not a page of them."""
     own = {each.name: given[each.name] for each in query.parameters if each.name in given}
     at, path = page.address.partition("/queries/")[0], f"{page.address}.csv{'?' if own else ''}{urlencode(own)}"

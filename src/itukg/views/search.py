@@ -22,10 +22,21 @@ from itukg.views.listing import SORTS, Item, Page
 
 MAX_LENGTH, MAX_WORDS = 200, 20
 """Characters and words that are looked for at most."""
-_WEIGHTS = {"iri": 0, "type": 0, "plan": 0, "record": 0, "notation": 10, "label": 6, "other": 5, "definition": 2, "quote": 1, "kind": 1}
+_WEIGHTS = {
+    "iri": 0,
+    "type": 0,
+    "plan": 0,
+    "record": 0,
+    "notation": 10,
+    "label": 6,
+    "other": 5,
+    "definition": 2,
+    "quote": 1,
+    "kind": 1,
+}
 """What a word weighs in a column: in a code ten times as much as in a quotation."""
-_NEAR = 0.75
-"""How alike a word must be to one that the index has, to be taken for a misspelling of it."""
+_NEAR, _APART = 0.75, 2
+"""How alike a word must be to one that the index has, to be taken for a misspelling of it, and by how many letters it may be longer or shorter."""
 _BEGIN, _END = "\x02", "\x03"
 
 
@@ -79,7 +90,7 @@ def _is_known(word: str, known: Iterable[str]) -> bool:
 
 
 def _nearest(word: str, known: Iterable[str]) -> str:
-    near = [each for each in known if abs(len(each) - len(word)) < 3]
+    near = [each for each in known if abs(len(each) - len(word)) <= _APART]
     begin = [each for each in near if each[0] == word[0]]  # the first letter is seldom wrong
     found = get_close_matches(word, begin, 1, _NEAR) or get_close_matches(word, near, 1, _NEAR)
     return found[0] if found else ""
