@@ -55,7 +55,8 @@ async def write_ask(store: Store, overview: Overview, query: SavedQuery, given: 
     terms = await terms_of(store, overview, query, own)
     text = query.bound(**terms)
     found = _things(await rows(store, text), overview)
-    page = empty_page(len(found), query.summary, f"{at}/ask", dict(given))
+    whole = {each.name: each.shown.removeprefix("itu:") for each in query.parameters if each.default} | dict(given)
+    page = empty_page(len(found), query.summary, f"{at}/ask", whole)
     choices = {each.name: await values_of(store, overview, each) for each in query.parameters}
     chosen = {each.name: own.get(each.name, each.shown) for each in query.parameters}
     aim = next(value for value in choices["aim"] if value.iri == terms.get("aim", _default(query, "aim")).value)
