@@ -84,3 +84,16 @@ list.addEventListener("click", (event) => {
   if (item) location.assign(item.dataset.address);
 });
 input.addEventListener("blur", close);
+
+// Find on this page: of a long page of terms, those that have the words.
+for (const finder of document.querySelectorAll("[data-finds]")) {
+  const row = finder.closest(".finder");
+  const terms = [...document.querySelectorAll(finder.dataset.finds)].map((element) => [element, element.textContent.toLowerCase()]);
+  row.hidden = false;
+  finder.addEventListener("input", () => {
+    const words = finder.value.toLowerCase().split(/\s+/);
+    let left = 0;
+    for (const [element, text] of terms) left += !(element.hidden = !words.every((word) => text.includes(word)));
+    row.querySelector("[role=status]").textContent = finder.value.trim() ? `${left} of ${terms.length}` : "";
+  });
+}
