@@ -77,9 +77,10 @@ def write_index(store: ox.Store, path: Path) -> None:
 
 
 def _words(name: str) -> list[str]:
-    """Return a name and, where it has three words or more, what they begin with: SDG for Sustainable Development Goal."""
+    """Return the words of a name, its plural, and, of three words or more, what they begin with: SDG for Sustainable Development Goal."""
     parts = name.split()
-    return [*parts, "".join(part[0] for part in parts)] if parts[2:] else parts
+    plural = f"{name[:-1]}ies" if name.endswith("y") else f"{name}s"
+    return [*parts, plural.split()[-1], *(["".join(part[0] for part in parts)] if parts[2:] else [])]
 
 
 def _codes(notations: list[str]) -> list[str]:

@@ -59,6 +59,7 @@ async def write_ask(store: Store, overview: Overview, query: SavedQuery, given: 
     page = empty_page(len(found), query.summary, f"{at}/ask", whole)
     choices = {each.name: await values_of(store, overview, each) for each in query.parameters}
     chosen = {each.name: own.get(each.name, each.shown) for each in query.parameters}
+    firm = terms.get("upTo", _default(query, "upTo")).value
     aim = next(value for value in choices["aim"] if value.iri == terms.get("aim", _default(query, "aim")).value)
     begin = (page.number - 1) * page.size
     answer = replace(page, address=f"{at}/queries/{query.name}")
@@ -69,7 +70,7 @@ async def write_ask(store: Store, overview: Overview, query: SavedQuery, given: 
         kinds=await _kinds_of(store, overview),
         choices=choices,
         aims=_aims(overview),
-        chosen=chosen,
+        chosen=chosen | {"upTo": names.shorten(firm).removeprefix("itu:")},
         aim=aim,
         text=text,
         answer=f"{answer.address}{{}}?{urlencode(own)}" if own else f"{answer.address}{{}}",

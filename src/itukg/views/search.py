@@ -81,8 +81,10 @@ def suggestion(path: Path, text: str) -> str:
         index.execute("CREATE VIRTUAL TABLE temp.word USING fts5vocab(main, thing, col)")
         found = index.execute("SELECT DISTINCT term FROM temp.word WHERE col != 'quote'")
         known = [word for (word,) in found if word.isalpha()]
-    better = [word if _is_known(word.casefold(), known) else _nearest(word.casefold(), known) for word in _words(text)]
-    return " ".join(better) if all(better) and better != _words(text) else ""
+        words = _words(text)
+        better = [word if _is_known(word.casefold(), known) else _nearest(word.casefold(), known) for word in words]
+        finds = all(better) and better != words and _found(index, better, records=False)
+    return " ".join(better) if finds else ""
 
 
 def _is_known(word: str, known: Iterable[str]) -> bool:

@@ -101,7 +101,7 @@ class AskParameters(Negotiated):
     class_: Text | None = Field(None, alias="class", description="The kind of thing, by a class; all unless given.")
     plan: Text | None = Field(None, description="Whose things; of all plans unless given.")
     aim: Text | None = Field(None, description="What they serve: an SDG, an action line or an instrument.")
-    basis: Text | None = Field(None, description=f"How far the answer goes: {', '.join(FIRMNESS)}.")
+    up_to: Text | None = Field(None, alias="upTo", description=f"How far the answer goes: {', '.join(FIRMNESS)}.")
     page: Text | None = Field(None, description="The number of the page, from 1.")
     size: Text | None = Field(None, description=f"Things on a page, up to {MAX_PAGE_SIZE}.")
 
