@@ -80,7 +80,7 @@ def _words(name: str) -> list[str]:
     """Return the words of a name, its plural, and, of three words or more, what they begin with: SDG for Sustainable Development Goal."""
     parts = name.split()
     plural = f"{name[:-1]}ies" if name.endswith("y") else f"{name}s"
-    return [*parts, plural.split()[-1], *(["".join(part[0] for part in parts)] if parts[2:] else [])]
+    return [*parts, plural.rsplit(maxsplit=1)[-1], *(["".join(part[0] for part in parts)] if parts[2:] else [])]
 
 
 def _codes(notations: list[str]) -> list[str]:
