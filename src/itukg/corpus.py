@@ -112,7 +112,10 @@ def replace_file(path: Path, content: bytes) -> None:
     """Write a file at once: who reads it meanwhile sees the whole of the old one or of the new one."""
     beside = path.with_name(f".{path.name}-{os.getpid()}")
     try:
-        beside.write_bytes(content)
+        with beside.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())  # else a power cut may leave an empty file under the new name
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
