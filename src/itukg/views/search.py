@@ -15,15 +15,10 @@ from html import escape
 from pathlib import Path
 from urllib.parse import urlencode
 
-<<<<<<< HEAD
-from itukg.errors import BadRequest, NotSupported
+from itukg.errors import BadRequest
 from itukg.pages import render
 from itukg.release.overview import FILTERS, Overview
 from itukg.views.listing import SORTS, Item, Page
-=======
-from itukg.errors import BadRequest
-from itukg.views.listing import Item
->>>>>>> main
 
 MAX_LENGTH, MAX_WORDS = 200, 20
 """Characters and words that are looked for at most."""
@@ -58,9 +53,8 @@ class Facet:
 def search(path: Path, text: str, *, records: bool = False) -> list[Item]:
     """Return the things in which every word of `text` stands, or one that begins with it; the best first.
 
-<<<<<<< HEAD
     Those that stand behind links and lineage come only with `records`. Nothing in `text` is an operator. Raises
-    BadRequest where it has no word or too many, and NotSupported for a release that has no index.
+    BadRequest where it has no word or too many.
     """
     words = _words(text)
     with closing(_open(path)) as index:
@@ -105,10 +99,6 @@ def _nearest(word: str, known: Iterable[str]) -> str:
 
 
 def _words(text: str) -> list[str]:
-=======
-    Nothing in `text` is an operator. Raises BadRequest where it has no word or too many.
-    """
->>>>>>> main
     words = [word for word in text.split() if any(character.isalnum() for character in word)]
     if not words or len(text) > MAX_LENGTH or len(words) > MAX_WORDS:
         raise BadRequest(
@@ -118,8 +108,6 @@ def _words(text: str) -> list[str]:
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    if not path.is_file():
-        raise NotSupported("This release was built without an index to search in. Build it again: itukg build")
     return sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)
 
 
