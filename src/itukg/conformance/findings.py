@@ -69,6 +69,12 @@ class Finding:
     """The language tag of its message."""
 
     @property
+    def statement(self) -> str:
+        """What was found: the message without its end, which is the cure."""
+        found = self.message.removesuffix(self.cure or "").rstrip(": ")
+        return f"{found}." if self.cure and found and found[-1] not in ".!?" else found or self.message
+
+    @property
     def stands(self) -> bool:
         """Whether it counts: whether it is neither fixed nor waived."""
         return self.status not in ("fixed", "waived")

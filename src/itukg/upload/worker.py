@@ -13,11 +13,11 @@ from functools import partial
 from pathlib import Path
 
 from itukg import names
-from itukg.conformance import REPORT_FORMATS, Selection, now, pdf_of, pdf_template, write
+from itukg.conformance import REPORT_FORMATS, Selection, now, pdf_of, pdf_template, write, write_answer
 from itukg.engine.pool import BUFFER_BYTES
 from itukg.engine.worker import Work, Writable, main
 from itukg.errors import BadRequest, DataError, ItukgError, MemoryLimit
-from itukg.formats import JSON, PDF, choose, write_json
+from itukg.formats import HTML, JSON, PDF, choose, write_json
 from itukg.release.model import Release
 from itukg.upload.context import ValidationContext
 from itukg.upload.plan import read_plan
@@ -70,7 +70,8 @@ def check(
             with_release=_is_set(upload.fields, "with-release"),
             place=upload.name,
         )
-        content = write(report.dated(now()).selected(selection), syntax)
+        selected = report.dated(now()).selected(selection)
+        content = write_answer(selected) if syntax == HTML else write(selected, syntax)
     except OSError as error:  # a library that wanted a file or a socket
         raise ItukgError(f"The validation tried to open a file or a socket, which it may not: {error}") from error
     if len(content) > BUFFER_BYTES:
@@ -107,6 +108,7 @@ def _warm_up(context: ValidationContext) -> None:
     for syntax in REPORT_FORMATS:
         if syntax != PDF:  # its writer starts threads, which a fork does not copy
             write(report, syntax)
+    write_answer(report)
     pdf_template()
 
 
