@@ -8,7 +8,7 @@ from itertools import groupby
 from urllib.parse import urlencode
 
 from itukg import names
-from itukg.conformance.findings import ACTORS, STATUSES, Finding, Row, Selection
+from itukg.conformance.findings import STATUSES, Finding, Row, Selection
 from itukg.conformance.model import HistoryRow, Report, Rule
 from itukg.errors import NotFound
 from itukg.formats import CSV, JSON, JUNIT, PDF, SARIF, TURTLE, XLSX
@@ -19,6 +19,12 @@ PAGE_FINDINGS = 40
 SHOWN_FORMATS = (PDF, XLSX, CSV, JSON, SARIF, JUNIT, TURTLE)
 """Other syntaxes of a report that its pages link: those that people open, and one of RDF."""
 _PAGE = "base.html"
+_ACTORS = {
+    "us": "whoever enters the data",
+    "document": "whoever edits the document",
+    "referenceData": "whoever maintains the code lists",
+}
+"""Who can act on a finding, in the words of pages."""
 _TEX = re.compile(r"[\\&%$#_{}~^]")
 _TITLES = {
     "profile": "Profile", "plan": "Plan", "shape": "Rule", "focus": "Thing", "severity": "Severity",
@@ -107,7 +113,7 @@ def _report(
     shares = [(each, {share.plan or "": share for share in each.plans}) for each in report.coverage]
     return render(
         "conformance.html",
-        groups=_groups(listed),
+        groups=_groups(listed, largest_first=pages is None),
         pages=pages,
         chosen=report.selection.as_row(),
         chips=_chips(report, site) if site else [],
@@ -129,18 +135,19 @@ def _common(report: Report, layout: str, site: Site | None) -> dict[str, object]
         "plan_labels": dict(site.plans) if site else {},
         "link": partial(_link, report.selection, site.pinned) if site else None,
         "only": partial(_link, Selection(), site.pinned) if site else None,
-        "actors": ACTORS,
+        "actors": _ACTORS,
         "status_words": STATUSES,
         "labels": {profile["name"]: profile["label"] for profile in report.header.profiles},
     }
 
 
-def _groups(findings: Sequence[Finding]) -> list[tuple[str, list[tuple[str, list[Finding]]]]]:
+def _groups(findings: Sequence[Finding], *, largest_first: bool) -> list[tuple[str, list[tuple[str, list[Finding]]]]]:
     """Return findings, which come worst first, by severity, then by shape."""
-    return [
-        (severity, [(shape, list(group)) for shape, group in groupby(each, key=lambda finding: finding.shape)])
-        for severity, each in groupby(findings, key=lambda finding: finding.severity)
-    ]
+    found = []
+    for severity, each in groupby(findings, key=lambda finding: finding.severity):
+        shapes = [(shape, list(group)) for shape, group in groupby(each, key=lambda finding: finding.shape)]
+        found.append((severity, sorted(shapes, key=lambda shape: -len(shape[1])) if largest_first else shapes))
+    return found
 
 
 def _rules(report: Report) -> list[tuple[Rule, int]]:
@@ -157,7 +164,7 @@ def _chips(report: Report, site: Site) -> list[tuple[str, str, str]]:
         "plan": site.plans,
         "shape": {rule.shape: rule.label for rule in report.rules},
         "focus": {finding.focus: finding.focusLabel for finding in report.findings if finding.focusLabel},
-        "actor": ACTORS,
+        "actor": _ACTORS,
     }
     chosen = report.selection.as_row()
     return [

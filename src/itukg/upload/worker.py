@@ -21,7 +21,7 @@ from itukg.formats import HTML, JSON, PDF, choose, write_json
 from itukg.release.model import Release
 from itukg.upload.context import ValidationContext
 from itukg.upload.plan import read_plan
-from itukg.upload.read import FORM, Fields, read
+from itukg.upload.read import FORM, Fields, read, typed
 
 _CLASS = f"{names.ITU}ActionLine".encode()
 
@@ -44,7 +44,7 @@ def load(release: str) -> Work:
     except (OSError, ValueError, SyntaxError) as error:
         raise DataError(f"{release}: {error}") from None
     _warm_up(context)
-    tasks: dict[str, Task] = {"check": partial(check, context), "pdf": pdf, "plan": plan}
+    tasks: dict[str, Task] = {"check": partial(check, context), "pdf": pdf, "plan": plan, "form": form}
 
     def work(request: bytes, output: Writable) -> None:
         task, content, given = marshal.loads(request)  # noqa: S302  (of ours)
@@ -87,6 +87,11 @@ def plan(body: bytes, *, content_type: str) -> tuple[str, bytes]:
     return JSON.media_type, write_json(read_plan(read(body, content_type, {}).data.quads()))
 
 
+def form(body: bytes, *, content_type: str) -> tuple[str, bytes]:
+    """Return what was typed into a form as JSON."""
+    return JSON.media_type, write_json(typed(body, content_type))
+
+
 def pdf(rows: bytes) -> tuple[str, bytes]:
     """Return the report with these rows, which are JSON, as PDF."""
     return PDF.media_type, pdf_of(json.loads(rows))
@@ -101,14 +106,15 @@ def _is_set(fields: Fields, name: str) -> bool:
 
 def _warm_up(context: ValidationContext) -> None:
     """Do the tasks once, so that everything they need is read and imported: a worker can open no file."""
-    form = (
+    sent = (
         b'--x\r\nContent-Disposition: form-data; name="data"; filename="a.ttl"\r\n\r\n[] a <%s> .\r\n--x--\r\n' % _CLASS
     )
-    report = context.check(read(form, f"{FORM}; boundary=x", {}).data.quads(), "")
+    report = context.check(read(sent, f"{FORM}; boundary=x", {}).data.quads(), "")
     for syntax in REPORT_FORMATS:
         if syntax != PDF:  # its writer starts threads, which a fork does not copy
             write(report, syntax)
     write_answer(report)
+    typed(sent, f"{FORM}; boundary=x")
     pdf_template()
 
 
