@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from itukg import names
 from itukg.conformance.findings import STATUSES, Finding, Row, Selection
-from itukg.conformance.model import HistoryRow, Report, Rule
+from itukg.conformance.model import Header, HistoryRow, Report, Rule
 from itukg.errors import NotFound
 from itukg.formats import CSV, JSON, JUNIT, PDF, SARIF, TURTLE, XLSX
 from itukg.pages import FILE, render
@@ -110,13 +110,15 @@ def write_history_page(releases: Sequence[HistoryRow]) -> bytes:
 def _report(
     report: Report, layout: str, listed: Sequence[Finding], site: Site | None = None, pages: _Pages | None = None
 ) -> bytes:
+    chips = _chips(report, site or Site({}))
     shares = [(each, {share.plan or "": share for share in each.plans}) for each in report.coverage]
     return render(
         "conformance.html",
         groups=_groups(listed, largest_first=pages is None),
         pages=pages,
         chosen=report.selection.as_row(),
-        chips=_chips(report, site) if site else [],
+        chips=chips if site else [],
+        chosen_words=chips,
         rules=_rules(report),
         coverage=shares,
         covered_plans=sorted({plan for _, by_plan in shares for plan in by_plan}),
@@ -131,6 +133,7 @@ def _common(report: Report, layout: str, site: Site | None) -> dict[str, object]
         "layout": layout,
         "report": report,
         "served": site is not None,
+        "linked": site is not None or report.header.subject == Header.subject,
         "pinned": site.pinned if site else "",
         "plan_labels": dict(site.plans) if site else {},
         "link": partial(_link, report.selection, site.pinned) if site else None,
