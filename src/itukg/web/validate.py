@@ -61,6 +61,7 @@ _BODIES: dict[str, dict[str, Any]] = {
             "properties": {
                 "data": _FILE | {"description": "The RDF, as a file or as text; its syntax by media type or suffix."},
                 "contentSyntax": {"type": "string", "enum": list(RDF_TYPES), "description": "The syntax of a text."},
+                "format": _TEXT | {"description": "The syntax of the report; instead of Accept."},
                 "shapes": _FILE | {"description": "Shapes to use instead of ours; may be repeated."},
                 **{
                     each.alias or name: _TEXT | {"description": each.description}
