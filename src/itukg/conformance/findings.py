@@ -1,7 +1,7 @@
 """A finding, how bad it is, who can act on it, and which of them a reader chooses."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any, Self
 
 from itukg import names
@@ -134,8 +134,10 @@ class Selection:
         for name in ("severity", "actor", "status"):
             if (chosen := getattr(self, name)) and getattr(finding, name) not in chosen:
                 return False
-        texts = " ".join(str(value) for value in asdict(finding).values() if value is not None).casefold()
-        return not self.q or any(text.casefold() in texts for text in self.q)
+        if not self.q:
+            return True
+        texts = " ".join(str(value) for value in vars(finding).values() if value is not None).casefold()
+        return any(text.casefold() in texts for text in self.q)
 
 
 def finding_of(row: Row) -> Finding:

@@ -8,7 +8,7 @@ from itertools import groupby
 from urllib.parse import urlencode
 
 from itukg import names
-from itukg.conformance.findings import STATUSES, Finding, Row, Selection
+from itukg.conformance.findings import Finding, Row, Selection
 from itukg.conformance.model import Header, HistoryRow, Report, Rule
 from itukg.errors import NotFound
 from itukg.formats import CSV, JSON, JUNIT, PDF, SARIF, TURTLE, XLSX
@@ -25,6 +25,13 @@ _ACTORS = {
     "referenceData": "whoever maintains the code lists",
 }
 """Who can act on a finding, in the words of pages."""
+_STATUSES = {
+    "new": "not in the earlier report",
+    "persisting": "in the earlier report too",
+    "fixed": "in the earlier report only: listed, and not counted",
+    "waived": "accepted for a reason, until a day: listed, and not counted",
+}
+"""How a finding compares with the earlier report, in the words of pages."""
 _TEX = re.compile(r"[\\&%$#_{}~^]")
 _TITLES = {
     "profile": "Profile", "plan": "Plan", "shape": "Rule", "focus": "Thing", "severity": "Severity",
@@ -139,7 +146,7 @@ def _common(report: Report, layout: str, site: Site | None) -> dict[str, object]
         "link": partial(_link, report.selection, site.pinned) if site else None,
         "only": partial(_link, Selection(), site.pinned) if site else None,
         "actors": _ACTORS,
-        "status_words": STATUSES,
+        "status_words": _STATUSES,
         "labels": {profile["name"]: profile["label"] for profile in report.header.profiles},
     }
 
