@@ -29,7 +29,7 @@ from itukg import names
 from itukg.conformance import REPORT_FORMATS
 from itukg.corpus import Corpus
 from itukg.errors import Overloaded
-from itukg.formats import HTML
+from itukg.formats import GRAPH_FORMATS, HTML
 from itukg.rdf.parse import parse_rdf
 from itukg.release.model import Release
 from itukg.settings import Settings
@@ -607,7 +607,10 @@ def test_the_page_sends_a_file_or_text_with_a_profile_and_own_shapes_and_runs_no
     assert {each["value"] for each in radios} == {"", *(profile["name"] for profile in profiles)}
     assert [each["value"] for each in radios if "checked" in each] == [""]
     assert {"data", "with-release", "shapes"} < {*page.all("input", "name")}
-    assert {*page.all("option", "value")} == {*RDF_TYPES, *(syntax.name for syntax in REPORT_FORMATS)}
+    assert {*page.all("option", "value")} == {
+        *(syntax.media_type for syntax in GRAPH_FORMATS),
+        *(syntax.name for syntax in REPORT_FORMATS),
+    }
     labelled = {*page.all("label", "for")}
     assert {"text", "syntax", "data", "shapes", "format"} <= labelled
     body = form_of(data=DATA, contentSyntax="text/turtle", profile="", format="html")
