@@ -4,9 +4,13 @@ from functools import cache
 from urllib.parse import quote
 
 import jinja2
+from markupsafe import Markup
 
 from itukg import __version__, names
 from itukg.pages.assets import assets
+
+FILE = "file.html"
+"""The layout of a page that is a file of its own: nothing is loaded beside it, and all its links are whole."""
 
 
 def render(template: str, **values: object) -> bytes:
@@ -55,9 +59,29 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(address=address, link=local_link, plan=plan_name, short=names.shorten)
-    environment.globals.update(asset=_asset)
+    environment.filters.update(address=address, link=_link, plan=plan_name, short=names.shorten)
+    environment.globals.update(asset=_asset, content_of=_content)
     return environment
+
+
+@jinja2.pass_context
+def _link(context: jinja2.runtime.Context, iri: str) -> str:
+    """Return where a page links an IRI: a path of the deployment, of the release that the page is `pinned` to, if it is.
+
+    A page that is a file of its own has no deployment around it, and links the IRI itself.
+    """
+    if context.get("layout") == FILE:
+        return iri if iri.startswith(("http://", "https://")) else ""
+    path, release = local_link(iri), context.get("pinned")
+    if not release or not path.startswith("/"):
+        return path
+    before, mark, fragment = path.partition("#")
+    return f"{before}{'&' if '?' in before else '?'}release={release}{mark}{fragment}"
+
+
+def _content(name: str) -> Markup:
+    """Return the text of a file that a page would load, for a page that is a file of its own."""
+    return Markup(assets()[name].content.decode())  # noqa: S704  (of ours)
 
 
 def _asset(name: str) -> str:
