@@ -37,6 +37,12 @@ def address(iri: str) -> str:
     return path if path.startswith(("/id/", "/sdg/")) else f"/resource?iri={quote(iri, '')}"
 
 
+def plural(word: str) -> str:
+    """Return the plural of what a class is called: "Parts of an enabler"."""
+    head, of, rest = word.partition(" of ")
+    return (f"{head[:-1]}ies" if head.endswith("y") else f"{head}s") + of + rest
+
+
 _PATH = "/#?=&%:@!$'()*+,;~"
 """Characters of a path and its query that stand for themselves, besides those that always do."""
 
@@ -50,7 +56,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(address=address, link=local_link, short=names.shorten)
+    environment.filters.update(address=address, link=local_link, plural=plural, short=names.shorten)
     environment.globals.update(asset=_asset)
     return environment
 
