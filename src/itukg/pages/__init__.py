@@ -43,6 +43,11 @@ def plural(word: str) -> str:
     return (f"{head[:-1]}ies" if head.endswith("y") else f"{head}s") + of + rest
 
 
+def plan_name(iri: str) -> str:
+    """Return what names a plan in an address: its IRI without what all things' begin with."""
+    return quote(iri.removeprefix(names.THINGS), _PATH)
+
+
 _PATH = "/#?=&%:@!$'()*+,;~"
 """Characters of a path and its query that stand for themselves, besides those that always do."""
 
@@ -56,7 +61,9 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(address=address, link=local_link, plural=plural, short=names.shorten)
+    environment.filters.update(
+        address=address, link=local_link, plan=plan_name, plural=plural, short=names.shorten
+    )
     environment.globals.update(asset=_asset)
     return environment
 
