@@ -157,6 +157,7 @@ async def chooser(store: Store, given: Mapping[str, str]) -> bytes:
     return render(
         "compare-choose.html",
         pairs={pair: counts[pair] for pair in pairs},
+        newer=list(dict.fromkeys(newer for newer, _ in pairs)),
         periods=await periods(store),
         given=given,
     )
