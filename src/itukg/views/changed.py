@@ -1,4 +1,4 @@
-"""What pages of change show: links gained and lost in words for people, two plans to choose, and their changes by class."""
+"""Pages of change: two plans compared, by class; and the stations of a thing over all plans. Both show links in words for people."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,7 +10,9 @@ from itukg.pages import render
 from itukg.rdf.jsonld import natural
 from itukg.release.overview import FILTERS, Overview, Value
 from itukg.views.compare import KINDS, Change, Comparison
-from itukg.views.succession import Link, periods, plans
+from itukg.views.home import timeline_of
+from itukg.views.lineage import Lineage, Step
+from itukg.views.succession import Link, Statement, periods, plans, statements
 from itukg.views.words import beside
 
 SHORT = 48
@@ -161,3 +163,62 @@ async def chooser(store: Store, given: Mapping[str, str]) -> bytes:
         periods=await periods(store),
         given=given,
     )
+
+
+# --- one thing over all plans ---
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A step as a page shows it: both wordings as HTML, and what became of links."""
+
+    step: Step
+    older: str
+    newer: str
+    ends: Ends
+
+
+@dataclass
+class Station:
+    """A thing of the chain in its plan: its steps to the plans just before it, and those to earlier ones."""
+
+    thing: Statement
+    near: list[Taken] = field(default_factory=list)
+    far: list[Taken] = field(default_factory=list)
+    aside: bool = True
+    """Whether the thing at hand reaches it only by what is merged, split or put in other words."""
+
+
+async def lineage_page(store: Store, overview: Overview, found: Lineage, *, query: str = "") -> bytes:
+    """Return a chain as a page, the oldest plan first; `query` is the query string by which it asks for other syntaxes."""
+    known, years = link_ends(overview), await periods(store)
+    stations: dict[str, Station] = {found.thing.iri: Station(found.thing, aside=False)}
+    counts: Counter[tuple[str, str]] = Counter()
+    for step in found.steps:
+        taken = Taken(step, *beside(step.older.words, step.newer.words), ends_of(step.links, known))
+        ends = [stations.setdefault(end.iri, Station(end)) for end in (step.newer, step.older)]
+        (ends[0].far if step.between else ends[0].near).append(taken)
+        for each in ends:
+            each.aside &= step.strength != "close"
+        if not step.between:
+            counts[_plan_of(step.newer.iri, years), _plan_of(step.older.iri, years)] += 1
+    by_plan = {
+        plan: sorted(each, key=lambda station: (station.aside, natural(station.thing.iri)))
+        for plan in years
+        if (each := [station for station in stations.values() if station.thing.iri.startswith(plan + "/")])
+    }
+    documents = {station.thing.document for station in stations.values() if station.thing.document}
+    order = [plan for plan in reversed((await plans(store))[0]) if plan in by_plan]
+    return render(
+        "lineage.html",
+        found=found,
+        query=query,
+        stations={plan: by_plan[plan] for plan in order},
+        periods=years,
+        documents={iri: said.label for iri, said in (await statements(store, documents)).items()},
+        timeline=await timeline_of(store, counts),
+    )
+
+
+def _plan_of(thing: str, known: Iterable[str]) -> str:
+    return next((plan for plan in known if thing.startswith(plan + "/")), "")

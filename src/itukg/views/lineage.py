@@ -11,7 +11,6 @@ from itukg import names
 from itukg.engine.store import Row, Store, rows
 from itukg.errors import NotFound
 from itukg.formats import CSV, HTML, JSON, PICTURE_FORMATS, XLSX, Format, write_json
-from itukg.pages import render
 from itukg.rdf.jsonld import natural
 from itukg.tables import Table, write_workbook
 from itukg.views.succession import (
@@ -33,7 +32,7 @@ from itukg.views.thing import is_iri, is_told
 from itukg.views.words import Run, as_html, word_diff
 
 LINEAGE_FORMATS = (JSON, HTML, CSV, XLSX, *PICTURE_FORMATS)
-"""Syntaxes of an answer, best first; pictures are written by `views/network.py`."""
+"""Syntaxes of an answer, best first; the page is written by `views/changed.py`, pictures by `views/network.py`."""
 TEXT = Format("text/plain", ".text")
 """The syntax of a terminal."""
 
@@ -182,12 +181,8 @@ def _steps_of(rows_: Collection[Row], start: str, end: str) -> Mapping[str, list
 # --- written ---
 
 
-async def write_lineage(
-    store: Store, found: Lineage, syntax: Format, *, basis: str | None = None, query: str = ""
-) -> bytes:
-    """Write a chain in one of LINEAGE_FORMATS, or as TEXT; a workbook has the evidence of all links as its second sheet."""
-    if syntax is HTML:
-        return render("lineage.html", found=found, link_columns=LINK_COLUMNS, cells=link_cells, query=query)
+async def write_lineage(store: Store, found: Lineage, syntax: Format, *, basis: str | None = None) -> bytes:
+    """Write a chain as JSON, CSV, XLSX or TEXT; a workbook has the evidence of all links as its second sheet."""
     if syntax is JSON:
         return write_json(as_json(found))
     if syntax is TEXT:

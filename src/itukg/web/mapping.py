@@ -11,7 +11,7 @@ from itukg.formats import HTML, PICTURE_FORMATS, SVG, Format
 from itukg.pictures import Picture
 from itukg.upload.read import RDF_TYPES
 from itukg.views.because import BECAUSE_FORMATS, because, write_because
-from itukg.views.changed import chooser, comparison_page
+from itukg.views.changed import chooser, comparison_page, lineage_page
 from itukg.views.compare import CHANGES, COMPARE_FORMATS, KINDS, SENT_FORMATS, compare, compare_sent, write_comparison
 from itukg.views.grid import MATRIX_FORMATS, write_matrix
 from itukg.views.lineage import LINEAGE_FORMATS, Lineage, lineage, write_lineage
@@ -121,9 +121,11 @@ async def chain(
     found = await _lineage(service, path, given)
     if syntax in PICTURE_FORMATS:
         content = await drawn(await _lineage_drawn(service, found), syntax, service)
+    elif syntax is HTML:
+        content = await lineage_page(service.store, service.release.overview, found, query=query_of(request))
     else:
         basis = _chosen(service, "basis", given.basis)
-        content = await write_lineage(service.store, found, syntax, basis=basis, query=query_of(request))
+        content = await write_lineage(service.store, found, syntax, basis=basis)
     return Response(content, media_type=syntax.media_type)
 
 
