@@ -11,7 +11,7 @@ from itukg.rdf.jsonld import natural
 from itukg.release.overview import FILTERS, Overview, Value
 from itukg.views.compare import KINDS, Change, Comparison
 from itukg.views.home import timeline_of
-from itukg.views.lineage import Lineage, Step
+from itukg.views.lineage import Lineage, Step, notes_of
 from itukg.views.succession import Link, Statement, periods, plans, statements
 from itukg.views.words import beside
 
@@ -215,6 +215,7 @@ async def lineage_page(store: Store, overview: Overview, found: Lineage, *, quer
         query=query,
         stations={plan: by_plan[plan] for plan in order},
         periods=years,
+        notes=await notes_of(store, stations, overview.terms),
         documents={iri: said.label for iri, said in (await statements(store, documents)).items()},
         timeline=await timeline_of(store, counts),
     )
