@@ -61,9 +61,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(
-        address=address, link=local_link, plan=plan_name, plural=plural, short=names.shorten
-    )
+    environment.filters.update(address=address, link=local_link, plan=plan_name, plural=plural, short=names.shorten)
     environment.globals.update(asset=_asset)
     return environment
 

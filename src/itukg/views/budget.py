@@ -165,7 +165,9 @@ async def budget(
         rows = await _linked(store, leaves, by, rule, of)
     else:
         rows = [_printed(line, lines) for line in (tops if by == "priority" else leaves)]
-    noted = await texts(store, f"{names.PROLOGUE}SELECT ?note WHERE {{ <{of_plan.iri}> skos:note ?note }} ORDER BY ?note")
+    noted = await texts(
+        store, f"{names.PROLOGUE}SELECT ?note WHERE {{ <{of_plan.iri}> skos:note ?note }} ORDER BY ?note"
+    )
     notes = tuple(row["note"] for row in noted)
     return Budget(of_plan, by, rule, total, lines[0].currency, tuple(rows), of and of.removeprefix(names.ITU), notes)
 

@@ -137,7 +137,8 @@ async def _told(store: Store, of: Iterable[str]) -> dict[str, tuple[str, str]]:
 }}""",
     )
     return {
-        row["thing"].value: (row["class"].value, row["definition"].value if "definition" in row else "") for row in found
+        row["thing"].value: (row["class"].value, row["definition"].value if "definition" in row else "")
+        for row in found
     }
 
 
