@@ -229,7 +229,7 @@ def matrix(
 
     Example: itukg matrix --rows actionLine --columns sdgGoal --plan buap-2018-2021 --format xlsx -o matrix.xlsx
     """
-    from itukg.formats import HTML, PICTURE_FORMATS, choose
+    from itukg.formats import PICTURE_FORMATS, choose
     from itukg.pictures import write_picture
     from itukg.views.grid import MATRIX_FORMATS, write_matrix
     from itukg.views.matrix import matrix as matrix_of

@@ -51,13 +51,12 @@ def link_ends(overview: Overview) -> Mapping[str, Value]:
 def _called(iri: str, value: Value) -> str:
     if iri.startswith(names.SDG):
         return f"SDG {value.notation}" if value.notation else value.label
-    parts = names.shorten(iri).split("/")
-    if len(parts) == 2:
+    *bodies, kind, _ = names.shorten(iri).split("/")
+    if not bodies:
         return value.notation  # of an action line
     if len(value.label) <= SHORT:
         return value.label
-    body, kind, _ = parts[-3:]
-    return f"{kind.replace('-', ' ').capitalize()} {value.notation} ({body.upper()})"
+    return f"{kind.replace('-', ' ').capitalize()} {value.notation} ({bodies[-1].upper()})"
 
 
 # --- two plans ---
@@ -199,8 +198,8 @@ async def lineage_page(store: Store, overview: Overview, found: Lineage, *, quer
         taken = Taken(step, *beside(step.older.words, step.newer.words), ends_of(step.links, known))
         ends = [stations.setdefault(end.iri, Station(end)) for end in (step.newer, step.older)]
         (ends[0].far if step.between else ends[0].near).append(taken)
-        for each in ends:
-            each.aside &= step.strength != "close"
+        for end in ends:
+            end.aside &= step.strength != "close"
         if not step.between:
             counts[_plan_of(step.newer.iri, years), _plan_of(step.older.iri, years)] += 1
     by_plan = {
