@@ -123,7 +123,7 @@ def test_what_nobody_looked_for_stands_apart(client: TestClient) -> None:
     assert "not looked for 19: the document says it of nothing of the kind" in text
     leads = page(client, "/gaps?plan=bap-2026-2029")
     assert 'href="/gaps?plan=bap-2026-2029&class=Outcome&columns=sdgTarget"' in leads
-    assert 'class=StrategicGoal' not in leads  # which the plan has none of
+    assert "class=StrategicGoal" not in leads  # which the plan has none of
 
 
 # --- money ---

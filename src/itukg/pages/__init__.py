@@ -1,6 +1,6 @@
 """Pages: one Jinja environment for `templates/`, which escapes everything; pages load `assets`, and nothing from elsewhere."""
 
-from functools import cache
+from functools import cache, lru_cache
 from urllib.parse import quote
 
 import jinja2
@@ -20,6 +20,7 @@ def compile_templates() -> None:
         _environment().get_template(name)
 
 
+@lru_cache(maxsize=20_000)
 def local_link(iri: str) -> str:
     """Return the path under which a deployment answers for `iri`, or the IRI itself where it is not ours."""
     if iri.startswith(names.SDG) and "#" not in iri:

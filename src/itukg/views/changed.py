@@ -208,7 +208,7 @@ async def lineage_page(store: Store, overview: Overview, found: Lineage, *, quer
         if (each := [station for station in stations.values() if station.thing.iri.startswith(plan + "/")])
     }
     documents = {station.thing.document for station in stations.values() if station.thing.document}
-    order = [plan for plan in reversed((await plans(store))[0]) if plan in by_plan]
+    order = [plan for plan in reversed(found.plans) if plan in by_plan]
     return render(
         "lineage.html",
         found=found,

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from itukg import names
 from itukg.engine.store import Store, texts
@@ -107,10 +108,8 @@ async def gaps(
 async def gaps_page(store: Store, overview: Overview, found: Gaps, query: str = "") -> bytes:
     """Return what is missing as a page; `query` is the query string by which it asks for its other syntaxes."""
     told = await statements(store, {iri for row in found.rows for iri in (row.document, row.about) if iri})
-    levels = await texts(
-        store, f"{names.PROLOGUE}SELECT DISTINCT ?plan ?class WHERE {{ ?thing itu:plan ?plan ; a ?class }}"
-    )
-    called = {text: overview.reader(kinds(overview)[text].iri) for text in kinds(overview)}
+    if store not in _levels:
+        _levels[store] = await texts(store, names.PROLOGUE + _LEVELS)
     return render(
         "gaps.html",
         found=found,
@@ -118,12 +117,18 @@ async def gaps_page(store: Store, overview: Overview, found: Gaps, query: str = 
         states=STATES,
         told=told,
         plans={value.iri: value.label for value in overview.values["plan"]},
-        levels={(row["plan"], word(row["class"])) for row in levels},
+        levels={(row["plan"], word(row["class"])) for row in _levels[store]},
         words={word(iri): overview.reader(iri) for iri in (*overview.terms, *overview.words)},
-        called=called,
+        called={text: overview.reader(value.iri) for text, value in kinds(overview).items()},
+        counts=Counter((row.missing, row.plan) for row in found.rows),
         most=[what for what, _ in Counter(row.missing for row in found.rows).most_common()],
         together=_together,
     )
+
+
+_LEVELS = "SELECT DISTINCT ?plan ?class WHERE { ?thing itu:plan ?plan ; a ?class }"
+"""The query of the classes of each plan's things, which are the same for all pages of a release."""
+_levels: WeakKeyDictionary[Store, list[dict[str, str]]] = WeakKeyDictionary()
 
 
 def _together(rows: Iterable[Missing]) -> list[list[Missing]]:
