@@ -144,7 +144,7 @@ def test_the_money_by_goal_is_one_click_away_and_names_its_rule(client: TestClie
     shared = plain(page(client, "/budget?by=goal&rule=equal"))
     assert "Each amount is shared equally among what it serves, so that the rows add up to the total." in shared
     assert "The document itself names no Goal here: all of this rests on links that rules derive." in shared
-    assert "Linked with none" in shared and f"Sum of the rows The total of the plan. 3{THIN}813{THIN}000.00" in shared
+    assert "Linked with none" in shared and f"Sum of the rows 3{THIN}813{THIN}000.00 The total of the plan." in shared
     whole = plain(page(client, "/budget?by=goal"))
     assert "The rows above overlap; their sum means nothing." in whole
     stated = plain(page(client, "/budget?by=category&rule=equal"))
