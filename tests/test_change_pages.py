@@ -77,6 +77,8 @@ def test_one_kind_of_change_has_an_address_in_every_syntax(client: TestClient) -
     assert only == [change for change in every if change["change"] == "splits"]
     assert len(only) == 7
     text = page(client, f"/compare{path}&change=splits")
+    links = [link for change in every for link in change.get("lost", ())]
+    assert f"counted with each change: 18 gained, {len(links)} lost, 1 kept; of those that rules derive: 268 gained" in text
     assert text.count('<article class="change">') == 7 and "Show all 256 changes" in text
     refused = problem_of(get(client, f"/compare{path}&change=grows"), 400)["detail"]
     assert 'No change "grows"; known: restates, revises, merges' in refused
