@@ -1,6 +1,6 @@
 """Pages: one Jinja environment for `templates/`, which escapes everything; pages load `assets`, and nothing from elsewhere."""
 
-from functools import cache
+from functools import cache, lru_cache
 from urllib.parse import quote
 
 import jinja2
@@ -24,6 +24,7 @@ def compile_templates() -> None:
         _environment().get_template(name)
 
 
+@lru_cache(maxsize=20_000)
 def local_link(iri: str) -> str:
     """Return the path under which a deployment answers for `iri`, or the IRI itself where it is not ours."""
     if iri.startswith(names.SDG) and "#" not in iri:
@@ -39,6 +40,12 @@ def address(iri: str) -> str:
     """Return the path at which the description of `iri` stands, whoever's the IRI is."""
     path = local_link(iri)
     return path if path.startswith(("/id/", "/sdg/")) else f"/resource?iri={quote(iri, '')}"
+
+
+def plural(word: str) -> str:
+    """Return the plural of what a class is called: "Parts of an enabler"."""
+    head, of, rest = word.partition(" of ")
+    return (f"{head[:-1]}ies" if head.endswith("y") else f"{head}s") + of + rest
 
 
 def plan_name(iri: str) -> str:
@@ -59,7 +66,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(address=address, link=_link, plan=plan_name, short=names.shorten)
+    environment.filters.update(address=address, link=_link, plan=plan_name, plural=plural, short=names.shorten)
     environment.globals.update(asset=_asset, content_of=_content)
     return environment
 
