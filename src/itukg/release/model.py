@@ -18,6 +18,7 @@ from itukg.conformance import (
     waived,
 )
 from itukg.queries import SavedQuery, read_saved
+from itukg.release.documents import Documents
 from itukg.release.dumps import File, dumped, files
 from itukg.release.examples import examples as examples_of_terms
 from itukg.release.overview import Overview
@@ -80,6 +81,12 @@ class Release:
         """What lists and pages know of the graph; computed where the release is older than that file. Raises DataError."""
         noted = self.path / "overview.json"
         return Overview.read(noted.read_bytes()) if noted.is_file() else Overview.of_dataset(self.dataset)
+
+    @cached_property
+    def documents(self) -> Documents:
+        """The documents by section and line; where the release is older than that file, without what was left out. Raises DataError."""
+        noted = self.path / "documents.json"
+        return Documents.read(noted.read_bytes()) if noted.is_file() else Documents.of_dataset(self.dataset)
 
     @cached_property
     def files(self) -> dict[str, File]:

@@ -86,18 +86,13 @@ class Overview:
         return cls(
             {each.name: _values(store, each) for each in FILTERS},
             _folders(store),
-            {row["term"].value: row["label"].value for row in _rows(store, terms)},
+            {row["term"].value: row["label"].value for row in rows_of(store, terms)},
         )
 
     @classmethod
     def of_dataset(cls, dataset: Path) -> Self:
         """Return the overview of the release in an N-Quads file. Raises DataError for a file that cannot be read."""
-        store = ox.Store()
-        try:
-            store.bulk_load(path=str(dataset), format=ox.RdfFormat.N_QUADS)
-        except (OSError, SyntaxError) as error:
-            raise DataError(f"{dataset}: {error}") from None
-        return cls.of_store(store)
+        return cls.of_store(dataset_of(dataset))
 
     @classmethod
     def read(cls, content: bytes) -> Self:
@@ -111,9 +106,19 @@ class Overview:
         return write_json(asdict(self) | {"folders": sorted(self.folders)})
 
 
+def dataset_of(file: Path) -> ox.Store:
+    """Return a store of the release in an N-Quads file. Raises DataError for a file that cannot be read."""
+    store = ox.Store()
+    try:
+        store.bulk_load(path=str(file), format=ox.RdfFormat.N_QUADS)
+    except (OSError, SyntaxError) as error:
+        raise DataError(f"{file}: {error}") from None
+    return store
+
+
 def _values(store: ox.Store, chosen: Filter) -> list[Value]:
     led_to = f"{{ SELECT DISTINCT ?value WHERE {{ ?thing {'|'.join(chosen.properties)} ?value }} }}"
-    found = _rows(
+    found = rows_of(
         store,
         f"""SELECT DISTINCT ?value ?notation ?label WHERE {{ {chosen.values or led_to}
   OPTIONAL {{ ?value skos:notation ?notation }} OPTIONAL {{ ?value rdfs:label ?label }} }} ORDER BY ?value ?notation ?label""",
@@ -127,11 +132,12 @@ def _values(store: ox.Store, chosen: Filter) -> list[Value]:
 
 def _folders(store: ox.Store) -> frozenset[str]:
     things = f'SELECT DISTINCT ?thing WHERE {{ ?thing ?p ?o FILTER(STRSTARTS(STR(?thing), "{names.THINGS}")) }}'
-    parts = (row["thing"].value.removeprefix(names.THINGS).split("/") for row in _rows(store, things))
+    parts = (row["thing"].value.removeprefix(names.THINGS).split("/") for row in rows_of(store, things))
     return frozenset("/".join(path[:end]) for path in parts for end in range(1, len(path)))
 
 
-def _rows(store: ox.Store, query: str) -> Iterator[ox.QuerySolution]:
+def rows_of(store: ox.Store, query: str) -> Iterator[ox.QuerySolution]:
+    """Return the solutions of a SELECT query, which may use our prefixes."""
     found = store.query(names.PROLOGUE + query)
     assert isinstance(found, ox.QuerySolutions)
     return found
