@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import pyoxigraph as ox
 
@@ -91,7 +91,9 @@ class Documents:
             length, lines = int(_text(row, "length") or 0), tuple(sorted(said[iri], key=lambda each: each.line))
             read = _read(corpus, iri, code) if corpus else (None, ())
             found[iri] = Document(iri, code, _text(row, "label"), _text(row, "status"), length, lines, *read)
-        named = {end for document in found.values() for each in document.said for end in (*each.subjects, *each.objects)}
+        named = {
+            end for document in found.values() for each in document.said for end in (*each.subjects, *each.objects)
+        }
         called = {
             row["end"].value: (_text(row, "code"), _text(row, "label"))
             for row in rows_of(store, _CALLED)
@@ -110,16 +112,16 @@ class Documents:
         noted = json.loads(content)
         by_iri = {}
         for iri, each in noted["by_iri"].items():
-            said = tuple(Said(**{key: tuple(v) if isinstance(v, list) else v for key, v in s.items()}) for s in each.pop("said"))
-            covered = each.pop("covered")
+            said = tuple(Said(**{name: _tuple(value) for name, value in row.items()}) for row in each.pop("said"))
             left_out = tuple(LeftOut(**lines) for lines in each.pop("left_out"))
-            by_iri[iri] = Document(**each, said=said, covered=None if covered is None else tuple(covered), left_out=left_out)
+            by_iri[iri] = Document(**each | {"covered": _tuple(each["covered"])}, said=said, left_out=left_out)
         return cls(by_iri, {iri: (code, label) for iri, (code, label) in noted["called"].items()})
 
     def write(self) -> bytes:
         """Write them as JSON; the same graph and files give the same bytes."""
         by_iri = {
-            iri: asdict(each) | {"said": [_filled(asdict(said)) for said in each.said]} for iri, each in self.by_iri.items()
+            iri: asdict(each) | {"said": [_filled(asdict(said)) for said in each.said]}
+            for iri, each in self.by_iri.items()
         }
         return write_json({"by_iri": by_iri, "called": dict(sorted(self.called.items()))})
 
@@ -191,7 +193,9 @@ def _read(corpus: Corpus, iri: str, code: str) -> tuple[tuple[int, ...] | None, 
     return covered, tuple(_runs(of_ranges(noted["uncoveredLines"]), given, covered))
 
 
-def _runs(lines: Sequence[int], given: Mapping[int, tuple[str, str | None]], covered: Iterable[int]) -> Iterator[LeftOut]:
+def _runs(
+    lines: Sequence[int], given: Mapping[int, tuple[str, str | None]], covered: Iterable[int]
+) -> Iterator[LeftOut]:
     """Yield lines that were left out, neighbours for the same reason in one; `lines` are those with words."""
     between = {*covered}
     run: list[int] = []
@@ -215,6 +219,10 @@ def _text(row: ox.QuerySolution, name: str) -> str:
     """Return the value of a variable as text, "" where it is unbound."""
     value = row[name]
     return "" if value is None else str(value.value)
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _filled(said: dict[str, object]) -> dict[str, object]:
