@@ -37,6 +37,14 @@ def address(iri: str) -> str:
     return path if path.startswith(("/id/", "/sdg/")) else f"/resource?iri={quote(iri, '')}"
 
 
+def place_link(document: str, line: int | str | None = None) -> str:
+    """Return the path at which a document tells what was made of it: at a line, on the page on which that stands."""
+    name = document.removeprefix(f"{names.THINGS}document/")
+    if name == document or "/" in name:
+        return address(document)
+    return f"/documents/{quote(name, _PATH)}{f'?line={line}#line-{line}' if line else ''}"
+
+
 _PATH = "/#?=&%:@!$'()*+,;~"
 """Characters of a path and its query that stand for themselves, besides those that always do."""
 
@@ -50,7 +58,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(address=address, link=local_link, short=names.shorten)
+    environment.filters.update(address=address, link=local_link, place_link=place_link, short=names.shorten)
     environment.globals.update(asset=_asset)
     return environment
 

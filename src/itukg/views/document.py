@@ -8,14 +8,13 @@ from itertools import groupby
 from typing import Any
 from urllib.parse import urlencode
 
-from itukg import names
 from itukg.conformance import Finding
 from itukg.errors import BadRequest, NotFound
 from itukg.evidence import REASONS
 from itukg.formats import CSV, HTML, JSON, XLSX, Format, write_json
 from itukg.pages import render
 from itukg.rdf.jsonld import word
-from itukg.release.documents import Document, Documents, LeftOut, Said
+from itukg.release.documents import Document, LeftOut, Said
 from itukg.release.model import Release
 from itukg.tables import Table, write_workbook
 from itukg.views.listing import whole_number
@@ -125,6 +124,11 @@ class Account:
         }
 
     @cached_property
+    def plans(self) -> list[str]:
+        """The plans that it states."""
+        return sorted({said.plan for said in self.document.said if said.plan})
+
+    @cached_property
     def reasons(self) -> dict[str, int]:
         """How many lines were left out for each reason, the most first; "" is without one."""
         found = Counter[str]()
@@ -155,10 +159,8 @@ def what(said: Said) -> str:
     return "link" if said.predicate else "gap" if said.missing else "thing"
 
 
-def account(
-    release: Release, name: str, *, show: str = "all", line: str = "", page: str = "", named: str = ""
-) -> Account:
-    """Return what is known of a document, by its path below /id/document/; `named` is the release that the address names.
+def account(release: Release, name: str, given: Mapping[str, str]) -> Account:
+    """Return what is known of a document, by its path below /id/document/; `given` are `show`, `line`, `page` and `release`.
 
     Raises NotFound for a document or page that is not there, and BadRequest for what is no line or is not shown.
     """

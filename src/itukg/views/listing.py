@@ -5,7 +5,7 @@ new plan, class or action line needs no line here.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from html import unescape
@@ -236,7 +236,7 @@ def empty_page(
     return page
 
 
-def whole_number(given: dict[str, str], name: str, default: int, most: int | None) -> int:
+def whole_number(given: Mapping[str, str], name: str, default: int, most: int | None) -> int:
     """Return the number that a parameter gives. Raises BadRequest for what is no whole number from 1 to `most`."""
     text = given.get(name, str(default))
     if not re.fullmatch(r"[1-9][0-9]{0,8}", text, re.ASCII) or (most and int(text) > most):
