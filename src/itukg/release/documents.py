@@ -13,6 +13,7 @@ from itukg import names
 from itukg.corpus import Corpus
 from itukg.evidence import reasons, recorded
 from itukg.formats import write_json
+from itukg.rdf.jsonld import natural
 from itukg.release.overview import dataset_of, rows_of
 
 
@@ -42,13 +43,21 @@ class Said:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Lines of which nothing was taken up, with the reason that a reader gave; of `lines` from first to last the others are empty."""
+    """Lines of which nothing was taken up, neighbours but for empty lines, with the reason that a reader gave."""
 
-    first: int
-    last: int
-    lines: int
+    lines: tuple[int, ...]
     reason: str | None
     note: str | None
+
+    @property
+    def first(self) -> int:
+        """The first line."""
+        return self.lines[0]
+
+    @property
+    def last(self) -> int:
+        """The last line."""
+        return self.lines[-1]
 
 
 @dataclass(frozen=True)
@@ -74,12 +83,16 @@ class Document:
         return names.shorten(self.iri).removeprefix("document/")
 
 
+Called = tuple[str, str, str]
+"""Class, code and label of a thing."""
+
+
 @dataclass(frozen=True)
 class Documents:
-    """The documents by IRI, sorted, and code and label of what their links and gaps are about."""
+    """The documents by IRI, sorted, and class, code and label of what their links and gaps are about."""
 
     by_iri: Mapping[str, Document]
-    called: Mapping[str, tuple[str, str]]
+    called: Mapping[str, Called]
 
     @classmethod
     def of_store(cls, store: ox.Store, corpus: Corpus | None = None) -> Self:
@@ -94,11 +107,10 @@ class Documents:
         named = {
             end for document in found.values() for each in document.said for end in (*each.subjects, *each.objects)
         }
-        called = {
-            row["end"].value: (_text(row, "code"), _text(row, "label"))
-            for row in rows_of(store, _CALLED)
-            if row["end"].value in named
-        }
+        called: dict[str, Called] = {}
+        for row in rows_of(store, _CALLED):
+            if row["end"].value in named:
+                called.setdefault(row["end"].value, (_text(row, "kind"), _text(row, "code"), _text(row, "label")))
         return cls(found, called)
 
     @classmethod
@@ -113,9 +125,9 @@ class Documents:
         by_iri = {}
         for iri, each in noted["by_iri"].items():
             said = tuple(Said(**{name: _tuple(value) for name, value in row.items()}) for row in each.pop("said"))
-            left_out = tuple(LeftOut(**lines) for lines in each.pop("left_out"))
+            left_out = tuple(LeftOut(**left | {"lines": tuple(left["lines"])}) for left in each.pop("left_out"))
             by_iri[iri] = Document(**each | {"covered": _tuple(each["covered"])}, said=said, left_out=left_out)
-        return cls(by_iri, {iri: (code, label) for iri, (code, label) in noted["called"].items()})
+        return cls(by_iri, {iri: (kind, code, label) for iri, (kind, code, label) in noted["called"].items()})
 
     def write(self) -> bytes:
         """Write them as JSON; the same graph and files give the same bytes."""
@@ -131,9 +143,10 @@ _DOCUMENTS = """SELECT DISTINCT ?document ?code ?label ?length ?status WHERE {
   OPTIONAL { ?document skos:notation ?code } OPTIONAL { ?document rdfs:label ?label }
   OPTIONAL { ?document itu:lineCount ?length } OPTIONAL { ?document itu:status ?status }
 } ORDER BY ?document"""
+_KIND = f"OPTIONAL {{ ?thing a ?kind FILTER NOT EXISTS {{ GRAPH <{names.graph('entailed')}> {{ ?thing a ?kind }} }} }}"
 _SAID = f"""SELECT * WHERE {{
   ?thing itu:line ?line ; dcterms:source ?document .
-  OPTIONAL {{ ?thing a ?kind FILTER NOT EXISTS {{ GRAPH <{names.graph("entailed")}> {{ ?thing a ?kind }} }} }}
+  {_KIND}
   OPTIONAL {{ ?thing skos:notation ?code }} OPTIONAL {{ ?thing rdfs:label ?label }} OPTIONAL {{ ?thing itu:plan ?plan }}
   OPTIONAL {{ ?thing itu:section ?section }} OPTIONAL {{ ?thing itu:quote ?quote }} OPTIONAL {{ ?thing itu:ownWords ?own }}
   OPTIONAL {{ ?thing skos:definition ?definition }} OPTIONAL {{ ?thing itu:definitionLine ?apart }}
@@ -144,10 +157,10 @@ _ENDS = """SELECT ?thing ?property ?end WHERE {
   ?thing itu:line ?line ; dcterms:source ?document .
   VALUES ?property { itu:subject itu:object itu:about itu:missing } ?thing ?property ?end FILTER(isIRI(?end))
 } ORDER BY ?thing ?property ?end"""
-_CALLED = """SELECT ?end ?code ?label WHERE {
-  { SELECT DISTINCT ?end WHERE { { ?thing itu:subject ?end } UNION { ?thing itu:object ?end } UNION { ?thing itu:about ?end } } }
-  OPTIONAL { ?end skos:notation ?code } OPTIONAL { ?end rdfs:label ?label }
-} ORDER BY ?end ?code DESC(?label)"""
+_CALLED = f"""SELECT ?end ?kind ?code ?label WHERE {{
+  {{ SELECT DISTINCT ?end WHERE {{ {{ ?thing itu:subject ?end }} UNION {{ ?thing itu:object ?end }} UNION {{ ?thing itu:about ?end }} }} }}
+  {_KIND.replace("?thing", "?end")} OPTIONAL {{ ?end skos:notation ?code }} OPTIONAL {{ ?end rdfs:label ?label }}
+}} ORDER BY ?end ?kind ?code ?label"""
 
 
 def _said(store: ox.Store) -> dict[str, list[Said]]:
@@ -167,7 +180,7 @@ def _said(store: ox.Store) -> dict[str, list[Said]]:
             words=_text(row, "quote") or ("" if _text(row, "apart") else _text(row, "definition")),
             own=_text(row, "own") == "true",
             subjects=tuple(dict.fromkeys((*ends[iri, "subject"], *ends[iri, "about"]))),
-            objects=tuple(dict.fromkeys(ends[iri, "object"])),
+            objects=tuple(sorted({*ends[iri, "object"]}, key=natural)),
             missing=tuple(dict.fromkeys(ends[iri, "missing"])),
             gap_kind=_text(row, "gapKind"),
         )
@@ -202,11 +215,11 @@ def _runs(
     for line in sorted(lines):
         said = given.get(line, (None, None))
         if run and (given.get(run[-1], (None, None)) != said or not between.isdisjoint(range(run[-1], line))):
-            yield LeftOut(run[0], run[-1], len(run), *given.get(run[-1], (None, None)))
+            yield LeftOut(tuple(run), *given.get(run[-1], (None, None)))
             run = []
         run.append(line)
     if run:
-        yield LeftOut(run[0], run[-1], len(run), *given.get(run[-1], (None, None)))
+        yield LeftOut(tuple(run), *given.get(run[-1], (None, None)))
 
 
 def of_ranges(text: str) -> tuple[int, ...]:

@@ -14,7 +14,7 @@ from itukg.evidence import REASONS
 from itukg.formats import CSV, HTML, JSON, XLSX, Format, write_json
 from itukg.pages import render
 from itukg.rdf.jsonld import word
-from itukg.release.documents import Document, LeftOut, Said
+from itukg.release.documents import Called, Document, LeftOut, Said
 from itukg.release.model import Release
 from itukg.tables import Table, write_workbook
 from itukg.views.listing import whole_number
@@ -73,7 +73,7 @@ class Account:
     """What is known of a document, by its sections; `show` is one of SHOWN."""
 
     document: Document
-    called: Mapping[str, tuple[str, str]]
+    called: Mapping[str, Called]
     rows: tuple[Row, ...]
     show: str = "all"
     release: str = ""
@@ -133,7 +133,7 @@ class Account:
         """How many lines were left out for each reason, the most first; "" is without one."""
         found = Counter[str]()
         for each in self.document.left_out:
-            found[each.reason or ""] += each.lines
+            found[each.reason or ""] += len(each.lines)
         return dict(found.most_common())
 
     @property
@@ -144,7 +144,7 @@ class Account:
 
     def strip(self) -> dict[str, str]:
         """Return the whole document as paths of SVG, a unit to a line: what was taken up, left out, and has findings."""
-        left = [n for each in self.document.left_out for n in range(each.first, each.last + 1)]
+        left = [line for each in self.document.left_out for line in each.lines]
         findings = [row.first for row in self.rows if row.findings]
         return {"taken": _bars(self.taken, 0, 24), "left": _bars(left, 12, 12), "findings": _bars(findings, 28, 6)}
 
@@ -276,9 +276,15 @@ def write_accounts(found: Sequence[Account], syntax: Format, query: str = "") ->
     rows = [_summary(each) for each in found]
     if syntax is JSON:
         return write_json({"reasons": REASONS, "rows": rows})
-    flat = [row | row["counts"] | row["leftOut"] for row in rows]
-    columns = ["document", "code", "label", "status", *found[0].counts, *REASONS] if found else ["document"]
+    flat = [row | row["counts"] | {_column(reason): n for reason, n in row["leftOut"].items()} for row in rows]
+    columns = ["document", "code", "label", "status", *(found[0].counts if found else ()), *map(_column, REASONS)]
     return Table.of_values(columns, flat).write(syntax, "documents")
+
+
+def _column(reason: str) -> str:
+    """Return a reason as the name of a column: frontMatter."""
+    first, *others = reason.split("-")
+    return first + "".join(other.capitalize() for other in others)
 
 
 def _summary(found: Account) -> dict[str, Any]:
