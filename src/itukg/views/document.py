@@ -28,7 +28,7 @@ SHOWN = {
     "findings": "lines with findings",
 }
 """Which lines are shown, in words."""
-PAGE_ROWS = 110
+PAGE_ROWS = 80
 """Rows of a page, but that a section stays whole."""
 
 
