@@ -45,6 +45,11 @@ def place_link(document: str, line: int | str | None = None) -> str:
     return f"/documents/{quote(name, _PATH)}{f'?line={line}#line-{line}' if line else ''}"
 
 
+def plan_name(iri: str) -> str:
+    """Return what names a plan in an address: its IRI without what all things' begin with."""
+    return quote(iri.removeprefix(names.THINGS), _PATH)
+
+
 _PATH = "/#?=&%:@!$'()*+,;~"
 """Characters of a path and its query that stand for themselves, besides those that always do."""
 
@@ -58,7 +63,9 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(address=address, link=local_link, place_link=place_link, short=names.shorten)
+    environment.filters.update(
+        address=address, link=local_link, place_link=place_link, plan=plan_name, short=names.shorten
+    )
     environment.globals.update(asset=_asset)
     return environment
 
