@@ -56,12 +56,12 @@ class Facts:
         )
 
     def label(self, iri: str) -> str:
-        """Return what a thing or term is called, else the short form of its IRI."""
+        """Return what a thing is called, else the short form of its IRI."""
         return self.text(iri, _RDFS + "label") or names.shorten(iri)
 
     def term(self, iri: str) -> str:
         """Return what a term is called; one of other vocabularies by its name: isTargetOf is "is target of"."""
-        label = self.text(iri, _RDFS + "label")
+        label = self.text(iri, names.ITU + "readerLabel") or self.text(iri, _RDFS + "label")
         return label or re.sub(r"(?<=[a-z])(?=[A-Z])", " ", re.split(r"[#/]", iri)[-1]).lower()
 
     def text(self, iri: str, predicate: str) -> str:

@@ -1,7 +1,7 @@
 """A document by section and line: what was made of each line, what was left out and why, and what the report finds there."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from itertools import groupby
@@ -253,13 +253,13 @@ def _bars(lines: Iterable[int], top: int, high: int) -> str:
 # --- written ---
 
 
-def write_account(found: Account, terms: Mapping[str, str], syntax: Format, query: str = "") -> bytes:
-    """Write what is known of a document in one of DOCUMENT_FORMATS; `terms` is what a page calls terms of the ontology.
+def write_account(found: Account, reader: Callable[[str], str], syntax: Format, query: str = "") -> bytes:
+    """Write what is known of a document in one of DOCUMENT_FORMATS; `reader` tells what a page calls a term.
 
     Only a page is cut into pages. `query` is the query string by which it asks for its other syntaxes.
     """
     if syntax is HTML:
-        return render("document.html", found=found, terms=terms, shown=SHOWN, reasons=REASONS, query=query)
+        return render("document.html", found=found, reader=reader, shown=SHOWN, reasons=REASONS, query=query)
     rows = [row for row in found.rows if row.is_shown(found.show)]
     if syntax is JSON:
         titles = {id(row): section.title or None for section in found.sections for row in section.rows}

@@ -49,7 +49,7 @@ async def document(
 
     def written() -> bytes:
         found = account(service.release, name, {key: text for key, text in vars(given).items() if text})
-        return write_account(found, service.release.overview.terms, syntax, query_of(request))
+        return write_account(found, service.release.overview.reader, syntax, query_of(request))
 
     content = await to_thread.run_sync(written, limiter=service.writing)
     return Response(content, media_type=syntax.media_type)
