@@ -128,7 +128,7 @@ class Triage:
             after=around[place + 1] if place is not None and place + 1 < len(around) else None,
             subject=self.facts.of(iri_of(row["subject_id"])),
             object=self.facts.of(iri_of(row["object_id"])),
-            predicate=self.facts.label(iri_of(row["predicate_id"])),
+            predicate=_lowered(self.facts.term(iri_of(row["predicate_id"]))),
             beside=[
                 (name_of(r), r) for r in self.decisions.candidates() if (r["subject_id"], r["predicate_id"]) == ends
             ],
@@ -142,7 +142,7 @@ class Triage:
         last = max(1, -(-len(rows) // LISTED))
         if not 1 <= number <= last:
             raise NotFound(f"No page {text[:20]}: the list has {last}.")
-        shown = [(name_of(row), row, self.facts.label(iri_of(row["predicate_id"]))) for row in rows]
+        shown = [(name_of(row), row, _lowered(self.facts.term(iri_of(row["predicate_id"])))) for row in rows]
         page = shown[(number - 1) * LISTED : number * LISTED]
         return self._page("triage/list.html", view, rows=page, total=len(rows), number=number, last=last)
 
@@ -164,6 +164,11 @@ class Triage:
     def _frame(self, view: View) -> dict[str, object]:
         """Return what each page shows."""
         return {"view": view, "decisions": self.decisions, "token": self.token, "states": STATES, "orders": ORDERS}
+
+
+def _lowered(words: str) -> str:
+    """Return what a link is called, within a sentence."""
+    return words[:1].lower() + words[1:]
 
 
 async def _asset(request: Request) -> Response:

@@ -1,13 +1,15 @@
 """A document by section and line: what was made of each line, what was left out and why, and what the report finds there."""
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import groupby
 from typing import Any
 from urllib.parse import urlencode
 
+from itukg import names
 from itukg.conformance import Finding
 from itukg.errors import BadRequest, NotFound
 from itukg.evidence import REASONS
@@ -259,7 +261,8 @@ def write_account(found: Account, reader: Callable[[str], str], syntax: Format, 
     Only a page is cut into pages. `query` is the query string by which it asks for its other syntaxes.
     """
     if syntax is HTML:
-        return render("document.html", found=found, reader=reader, shown=SHOWN, reasons=REASONS, query=query)
+        why = partial(_why, reader)
+        return render("document.html", found=found, reader=reader, shown=SHOWN, reasons=REASONS, why=why, query=query)
     rows = [row for row in found.rows if row.is_shown(found.show)]
     if syntax is JSON:
         titles = {id(row): section.title or None for section in found.sections for row in section.rows}
@@ -267,6 +270,12 @@ def write_account(found: Account, reader: Callable[[str], str], syntax: Format, 
         return write_json(_summary(found) | {"show": found.show, "reasons": REASONS, "rows": lines})
     table = Table.of_values(_COLUMNS, (cells for row in rows for cells in _cells(row)))
     return table.write(CSV) if syntax is CSV else write_workbook({"lines": table})
+
+
+def _why(reader: Callable[[str], str], left_out: LeftOut) -> str:
+    """Return why lines were left out, in a sentence: as a reader noted it, with terms of the ontology as pages call them."""
+    reason = REASONS.get(left_out.reason or "", "No reason was given").partition(";")[0]
+    return re.sub(r"itu:(\w+)", lambda term: f"“{reader(names.ITU + term[1])}”", left_out.note or reason) + "."
 
 
 def write_accounts(found: Sequence[Account], syntax: Format, query: str = "") -> bytes:
