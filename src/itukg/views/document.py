@@ -87,8 +87,12 @@ class Account:
 
     @cached_property
     def sections(self) -> list[Section]:
-        """The sections of the rows that are shown."""
-        return [*_sections([row for row in self.rows if row.is_shown(self.show)])]
+        """The sections with rows that are shown."""
+        shown = (
+            replace(section, rows=tuple(row for row in section.rows if row.is_shown(self.show)))
+            for section in _sections(self.rows)
+        )
+        return [section for section in shown if section.rows]
 
     @cached_property
     def pages(self) -> list[list[Section]]:
