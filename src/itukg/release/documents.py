@@ -4,7 +4,6 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any, Self
 
 import pyoxigraph as ox
@@ -14,7 +13,7 @@ from itukg.corpus import Corpus
 from itukg.evidence import reasons, recorded
 from itukg.formats import write_json
 from itukg.rdf.jsonld import natural
-from itukg.release.overview import dataset_of, rows_of
+from itukg.release.overview import rows_of
 
 
 @dataclass(frozen=True)
@@ -95,15 +94,15 @@ class Documents:
     called: Mapping[str, Called]
 
     @classmethod
-    def of_store(cls, store: ox.Store, corpus: Corpus | None = None) -> Self:
-        """Return the documents of the release that a store holds; what was left out only with the files it was made from."""
+    def of_store(cls, store: ox.Store, corpus: Corpus) -> Self:
+        """Return the documents of the release that a store holds, made from these files."""
         said = _said(store)
         found = {}
         for row in rows_of(store, _DOCUMENTS):
             iri, code = row["document"].value, _text(row, "code")
             length, lines = int(_text(row, "length") or 0), tuple(sorted(said[iri], key=lambda each: each.line))
-            read = _read(corpus, iri, code) if corpus else (None, ())
-            found[iri] = Document(iri, code, _text(row, "label"), _text(row, "status"), length, lines, *read)
+            of = (iri, code, _text(row, "label"), _text(row, "status"))
+            found[iri] = Document(*of, length, lines, *_read(corpus, iri, code))
         named = {
             end for document in found.values() for each in document.said for end in (*each.subjects, *each.objects)
         }
@@ -112,11 +111,6 @@ class Documents:
             if row["end"].value in named:
                 called.setdefault(row["end"].value, (_text(row, "kind"), _text(row, "code"), _text(row, "label")))
         return cls(found, called)
-
-    @classmethod
-    def of_dataset(cls, dataset: Path) -> Self:
-        """Return the documents of the release in an N-Quads file. Raises DataError for a file that cannot be read."""
-        return cls.of_store(dataset_of(dataset))
 
     @classmethod
     def read(cls, content: bytes) -> Self:

@@ -4,13 +4,11 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Self
 
 import pyoxigraph as ox
 
 from itukg import names
-from itukg.errors import DataError
 from itukg.formats import write_json
 from itukg.rdf.jsonld import natural, word
 
@@ -119,11 +117,6 @@ class Overview:
         )
 
     @classmethod
-    def of_dataset(cls, dataset: Path) -> Self:
-        """Return the overview of the release in an N-Quads file. Raises DataError for a file that cannot be read."""
-        return cls.of_store(dataset_of(dataset))
-
-    @classmethod
     def read(cls, content: bytes) -> Self:
         """Return the overview that `write` has written."""
         noted = json.loads(content)
@@ -134,16 +127,6 @@ class Overview:
     def write(self) -> bytes:
         """Write it as JSON; the same graph gives the same bytes."""
         return write_json(asdict(self) | {"folders": sorted(self.folders)})
-
-
-def dataset_of(file: Path) -> ox.Store:
-    """Return a store of the release in an N-Quads file. Raises DataError for a file that cannot be read."""
-    store = ox.Store()
-    try:
-        store.bulk_load(path=str(file), format=ox.RdfFormat.N_QUADS)
-    except (OSError, SyntaxError) as error:
-        raise DataError(f"{file}: {error}") from None
-    return store
 
 
 def _values(store: ox.Store, chosen: Filter) -> list[Value]:
