@@ -48,6 +48,14 @@ def plural(word: str) -> str:
     return (f"{head[:-1]}ies" if head.endswith("y") else f"{head}s") + of + rest
 
 
+def place_link(document: str, line: int | str | None = None) -> str:
+    """Return the path at which a document tells what was made of it: at a line, on the page on which that stands."""
+    name = document.removeprefix(f"{names.THINGS}document/")
+    if name == document or "/" in name:
+        return address(document)
+    return f"/documents/{quote(name, _PATH)}{f'?line={line}#line-{line}' if line else ''}"
+
+
 def plan_name(iri: str) -> str:
     """Return what names a plan in an address: its IRI without what all things' begin with."""
     return quote(iri.removeprefix(names.THINGS), _PATH)
@@ -66,7 +74,9 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(address=address, link=_link, plan=plan_name, plural=plural, short=names.shorten)
+    environment.filters.update(
+        address=address, link=_link, place_link=_place_link, plan=plan_name, plural=plural, short=names.shorten
+    )
     environment.globals.update(asset=_asset, content_of=_content)
     return environment
 
@@ -77,9 +87,19 @@ def _link(context: jinja2.runtime.Context, iri: str) -> str:
 
     A page that is a file of its own has no deployment around it, and links the IRI itself.
     """
+    return _reached(context, iri, local_link(iri))
+
+
+@jinja2.pass_context
+def _place_link(context: jinja2.runtime.Context, document: str, line: int | str | None = None) -> str:
+    """Return where a page links a line of a document, as `_link` does."""
+    return _reached(context, document, place_link(document, line))
+
+
+def _reached(context: jinja2.runtime.Context, iri: str, path: str) -> str:
     if context.get("layout") == FILE:
         return iri if iri.startswith(("http://", "https://")) else ""
-    path, release = local_link(iri), context.get("pinned")
+    release = context.get("pinned")
     if not release or not path.startswith("/"):
         return path
     before, mark, fragment = path.partition("#")

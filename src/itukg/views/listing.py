@@ -5,7 +5,7 @@ new plan, class or action line needs no line here.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from html import unescape
@@ -228,7 +228,7 @@ def empty_page(
     what: str = "the list has {} things",
 ) -> Page:
     """Return the page that `page` and `size` ask for, of so many things, without them. Raises as `page_of` does."""
-    number, size = _number(given, "page", 1, None), _number(given, "size", default_size, MAX_PAGE_SIZE)
+    number, size = whole_number(given, "page", 1, None), whole_number(given, "size", default_size, MAX_PAGE_SIZE)
     kept = tuple((key, value) for key, value in given.items() if key != "page")
     page = Page(title, address, kept, [], total, number, size)
     if number > page.last:
@@ -236,7 +236,8 @@ def empty_page(
     return page
 
 
-def _number(given: dict[str, str], name: str, default: int, most: int | None) -> int:
+def whole_number(given: Mapping[str, str], name: str, default: int, most: int | None) -> int:
+    """Return the number that a parameter gives. Raises BadRequest for what is no whole number from 1 to `most`."""
     text = given.get(name, str(default))
     if not re.fullmatch(r"[1-9][0-9]{0,8}", text, re.ASCII) or (most and int(text) > most):
         raise BadRequest(f'{name} must be a whole number from 1{f" to {most}" if most else ""}, not "{text[:40]}".')
