@@ -107,10 +107,11 @@ def short(item: Item) -> str:
 def kinds(overview: Overview) -> dict[str, Value]:
     """Return the classes of rows and columns by name: "outcome", "actionLine", and "sdgGoal" for the United Nations' Goal."""
     ours_last = sorted(overview.values["class"], key=lambda value: value.iri.startswith((names.ITU, _SDGO)))
-    return {_kind(value.iri): value for value in ours_last}
+    return {kind_word(value.iri): value for value in ours_last}
 
 
-def _kind(iri: str) -> str:
+def kind_word(iri: str) -> str:
+    """Return what names a class in an address: "actionLine", "sdgGoal"."""
     local = iri.replace("#", "/").rpartition("/")[2]
     return f"sdg{local}" if iri.startswith(_SDGO) else local[:1].lower() + local[1:]
 
@@ -126,7 +127,7 @@ async def matrix(store: Store, overview: Overview, given: Mapping[str, str], add
     chosen = selection(overview, {name: given[name] for name in (*_CHOOSING, "sort") if name in given})
     among = {item.iri for item in await select(store, chosen)} if chosen else None
     things, (gaps, covered, above, within) = await asyncio.gather(
-        texts(store, names.PROLOGUE + members(of)), _silence(store)
+        texts(store, names.PROLOGUE + members(of)), silence(store)
     )
     sides = [Side.of(kind.iri, things, chosen.sort, overview) for kind in of]
     through = goes_through(sides, plan)
@@ -159,7 +160,7 @@ async def matrix(store: Store, overview: Overview, given: Mapping[str, str], add
 _said: WeakKeyDictionary[Store, Sequence[Sequence[Row]]] = WeakKeyDictionary()
 
 
-async def _silence(store: Store) -> Sequence[Sequence[Row]]:
+async def silence(store: Store) -> Sequence[Sequence[Row]]:
     """Return what explains cells without links, which is the same for all matrices of a release."""
     if store not in _said:
         _said[store] = await asyncio.gather(

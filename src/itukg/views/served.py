@@ -1,0 +1,386 @@
+"""What plans serve: the page of an SDG goal, target or indicator, an action line, an instrument or an organization.
+
+Such a thing is of no plan, and its class is one that links with evidence lead from or to. Its page has all plans side by
+side, and says who serves it and on what basis, what rules derive apart from that, and what nobody serves.
+"""
+
+import asyncio
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from itukg import names
+from itukg.engine.store import Store, texts
+from itukg.pages import address, local_link, render
+from itukg.rdf.jsonld import natural
+from itukg.release.overview import Overview, Value
+from itukg.views.bare import Note, gap_cells
+from itukg.views.because import RULES
+from itukg.views.linked import DERIVED, EVIDENCE, STATES, Link, Linked, Row, Side, because_address, link_of
+from itukg.views.listing import Item
+from itukg.views.matrix import ALL, GAP, kind_word, silence
+from itukg.views.matrix import kinds as kinds_of
+from itukg.views.thing import is_iri
+
+_DERIVED = f"<{names.graph(DERIVED)}>"
+_BELOW = "sdgo:isTargetOf|sdgo:isIndicatorOf|skos:broader|itu:editionOf|org:unitOf"
+_ABOVE = [names.expand(each) for each in _BELOW.split("|")]
+_RDFS, _SKOS, _DCTERMS = (names.PREFIXES[prefix] for prefix in ("rdfs", "skos", "dcterms"))
+_LEADING = f"""SELECT DISTINCT ?class WHERE {{
+  ?property a <{names.EVIDENCED}> ; rdfs:domain|rdfs:range|schema:domainIncludes|schema:rangeIncludes ?class }}"""
+_PLANS = """SELECT ?thing ?notation ?label ?start ?end ?status WHERE {
+  ?thing a itu:Plan ; skos:notation ?notation ; rdfs:label ?label ; itu:startYear ?start ; itu:endYear ?end ; itu:status ?status }"""
+_DOCUMENTS = "SELECT DISTINCT ?document ?label WHERE { ?any dcterms:source ?document . ?document rdfs:label ?label }"
+_WHOLES = f"""SELECT * WHERE {{ ?whole itu:allOf ?class . ?l itu:object ?whole ; itu:subject ?x ; itu:predicate ?predicate ; itu:basis ?basis .
+  {EVIDENCE} }}"""
+
+
+@dataclass(frozen=True)
+class Serving:
+    """A thing that is linked with another, by its links, the best first."""
+
+    thing: Item
+    links: tuple[Link, ...]
+
+    @property
+    def state(self) -> str:
+        """That of its best link."""
+        return self.links[0].state
+
+    @property
+    def because(self) -> str:
+        """Where the whole chain behind its best link stands."""
+        return because_address("", self.links[0])
+
+
+@dataclass
+class Column:
+    """A plan, and what of it serves a thing: what is named, what rules derive, what speaks of all, what is left open."""
+
+    plan: Item
+    years: str
+    named: list[Serving] = field(default_factory=list)
+    derived: list[Serving] = field(default_factory=list)
+    all: list[Serving] = field(default_factory=list)
+    figures: list[Row] = field(default_factory=list)
+    gap: Note | None = None
+
+    @property
+    def states(self) -> dict[str, int]:
+        """How many of its things are linked in each state, the best first."""
+        return self.states_of([*self.named, *self.derived])
+
+    @property
+    def shown(self) -> Iterable[str]:
+        """The states that its cell shows."""
+        return self.states or (ALL,) * bool(self.all) or (GAP,) * bool(self.gap)
+
+    @staticmethod
+    def states_of(servings: Sequence[Serving]) -> dict[str, int]:
+        """Return how many are linked in each state, the best first."""
+        return _counted(each.state for each in servings)
+
+
+@dataclass(frozen=True)
+class Part:
+    """What belongs to the thing, such as a target of a Goal: how many things of each plan serve it, by plan and state."""
+
+    item: Item
+    counts: Mapping[str, dict[str, int]]
+
+    @property
+    def shown(self) -> Iterable[str]:
+        """The states that its cells show."""
+        return (state for states in self.counts.values() for state in states)
+
+    @property
+    def is_named(self) -> bool:
+        """Whether a plan names it."""
+        return any(not state.startswith(DERIVED) for state in self.shown)
+
+
+async def served_page(store: Store, overview: Overview, iri: str) -> bytes | None:
+    """Return the page of a thing that plans serve, or None where `iri` is of a plan or of a class that no plan serves."""
+    own, frame = await asyncio.gather(_own(store, iri), _frame(store)) if is_iri(iri) else ({}, None)
+    kinds = own.get(names.RDF_TYPE, [])
+    if frame is None or not frame.leading & {each["x"] for each in kinds} or names.ITU + "plan" in own:
+        return None
+    if iri in frame.plans or names.OWL + "deprecated" in own:
+        return None
+    kind = frame.most_specific(each["x"] for each in kinds)
+    parent = next((row for above in _ABOVE for row in own.get(above, ())), None)
+    linked, below, beside, said = await asyncio.gather(
+        *(texts(store, names.PROLOGUE + query) for query in (_links(iri), _below(iri), _beside(kind, parent), _said(iri)))
+    )
+    wholes = {row["whole"] for row in frame.silence[1] if row["thing"] == iri}
+    about_all = [row for row in frame.wholes if row["whole"] in wholes]
+    below = sorted(below, key=lambda row: natural(row["x"]))
+    things, counts = await asyncio.gather(
+        _called(store, frame, [row["x"] for row in (*linked, *about_all)]), _counts(store, [row["x"] for row in below])
+    )
+    page = _Page(iri, kind, overview, frame, things)
+    columns = page.columns([row for row in linked if "out" not in row], about_all, said)
+    parts = [Part(_item(row), counts.get(row["x"], {})) for row in below]
+    text = page.text(own)
+    siblings = sorted({row["x"]: row for row in beside}.values(), key=lambda row: natural(row["x"]))
+    place = next((place for place, row in enumerate(siblings) if row["x"] == iri), 0)
+    known = kinds_of(overview)
+    shown = {state for each in (*columns, *parts) for state in each.shown}
+    served = {each.links[0].rule for column in columns for each in column.derived}
+    return render(
+        "served.html",
+        iri=iri,
+        path=address(iri),
+        kind=page.word(kind),
+        kinds=kind_word(kind) if kind in {value.iri for value in known.values()} else "",
+        short=Value(iri, "", "").short,
+        label=text("rdfs:label") or names.shorten(iri),
+        notation=page.notation(text("skos:notation"), said),
+        own_words=text("itu:ownWords") == "true",
+        own=page.rest(own),
+        text=text,
+        parent=parent and _item(parent),
+        scheme=next((row for row in own.get(_SKOS + "inScheme", ())), None),
+        before=_item(siblings[place - 1]) if place else None,
+        after=_item(siblings[place + 1]) if place + 1 < len(siblings) else None,
+        columns=columns,
+        parts=parts,
+        parts_word=page.word(frame.most_specific([below[0]["kind"]])) if below and "kind" in below[0] else "",
+        others=page.others([row for row in linked if "out" not in row]),
+        outward=page.outward([row for row in linked if "out" in row]),
+        word=page.word,
+        kind_of=lambda thing: page.word(thing.type) if thing.type else "",
+        called=frame.called,
+        rules={rule: RULES[rule] for rule in RULES if rule in served},
+        shown=shown,
+        mapped=any(value.iri == iri for name in ("sdg", "actionLine") for value in overview.values[name]),
+        codes=[row for row in said if "year" in row],
+    )
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """What is the same for the pages of all things of a release."""
+
+    leading: set[str]
+    plans: Mapping[str, Row]
+    called: Mapping[str, str]
+    """What documents are called."""
+    wholes: Sequence[Row]
+    silence: Sequence[Sequence[Row]]
+
+    def most_specific(self, kinds: Iterable[str]) -> str:
+        """Return the class of several that is above no other of them; one of ours, if there is any."""
+        found = sorted({*kinds}, key=lambda kind: (not kind.startswith(names.ITU), kind))
+        above = {(row["class"], row["above"]) for row in self.silence[2]}
+        return next((kind for kind in found if not any((each, kind) in above for each in found)), found[0])
+
+
+_frames: WeakKeyDictionary[Store, _Frame] = WeakKeyDictionary()
+
+
+async def _frame(store: Store) -> _Frame:
+    if store not in _frames:
+        *found, silent = await asyncio.gather(
+            *(texts(store, names.PROLOGUE + query) for query in (_LEADING, _PLANS, _DOCUMENTS, _WHOLES)), silence(store)
+        )
+        leading, plans, documents, wholes = found
+        # By their first year; of one year the longer first, and a draft before what was adopted.
+        plans.sort(key=lambda row: (row["start"], -int(row["end"]), row["status"] == "adopted", row["thing"]))
+        _frames[store] = _Frame(
+            {row["class"] for row in leading},
+            {row["thing"]: row for row in plans},
+            {row["document"]: row["label"] for row in documents},
+            wholes,
+            silent,
+        )
+    return _frames[store]
+
+
+async def _own(store: Store, iri: str) -> dict[str, list[Row]]:
+    """Return what is said of a thing in the merged graph, by property; links that are inferred from their inverse are not."""
+    found = await texts(
+        store,
+        f"""{names.PROLOGUE}SELECT ?p ?x ?label ?notation WHERE {{ <{iri}> ?p ?x FILTER(?p != itu:supports)
+  OPTIONAL {{ ?x rdfs:label ?label }} OPTIONAL {{ ?x skos:notation ?notation }} }}""",
+    )
+    said = defaultdict[str, list[Row]](list)
+    for row in sorted(found, key=lambda row: natural(row["x"])):
+        said[row["p"]].append(row)
+    return dict(said)
+
+
+def _links(iri: str) -> str:
+    """Return the query of the links with a thing, in both directions, and of what each rests on."""
+    parts = []
+    for own, other, mark in (("object", "subject", ""), ("subject", "object", "BIND(true AS ?out)")):
+        link = f"?l itu:{own} <{iri}> ; itu:{other} ?x ; itu:predicate ?predicate ; itu:basis ?basis ."
+        parts.append(f"{{ {link} {EVIDENCE} {mark} }}")
+        parts.append(f"{{ GRAPH {_DERIVED} {{ {link} ?l itu:strength ?strength ; itu:rule ?rule }} {mark} }}")
+    return f"SELECT * WHERE {{ {' UNION '.join(parts)} }}"
+
+
+def _below(iri: str) -> str:
+    return f"""SELECT ?x ?kind ?label ?notation WHERE {{ ?x {_BELOW} <{iri}> ; a ?kind
+  OPTIONAL {{ ?x rdfs:label ?label }} OPTIONAL {{ ?x skos:notation ?notation }} OPTIONAL {{ ?x itu:plan ?plan }} FILTER(!BOUND(?plan)) }}"""
+
+
+def _beside(kind: str, parent: Row | None) -> str:
+    """Return the query of the things of a class, below the same thing if there is one above."""
+    under = f"?x {_BELOW} <{parent['x']}> ." if parent else ""
+    return f"""SELECT ?x ?label ?notation WHERE {{ ?x a <{kind}> . {under} OPTIONAL {{ ?x rdfs:label ?label }} OPTIONAL {{ ?x skos:notation ?notation }} }}"""
+
+
+def _said(iri: str) -> str:
+    """Return the query of the figures that plans print of a thing, and of the codes that it has in frameworks."""
+    return f"""SELECT ?x ?plan ?value ?measure ?code ?year ?section ?line ?document WHERE {{
+  {{ ?x itu:about <{iri}> ; itu:value ?value ; itu:measure ?measure ; itu:plan ?plan ; dcterms:source ?document ; itu:line ?line }}
+  UNION {{ ?x itu:codeOf <{iri}> ; skos:notation ?code ; itu:frameworkYear ?year }} }}"""
+
+
+async def _called(store: Store, frame: _Frame, iris: Iterable[str]) -> dict[str, Item]:
+    """Return the things that IRIs name, with class, code, label and plan."""
+    listed = " ".join(f"<{iri}>" for iri in dict.fromkeys(iris))
+    found = await texts(
+        store,
+        f"""{names.PROLOGUE}SELECT ?x ?kind ?notation ?label ?plan WHERE {{ VALUES ?x {{ {listed} }} ?x a ?kind ; rdfs:label ?label
+  OPTIONAL {{ ?x skos:notation ?notation }} OPTIONAL {{ ?x itu:plan ?plan }} }}""",
+    )
+    kinds = defaultdict[str, list[str]](list)
+    for row in found:
+        kinds[row["x"]].append(row["kind"])
+    return {row["x"]: _item(row, frame.most_specific(kinds[row["x"]])) for row in found}
+
+
+async def _counts(store: Store, iris: Sequence[str]) -> Mapping[str, Mapping[str, dict[str, int]]]:
+    """Return how many things of each plan are linked with each of some things: by its IRI, then by plan and best state."""
+    if not iris:
+        return {}
+    values = f"VALUES ?object {{ {' '.join(f'<{iri}>' for iri in iris)} }}"
+    link = "?l itu:object ?object ; itu:subject ?x ; itu:basis ?basis"
+    found = await texts(
+        store,
+        f"""{names.PROLOGUE}SELECT ?object ?x ?plan ?basis ?strength WHERE {{
+  {{ {values} {link} . ?x itu:plan ?plan }}
+  UNION {{ {values} GRAPH {_DERIVED} {{ {link} ; itu:strength ?strength }} ?x itu:plan ?plan }} }}""",
+    )
+    best: dict[tuple[str, str, str], int] = {}
+    for row in found:
+        key = row["object"], row["plan"], row["x"]
+        state = " ".join(filter(None, (row["basis"].removeprefix(names.ITU), row.get("strength"))))
+        best[key] = min(best.get(key, len(STATES)), STATES.index(state))
+    states = defaultdict[str, dict[str, list[str]]](dict)
+    for (thing, plan, _), rank in best.items():
+        states[thing].setdefault(plan, []).append(STATES[rank])
+    return {thing: {plan: _counted(each) for plan, each in by_plan.items()} for thing, by_plan in states.items()}
+
+
+def _counted(states: Iterable[str]) -> dict[str, int]:
+    found = [*states]
+    return {state: found.count(state) for state in STATES if state in found}
+
+
+def _item(row: Row, kind: str = "") -> Item:
+    notation, label, plan = (row.get(name, "") for name in ("notation", "label", "plan"))
+    return Item(row["x"], type=kind, notation=notation, label=label or names.shorten(row["x"]), plan=plan)
+
+
+class _Page:
+    """The links with a thing, as its page shows them."""
+
+    def __init__(self, iri: str, kind: str, overview: Overview, frame: _Frame, things: Mapping[str, Item]) -> None:
+        self._iri, self._kind, self._overview, self._frame, self._things = iri, kind, overview, frame, things
+
+    def word(self, iri: str) -> str:
+        """Return what a term is called: by the ontology, else by its own name."""
+        prefix, colon, local = names.shorten(iri).partition(":")
+        spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", local).lower() if colon and prefix in names.PREFIXES else iri
+        return self._overview.terms.get(iri) or ("SDG " if prefix == "sdgo" else "") + spaced
+
+    def text(self, own: Mapping[str, list[Row]]) -> Any:
+        """Return a function that gives the first value of a property, a prefixed name."""
+        return lambda name: next((row["x"] for row in own.get(names.expand(name), ())), "")
+
+    def notation(self, notation: str, said: Sequence[Row]) -> str:
+        """Return the code of a thing: its own, or the newest that a framework gives it."""
+        codes = sorted((row["year"], row["code"]) for row in said if "year" in row)
+        return notation or (codes[-1][1] if codes else "")
+
+    def columns(self, linked: Sequence[Row], about_all: Sequence[Row], said: Sequence[Row]) -> list[Column]:
+        """Return all plans in the order of their years, with what of each is linked with the thing."""
+        found = {
+            iri: Column(Item(iri, notation=row["notation"], label=row["label"]), _years(row))
+            for iri, row in self._frame.plans.items()
+        }
+        for serving in self._servings(linked):
+            if column := found.get(serving.thing.plan or serving.thing.iri):
+                (column.derived if serving.state.startswith(DERIVED) else column.named).append(serving)
+        for serving in self._servings(about_all):
+            if column := found.get(serving.thing.plan or serving.thing.iri):
+                column.all.append(serving)
+        for row in said:
+            if "value" in row and row["plan"] in found:
+                found[row["plan"]].figures.append(row)
+        for plan, gap in self._gaps(linked):
+            if not found[plan].named:
+                found[plan].gap = found[plan].gap or gap
+        return [*found.values()]
+
+    def _gaps(self, linked: Sequence[Row]) -> Iterable[tuple[str, Note]]:
+        plans = {iri: Item(iri, notation=row["notation"], label=row["label"]) for iri, row in self._frame.plans.items()}
+        sides = (
+            Side(names.ITU + "Plan", plans, are_plans=True, of_plans=False),
+            Side(self._kind, {self._iri: Item(self._iri)}, are_plans=False, of_plans=False),
+        )
+        gaps, _, above, within = self._frame.silence
+        known = [(self._things[row["x"]], row) for row in linked if row["x"] in self._things]
+        links = [Linked(thing, self._iri, self._link(row), whole=False) for thing, row in known]
+        for plan, _, note in gap_cells(sides, gaps, above, within, links, None):
+            yield plan, note
+
+    def others(self, linked: Sequence[Row]) -> list[tuple[str, list[Serving]]]:
+        """Return what is linked with the thing and of no plan, by what the link is called."""
+        return self._grouped(
+            each for each in self._servings(linked) if not each.thing.plan and each.thing.iri not in self._frame.plans
+        )
+
+    def outward(self, linked: Sequence[Row]) -> list[tuple[str, list[Serving]]]:
+        """Return what the thing itself is linked with, by what the link is called."""
+        return self._grouped(self._servings(linked))
+
+    def _grouped(self, servings: Iterable[Serving]) -> list[tuple[str, list[Serving]]]:
+        found = defaultdict[str, list[Serving]](list)
+        for each in servings:
+            found[each.links[0].predicate].append(each)
+        return [(self.word(predicate), each) for predicate, each in sorted(found.items())]
+
+    def _servings(self, linked: Sequence[Row]) -> list[Serving]:
+        links = defaultdict[str, dict[Link, None]](dict)
+        for row in linked:
+            links[row["x"]][self._link(row)] = None
+        found = [
+            Serving(self._things[iri], tuple(sorted(each, key=lambda link: link.rank)))
+            for iri, each in links.items()
+            if iri in self._things
+        ]
+        # Stated ones before judged and derived ones, close ones before loose ones; then as the documents number them.
+        return sorted(found, key=lambda each: (STATES.index(each.state), natural(each.thing.iri)))
+
+    def _link(self, row: Row) -> Link:
+        other = row.get("whole", self._iri)
+        subject, object_ = (other, row["x"]) if "out" in row else (row["x"], other)
+        return link_of(row, subject, object_)
+
+    def rest(self, own: Mapping[str, list[Row]]) -> list[tuple[str, str, list[Row]]]:
+        """Return each property with its values, for machines: its IRI, what it is called, and the values with their addresses."""
+        return [
+            (predicate, self.word(predicate), [{**row, "address": local_link(row["x"])} for row in rows_])
+            for predicate, rows_ in sorted(own.items())
+        ]
+
+
+def _years(row: Row) -> str:
+    return row["start"] if row["start"] == row["end"] else f"{row['start']}–{row['end']}"
