@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Self
 from urllib.parse import parse_qsl, urlencode
+from weakref import WeakKeyDictionary
 
 from itukg import names
 from itukg.engine.store import Store, texts
@@ -123,6 +124,32 @@ async def links_by(store: Store, property_: str, plan: str) -> list[Linked]:
   OPTIONAL {{ ?x itu:allOf ?all }}
 }}"""
     return [_linked(row, {}) for row in await texts(store, names.PROLOGUE + query)]
+
+
+_documents: WeakKeyDictionary[Store, dict[str, str]] = WeakKeyDictionary()
+
+
+async def documents(store: Store) -> Mapping[str, str]:
+    """Return what the documents are called that links rest on, by IRI."""
+    if store not in _documents:
+        query = "SELECT DISTINCT ?document ?label WHERE { ?l itu:basis ?basis ; dcterms:source ?document . ?document rdfs:label ?label }"
+        found = await texts(store, names.PROLOGUE + query)
+        _documents[store] = {row["document"]: row["label"] for row in found}
+    return _documents[store]
+
+
+_plans: WeakKeyDictionary[Store, dict[str, Row]] = WeakKeyDictionary()
+
+
+async def plans_by_year(store: Store) -> Mapping[str, Row]:
+    """Return the plans by IRI, in the order of their first years; of one year the longer first, and a draft before what was adopted."""
+    if store not in _plans:
+        query = """SELECT ?thing ?notation ?label ?start ?end ?status WHERE {
+  ?thing a itu:Plan ; skos:notation ?notation ; rdfs:label ?label ; itu:startYear ?start ; itu:endYear ?end ; itu:status ?status }"""
+        found = await texts(store, names.PROLOGUE + query)
+        found.sort(key=lambda row: (row["start"], -int(row["end"]), row["status"] == "adopted", row["thing"]))
+        _plans[store] = {row["thing"]: row for row in found}
+    return _plans[store]
 
 
 def because_address(at: str, link: Link, query: str = "") -> str:

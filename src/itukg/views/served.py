@@ -5,10 +5,10 @@ side, and says who serves it and on what basis, what rules derive apart from tha
 """
 
 import asyncio
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -19,11 +19,24 @@ from itukg.rdf.jsonld import natural
 from itukg.release.overview import Overview, Value
 from itukg.views.bare import Note, gap_cells
 from itukg.views.because import RULES
-from itukg.views.linked import DERIVED, EVIDENCE, STATES, Link, Linked, Row, Side, because_address, link_of
+from itukg.views.linked import (
+    DERIVED,
+    EVIDENCE,
+    STATES,
+    Link,
+    Linked,
+    Row,
+    Side,
+    because_address,
+    documents,
+    link_of,
+    plans_by_year,
+)
 from itukg.views.listing import Item
 from itukg.views.matrix import ALL, GAP, kind_word, silence
 from itukg.views.matrix import kinds as kinds_of
 from itukg.views.thing import is_iri
+from itukg.views.words import plural, word_of
 
 _DERIVED = f"<{names.graph(DERIVED)}>"
 _BELOW = "sdgo:isTargetOf|sdgo:isIndicatorOf|skos:broader|itu:editionOf|org:unitOf"
@@ -31,9 +44,6 @@ _ABOVE = [names.expand(each) for each in _BELOW.split("|")]
 _RDFS, _SKOS, _DCTERMS = (names.PREFIXES[prefix] for prefix in ("rdfs", "skos", "dcterms"))
 _LEADING = f"""SELECT DISTINCT ?class WHERE {{
   ?property a <{names.EVIDENCED}> ; rdfs:domain|rdfs:range|schema:domainIncludes|schema:rangeIncludes ?class }}"""
-_PLANS = """SELECT ?thing ?notation ?label ?start ?end ?status WHERE {
-  ?thing a itu:Plan ; skos:notation ?notation ; rdfs:label ?label ; itu:startYear ?start ; itu:endYear ?end ; itu:status ?status }"""
-_DOCUMENTS = "SELECT DISTINCT ?document ?label WHERE { ?any dcterms:source ?document . ?document rdfs:label ?label }"
 _WHOLES = f"""SELECT * WHERE {{ ?whole itu:allOf ?class . ?l itu:object ?whole ; itu:subject ?x ; itu:predicate ?predicate ; itu:basis ?basis .
   {EVIDENCE} }}"""
 
@@ -66,6 +76,8 @@ class Column:
     derived: list[Serving] = field(default_factory=list)
     all: list[Serving] = field(default_factory=list)
     figures: list[Row] = field(default_factory=list)
+    parts: list[tuple[Item, int]] = field(default_factory=list)
+    """Which parts of the thing the plan names, and how many of its things do."""
     gap: Note | None = None
 
     @property
@@ -99,7 +111,11 @@ class Part:
     @property
     def is_named(self) -> bool:
         """Whether a plan names it."""
-        return any(not state.startswith(DERIVED) for state in self.shown)
+        return any(map(self.named_by, self.counts))
+
+    def named_by(self, plan: str) -> int:
+        """Return how many things of a plan are linked with it by more than a rule."""
+        return sum(number for state, number in self.counts.get(plan, {}).items() if not state.startswith(DERIVED))
 
 
 async def served_page(store: Store, overview: Overview, iri: str) -> bytes | None:
@@ -113,7 +129,10 @@ async def served_page(store: Store, overview: Overview, iri: str) -> bytes | Non
     kind = frame.most_specific(each["x"] for each in kinds)
     parent = next((row for above in _ABOVE for row in own.get(above, ())), None)
     linked, below, beside, said = await asyncio.gather(
-        *(texts(store, names.PROLOGUE + query) for query in (_links(iri), _below(iri), _beside(kind, parent), _said(iri)))
+        *(
+            texts(store, names.PROLOGUE + query)
+            for query in (_links(iri), _below(iri), _beside(kind, parent), _said(iri))
+        )
     )
     wholes = {row["whole"] for row in frame.silence[1] if row["thing"] == iri}
     about_all = [row for row in frame.wholes if row["whole"] in wholes]
@@ -123,7 +142,10 @@ async def served_page(store: Store, overview: Overview, iri: str) -> bytes | Non
     )
     page = _Page(iri, kind, overview, frame, things)
     columns = page.columns([row for row in linked if "out" not in row], about_all, said)
-    parts = [Part(_item(row), counts.get(row["x"], {})) for row in below]
+    parts = [Part(_item(row), counts.get(row["x"], {})) for row in {row["x"]: row for row in below}.values()]
+    for column, part in product(columns, parts):
+        if number := part.named_by(column.plan.iri):
+            column.parts.append((part.item, number))
     text = page.text(own)
     siblings = sorted({row["x"]: row for row in beside}.values(), key=lambda row: natural(row["x"]))
     place = next((place for place, row in enumerate(siblings) if row["x"] == iri), 0)
@@ -135,6 +157,7 @@ async def served_page(store: Store, overview: Overview, iri: str) -> bytes | Non
         iri=iri,
         path=address(iri),
         kind=page.word(kind),
+        kind_plural=plural(page.word(kind)),
         kinds=kind_word(kind) if kind in {value.iri for value in known.values()} else "",
         short=Value(iri, "", "").short,
         label=text("rdfs:label") or names.shorten(iri),
@@ -142,13 +165,15 @@ async def served_page(store: Store, overview: Overview, iri: str) -> bytes | Non
         own_words=text("itu:ownWords") == "true",
         own=page.rest(own),
         text=text,
-        parent=parent and _item(parent),
+        parent=_item(parent) if parent else None,
         scheme=next((row for row in own.get(_SKOS + "inScheme", ())), None),
         before=_item(siblings[place - 1]) if place else None,
         after=_item(siblings[place + 1]) if place + 1 < len(siblings) else None,
         columns=columns,
         parts=parts,
-        parts_word=page.word(frame.most_specific([below[0]["kind"]])) if below and "kind" in below[0] else "",
+        parts_word=plural(page.word(frame.most_specific(row["kind"] for row in below))).removeprefix("SDG ")
+        if below
+        else "",
         others=page.others([row for row in linked if "out" not in row]),
         outward=page.outward([row for row in linked if "out" in row]),
         word=page.word,
@@ -184,19 +209,13 @@ _frames: WeakKeyDictionary[Store, _Frame] = WeakKeyDictionary()
 
 async def _frame(store: Store) -> _Frame:
     if store not in _frames:
-        *found, silent = await asyncio.gather(
-            *(texts(store, names.PROLOGUE + query) for query in (_LEADING, _PLANS, _DOCUMENTS, _WHOLES)), silence(store)
+        leading, wholes, plans, called, silent = await asyncio.gather(
+            *(texts(store, names.PROLOGUE + query) for query in (_LEADING, _WHOLES)),
+            plans_by_year(store),
+            documents(store),
+            silence(store),
         )
-        leading, plans, documents, wholes = found
-        # By their first year; of one year the longer first, and a draft before what was adopted.
-        plans.sort(key=lambda row: (row["start"], -int(row["end"]), row["status"] == "adopted", row["thing"]))
-        _frames[store] = _Frame(
-            {row["class"] for row in leading},
-            {row["thing"]: row for row in plans},
-            {row["document"]: row["label"] for row in documents},
-            wholes,
-            silent,
-        )
+        _frames[store] = _Frame({row["class"] for row in leading}, plans, called, wholes, silent)
     return _frames[store]
 
 
@@ -295,10 +314,8 @@ class _Page:
         self._iri, self._kind, self._overview, self._frame, self._things = iri, kind, overview, frame, things
 
     def word(self, iri: str) -> str:
-        """Return what a term is called: by the ontology, else by its own name."""
-        prefix, colon, local = names.shorten(iri).partition(":")
-        spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", local).lower() if colon and prefix in names.PREFIXES else iri
-        return self._overview.terms.get(iri) or ("SDG " if prefix == "sdgo" else "") + spaced
+        """Return what a term is called."""
+        return word_of(iri, self._overview.terms)
 
     def text(self, own: Mapping[str, list[Row]]) -> Any:
         """Return a function that gives the first value of a property, a prefixed name."""
@@ -341,21 +358,21 @@ class _Page:
         for plan, _, note in gap_cells(sides, gaps, above, within, links, None):
             yield plan, note
 
-    def others(self, linked: Sequence[Row]) -> list[tuple[str, list[Serving]]]:
-        """Return what is linked with the thing and of no plan, by what the link is called."""
+    def others(self, linked: Sequence[Row]) -> list[tuple[str, str, list[Serving]]]:
+        """Return what is linked with the thing and of no plan, by what the link is called and its state."""
         return self._grouped(
             each for each in self._servings(linked) if not each.thing.plan and each.thing.iri not in self._frame.plans
         )
 
-    def outward(self, linked: Sequence[Row]) -> list[tuple[str, list[Serving]]]:
-        """Return what the thing itself is linked with, by what the link is called."""
+    def outward(self, linked: Sequence[Row]) -> list[tuple[str, str, list[Serving]]]:
+        """Return what the thing itself is linked with, by what the link is called and its state."""
         return self._grouped(self._servings(linked))
 
-    def _grouped(self, servings: Iterable[Serving]) -> list[tuple[str, list[Serving]]]:
-        found = defaultdict[str, list[Serving]](list)
+    def _grouped(self, servings: Iterable[Serving]) -> list[tuple[str, str, list[Serving]]]:
+        found = defaultdict[tuple[int, str], list[Serving]](list)
         for each in servings:
-            found[each.links[0].predicate].append(each)
-        return [(self.word(predicate), each) for predicate, each in sorted(found.items())]
+            found[STATES.index(each.state), each.links[0].predicate].append(each)
+        return [(self.word(predicate), STATES[rank], each) for (rank, predicate), each in sorted(found.items())]
 
     def _servings(self, linked: Sequence[Row]) -> list[Serving]:
         links = defaultdict[str, dict[Link, None]](dict)
