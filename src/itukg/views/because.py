@@ -124,7 +124,7 @@ async def because(store: Store, subject: str, object_: str, terms: Mapping[str, 
 def write_because(found: Because, syntax: Format) -> bytes:
     """Write the chains in one of BECAUSE_FORMATS."""
     if syntax is HTML:
-        return render("because.html", found=found, rules=RULES, place=lambda said: _place(said, found))
+        return render("because.html", found=found, rules=RULES)
     if syntax is MARKDOWN:
         return _markdown(found).encode()
     if syntax is JSON:

@@ -1,6 +1,6 @@
 """How a matrix is written: as a grid with its evidence in a workbook, cell by cell as CSV, as JSON, as a page."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -70,9 +70,7 @@ async def matrix_page(store: Store, overview: Overview, found: Matrix) -> bytes:
     by_year = {iri: place for place, iri in enumerate(plans)}
     rows_, columns = (sorted(side, key=lambda item: by_year.get(item.iri, 0)) for side in (found.rows, found.columns))
     cells = [[found.cells.get((row.iri, column.iri)) for column in columns] for row in rows_]
-    sides = [
-        *zip((plural(word) for word in words), (rows_, columns), (cells, [*zip(*cells, strict=True)]), strict=True)
-    ]
+    turned = [[line[place] for line in cells] for place in range(len(columns))]
     return render(
         "matrix.html",
         found=found,
@@ -80,12 +78,9 @@ async def matrix_page(store: Store, overview: Overview, found: Matrix) -> bytes:
         rows=[*zip(rows_, cells, strict=True)],
         columns=columns,
         names=words,
-        plurals=[name for name, *_ in sides],
+        plurals=[plural(word) for word in words],
         headings=headings(columns),
-        summary=[
-            (name, items, [each for each, line in zip(items, lines, strict=True) if not any(map(_counts, line))])
-            for name, items, lines in sides
-        ],
+        summary=[(rows_, _bare(rows_, cells)), (columns, _bare(columns, turned))],
         states={state for line in cells for cell in line if cell for state in cell.states or (cell.state,)},
         plan_iris=plans,
         kinds=sorted({(word_of(kind.iri, overview.terms), name) for name, kind in known.items() if kind.iri in linked}),
@@ -95,8 +90,8 @@ async def matrix_page(store: Store, overview: Overview, found: Matrix) -> bytes:
         bases=bases if given.get("basis", "") in dict(bases) else [*bases, (given["basis"], ", ".join(found.basis))],
         hidden=[(name, value) for name, value in given.items() if name not in _HIDDEN],
         called=await documents(store),
-        mapped=any(map(_counts, found.cells.values()))
-        and any(item.iri in schemes for item in (*found.rows, *found.columns)),
+        mapped=any(cell.count for cell in found.cells.values())
+        and any(item.iri in schemes for item in (*rows_, *columns)),
         counts=COUNTS[found.through],
         heat=lambda count: sum(count >= least for least in _HEAT),
         query=lambda **other: f"?{urlencode({**given, **other})}",
@@ -106,8 +101,9 @@ async def matrix_page(store: Store, overview: Overview, found: Matrix) -> bytes:
     )
 
 
-def _counts(cell: Cell | None) -> int:
-    return cell.count if cell else 0
+def _bare(items: Sequence[Item], lines: Sequence[Sequence[Cell | None]]) -> list[Item]:
+    """Return the rows, or columns, in whose cells nothing is counted."""
+    return [item for item, line in zip(items, lines, strict=True) if not any(cell and cell.count for cell in line)]
 
 
 def _links(found: Matrix) -> Iterator[tuple[str, str, str, str]]:

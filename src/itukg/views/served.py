@@ -1,6 +1,6 @@
 """What plans serve: the page of an SDG goal, target or indicator, an action line, an instrument or an organization.
 
-Such a thing is of no plan, and its class is one that links with evidence lead from or to. Its page has all plans side by
+Such a thing is of no plan, and links with evidence lead from or to it, or to others of its class. Its page has all plans side by
 side, and says who serves it and on what basis, what rules derive apart from that, and what nobody serves.
 """
 
@@ -9,12 +9,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
-from typing import Any
 from weakref import WeakKeyDictionary
 
 from itukg import names
 from itukg.engine.store import Store, texts
-from itukg.pages import address, local_link, render
+from itukg.pages import address, render
 from itukg.rdf.jsonld import natural
 from itukg.release.overview import Overview, Value
 from itukg.views.bare import Note, gap_cells
@@ -119,14 +118,17 @@ class Part:
 
 
 async def served_page(store: Store, overview: Overview, iri: str) -> bytes | None:
-    """Return the page of a thing that plans serve, or None where `iri` is of a plan or of a class that no plan serves."""
+    """Return the page of a thing that plans serve, or None where `iri` is of a plan or nothing is linked with its like."""
     own, frame = await asyncio.gather(_own(store, iri), _frame(store)) if is_iri(iri) else ({}, None)
-    kinds = own.get(names.RDF_TYPE, [])
-    if frame is None or not frame.leading & {each["x"] for each in kinds} or names.ITU + "plan" in own:
+    if (
+        frame is None
+        or iri in frame.plans
+        or names.RDF_TYPE not in own
+        or {names.ITU + "plan", names.OWL + "deprecated"} & own.keys()
+    ):
         return None
-    if iri in frame.plans or names.OWL + "deprecated" in own:
-        return None
-    kind = frame.most_specific(each["x"] for each in kinds)
+    kinds = {row["x"] for row in own[names.RDF_TYPE]}
+    kind = frame.most_specific(kinds)
     parent = next((row for above in _ABOVE for row in own.get(above, ())), None)
     linked, below, beside, said = await asyncio.gather(
         *(
@@ -134,6 +136,8 @@ async def served_page(store: Store, overview: Overview, iri: str) -> bytes | Non
             for query in (_links(iri), _below(iri), _beside(kind, parent), _said(iri))
         )
     )
+    if not linked and not frame.leading & kinds:
+        return None
     wholes = {row["whole"] for row in frame.silence[1] if row["thing"] == iri}
     about_all = [row for row in frame.wholes if row["whole"] in wholes]
     below = sorted(below, key=lambda row: natural(row["x"]))
@@ -146,11 +150,15 @@ async def served_page(store: Store, overview: Overview, iri: str) -> bytes | Non
     for column, part in product(columns, parts):
         if number := part.named_by(column.plan.iri):
             column.parts.append((part.item, number))
-    text = page.text(own)
+
+    def text(name: str) -> str:
+        """Return the first value of a property of the thing, a prefixed name."""
+        return next((row["x"] for row in own.get(names.expand(name), ())), "")
+
     siblings = sorted({row["x"]: row for row in beside}.values(), key=lambda row: natural(row["x"]))
     place = next((place for place, row in enumerate(siblings) if row["x"] == iri), 0)
     known = kinds_of(overview)
-    shown = {state for each in (*columns, *parts) for state in each.shown}
+    shown = {state for each in columns for state in each.shown} | {state for each in parts for state in each.shown}
     served = {each.links[0].rule for column in columns for each in column.derived}
     return render(
         "served.html",
@@ -163,7 +171,7 @@ async def served_page(store: Store, overview: Overview, iri: str) -> bytes | Non
         label=text("rdfs:label") or names.shorten(iri),
         notation=page.notation(text("skos:notation"), said),
         own_words=text("itu:ownWords") == "true",
-        own=page.rest(own),
+        own=sorted(own.items()),
         text=text,
         parent=_item(parent) if parent else None,
         scheme=next((row for row in own.get(_SKOS + "inScheme", ())), None),
@@ -210,7 +218,8 @@ _frames: WeakKeyDictionary[Store, _Frame] = WeakKeyDictionary()
 async def _frame(store: Store) -> _Frame:
     if store not in _frames:
         leading, wholes, plans, called, silent = await asyncio.gather(
-            *(texts(store, names.PROLOGUE + query) for query in (_LEADING, _WHOLES)),
+            texts(store, names.PROLOGUE + _LEADING),
+            texts(store, names.PROLOGUE + _WHOLES),
             plans_by_year(store),
             documents(store),
             silence(store),
@@ -317,10 +326,6 @@ class _Page:
         """Return what a term is called."""
         return word_of(iri, self._overview.terms)
 
-    def text(self, own: Mapping[str, list[Row]]) -> Any:
-        """Return a function that gives the first value of a property, a prefixed name."""
-        return lambda name: next((row["x"] for row in own.get(names.expand(name), ())), "")
-
     def notation(self, notation: str, said: Sequence[Row]) -> str:
         """Return the code of a thing: its own, or the newest that a framework gives it."""
         codes = sorted((row["year"], row["code"]) for row in said if "year" in row)
@@ -391,13 +396,6 @@ class _Page:
         subject, object_ = (other, row["x"]) if "out" in row else (row["x"], other)
         return link_of(row, subject, object_)
 
-    def rest(self, own: Mapping[str, list[Row]]) -> list[tuple[str, str, list[Row]]]:
-        """Return each property with its values, for machines: its IRI, what it is called, and the values with their addresses."""
-        return [
-            (predicate, self.word(predicate), [{**row, "address": local_link(row["x"])} for row in rows_])
-            for predicate, rows_ in sorted(own.items())
-        ]
-
 
 def _years(row: Row) -> str:
-    return row["start"] if row["start"] == row["end"] else f"{row['start']}–{row['end']}"
+    return row["start"] if row["start"] == row["end"] else f"{row['start']}-{row['end']}"
