@@ -19,7 +19,7 @@ from itukg.engine.describe import NESTED
 from itukg.engine.sparql import read_query
 from itukg.engine.store import Dataset, Store, rows, triples
 from itukg.errors import BadRequest, Gone, NotFound
-from itukg.formats import HTML, Format, write_json
+from itukg.formats import HTML, JSON, Format, write_json
 from itukg.graphs import in_form, write_graph
 from itukg.pages import address, local_link, render
 from itukg.queries import SavedQuery, saved_query
@@ -52,7 +52,7 @@ async def describe(store: Store, terms: Mapping[str, str], iri: str, syntax: For
     found = await description(store, iri)
     if syntax is HTML:
         return _page(terms, iri, jsonld.tree(iri, jsonld.expanded(found)))
-    if syntax.engine == ox.RdfFormat.JSON_LD:
+    if syntax.engine == ox.RdfFormat.JSON_LD or syntax is JSON:
         return write_json(in_form(jsonld.expanded(found), syntax, iri))
     return write_graph(found, syntax)
 

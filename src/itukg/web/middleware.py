@@ -8,6 +8,7 @@ ETag, and the same request is answered from memory next time (RFC 9110, RFC 9111
 import asyncio
 import gzip
 import logging
+import re
 from base64 import b64encode
 from collections import OrderedDict
 from collections.abc import Collection, Hashable, Iterable
@@ -174,12 +175,18 @@ class ResponseMiddleware:
         headers = {
             "Allow": methods,
             "Access-Control-Allow-Methods": methods,
-            "Access-Control-Allow-Headers": "Accept, Content-Type, If-None-Match, If-Modified-Since",
+            "Access-Control-Allow-Headers": _requested_headers(scope),
             "Access-Control-Max-Age": "86400",
         }
         if "QUERY" in methods:
             headers["Accept-Query"] = ", ".join(f'"{media_type}"' for media_type in QUERY_TYPES)
         return Response(status_code=204, headers=headers)
+
+
+def _requested_headers(scope: Scope) -> str:
+    """Return the headers that a browser asks to send: any, for none of them changes more than the answer."""
+    requested = accepted(scope, b"access-control-request-headers")
+    return requested if re.fullmatch(r"[\w!#$%&'*+.^`|~, -]+", requested, re.ASCII) else "*"
 
 
 class _Exchange:
