@@ -22,7 +22,9 @@ from itukg.rdf.parse import parse_rdf, syntax_of
 from itukg.upload.context import UPLOAD_GRAPH
 
 FORM = "multipart/form-data"
-RDF_TYPES = {syntax.media_type: syntax.engine for syntax in GRAPH_FORMATS} | dict.fromkeys(("application/xml", "text/xml", "application/owl+xml"), ox.RdfFormat.RDF_XML)
+RDF_TYPES = {syntax.media_type: syntax.engine for syntax in GRAPH_FORMATS} | dict.fromkeys(
+    ("application/xml", "text/xml", "application/owl+xml"), ox.RdfFormat.RDF_XML
+)
 BODY_TYPES = (*RDF_TYPES, FORM, JSON.media_type)
 """Media types of the body of an upload."""
 METHODS = ("STRING", "BASE64", "URL")

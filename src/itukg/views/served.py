@@ -82,17 +82,17 @@ class Column:
     @property
     def states(self) -> dict[str, int]:
         """How many of its things are linked in each state, the best first."""
-        return self.states_of([*self.named, *self.derived])
+        return _counted(each.state for each in (*self.named, *self.derived))
+
+    @property
+    def naming(self) -> int:
+        """How many of its things name it in words of the document, not by a reader's judgement alone."""
+        return sum(any(link.quote for link in each.links) for each in self.named)
 
     @property
     def shown(self) -> Iterable[str]:
         """The states that its cell shows."""
         return self.states or (ALL,) * bool(self.all) or (GAP,) * bool(self.gap)
-
-    @staticmethod
-    def states_of(servings: Sequence[Serving]) -> dict[str, int]:
-        """Return how many are linked in each state, the best first."""
-        return _counted(each.state for each in servings)
 
 
 @dataclass(frozen=True)
@@ -188,9 +188,8 @@ async def served_page(store: Store, overview: Overview, iri: str) -> bytes | Non
         kind_of=lambda thing: page.word(thing.type) if thing.type else "",
         called=frame.called,
         rules={rule: RULES[rule] for rule in RULES if rule in served},
-        shown=shown,
+        shown=sorted(shown),
         mapped=any(value.iri == iri for name in ("sdg", "actionLine") for value in overview.values[name]),
-        codes=[row for row in said if "year" in row],
     )
 
 
