@@ -13,7 +13,7 @@ import pyoxigraph as ox
 
 from itukg import names
 from itukg.errors import BadRequest, DataError, SyntaxProblem
-from itukg.rdf.jsonld import context
+from itukg.rdf.jsonld import context, is_our_context
 
 
 def read_rdf(path: Path, graph: str) -> Iterator[ox.Quad]:
@@ -52,7 +52,7 @@ def parse_rdf(content: bytes, syntax: ox.RdfFormat, graph: str, *, base: str | N
     if syntax == ox.RdfFormat.RDF_XML:
         content = _as_utf8(content)
         _check_xml(content)
-    if syntax == ox.RdfFormat.JSON_LD and names.CONTEXT.encode() in content:
+    if syntax == ox.RdfFormat.JSON_LD and b"/context/v1" in content:
         content = _with_our_context(content)
     try:
         for quad in ox.parse(content, format=syntax, base_iri=base, rename_blank_nodes=True):
@@ -107,7 +107,7 @@ def _with_our_context(content: bytes) -> bytes:
     def written(named: Any) -> Any:
         if isinstance(named, list):
             return [written(each) for each in named]
-        return context()["@context"] if named == names.CONTEXT else named
+        return context()["@context"] if is_our_context(named) else named
 
     try:
         document = json.loads(content)

@@ -19,9 +19,11 @@ from functools import lru_cache
 from hashlib import sha256
 from http import HTTPStatus
 from time import monotonic
+from urllib.parse import quote
 
 from cachetools import LRUCache
 from fastapi import Response
+from fastapi.responses import RedirectResponse
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from werkzeug.datastructures import Accept
@@ -32,10 +34,11 @@ from xxhash import xxh3_128
 from itukg import names
 from itukg.errors import BadRequest, PreconditionFailed
 from itukg.pictures.svg import STYLE
+from itukg.rdf.jsonld import context_name
 from itukg.release.model import Release
 from itukg.web.metrics import Metrics
 from itukg.web.problems import failure, methods_of, nothing_at, problem_of
-from itukg.web.requests import ClientLeft, accepted
+from itukg.web.requests import ClientLeft, accepted, address_in
 
 log = logging.getLogger("itukg")
 
@@ -68,6 +71,11 @@ NO_STORE = {"Cache-Control": "no-store"}
 QUERY_TYPES = ("application/x-www-form-urlencoded", "application/sparql-query")
 """Media types of the body of QUERY (RFC 10008), which OPTIONS names."""
 
+_CONTEXT = names.CONTEXT.encode()
+_NAMES_CONTEXT = b'{\n  "@context": "%s"' % _CONTEXT
+"""How JSON-LD begins, whoever of us writes it."""
+_DECORATION = re.compile(rb"(?:^|(?<=&))(?:utm_\w+|fbclid|gclid|dclid|msclkid|mc_[ce]id|igshid)=")
+"""What is added to links that people follow from elsewhere."""
 _COMPRESSED = (b"application/gzip", b"application/pdf", b"application/vnd.openxmlformats-officedocument", b"image/png")
 _LARGE = 200_000
 """Bytes from which on a body is hashed and compressed in a thread."""
@@ -137,20 +145,30 @@ class ResponseMiddleware:
     """Gives every answer its headers, and answers from the cache what was requested before. See the module."""
 
     def __init__(
-        self, app: ASGIApp, *, release: Release, cache: Cache, metrics: Metrics, routes: list[BaseRoute]
+        self,
+        app: ASGIApp,
+        *,
+        release: Release,
+        cache: Cache,
+        metrics: Metrics,
+        routes: list[BaseRoute],
+        public: str | None,
     ) -> None:
-        """Stand before `app`, which has these `routes` and serves `release` unless a request names another."""
+        """Stand before `app`, which has these `routes`, and serves `release` unless a request names another, at a `public` address."""
         self.app, self.routes, self.cache, self.metrics = app, routes, cache, metrics
-        self.release = release
+        self.release, self.public = release, public
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request: from the cache, or by the application."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        scope = _undecorated(scope)
         exchange = _Exchange(self, scope, send)
         try:
-            if (cached := exchange.cached()) is not None:
+            if scope["path"].endswith("/") and scope["path"] != "/":
+                await _without_slash(scope)(scope, receive, exchange)
+            elif (cached := exchange.cached()) is not None:
                 await exchange.send_cached(cached)
             elif scope["method"] == "OPTIONS":
                 await self._options(scope)(scope, receive, exchange)
@@ -181,6 +199,21 @@ class ResponseMiddleware:
         if "QUERY" in methods:
             headers["Accept-Query"] = ", ".join(f'"{media_type}"' for media_type in QUERY_TYPES)
         return Response(status_code=204, headers=headers)
+
+
+def _undecorated(scope: Scope) -> Scope:
+    """Return a request without the parameters that newsletters and social networks add to links, and that say nothing to us."""
+    if not _DECORATION.search(scope["query_string"]):
+        return scope
+    parts = (part for part in scope["query_string"].split(b"&") if not _DECORATION.match(part))
+    return {**scope, "query_string": b"&".join(parts)}
+
+
+def _without_slash(scope: Scope) -> Response:
+    """Lead on to the address without the slash at its end, with the same method."""
+    query = f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else ""
+    path = "/" + quote(scope["path"].strip("/"), safe="/:@!$&'()*+,;=~")  # one slash before it: two would name a host
+    return RedirectResponse(f"{scope.get('root_path', '')}{path}{query}", HTTPStatus.PERMANENT_REDIRECT)
 
 
 def _requested_headers(scope: Scope) -> str:
@@ -235,6 +268,7 @@ class _Exchange:
         """Cache a whole answer, and send it."""
         own = dict(headers)
         kind, zipped = own[b"content-type"], takes_gzip(self._scope)
+        body = self._with_context(body)
         if len(body) > _LARGE:
             described, content = await asyncio.to_thread(_represented, body, kind, zipped=zipped)
         else:
@@ -254,7 +288,13 @@ class _Exchange:
             await self._send_without(status, headed)
             raise _Answered
         await self._send_start(status, headed)
-        await self._send_body(first)
+        await self._send_body(first if is_file else {**first, "body": self._with_context(first["body"])})
+
+    def _with_context(self, body: bytes) -> bytes:
+        """Return an answer, or its begin, that names our JSON-LD context by the address at which the client can fetch it."""
+        if body.startswith(_NAMES_CONTEXT) and (at := address_in(self._scope, self._middleware.public)):
+            return body.replace(_CONTEXT, f"{at}/context/{context_name()}.jsonld".encode(), 1)
+        return body
 
     async def _send_without(self, status: HTTPStatus, headers: Iterable[Header]) -> None:
         """Answer 304 or 412, without the body that the request's conditions are about."""
