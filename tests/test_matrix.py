@@ -216,8 +216,10 @@ def test_a_page_says_what_is_linked_and_what_is_not(client: TestClient) -> None:
     page = page_of(client, "/matrix?rows=plan&columns=sdgGoal")
     # Of the Goals, the documents name all but 15 by their number; only the Buenos Aires plan names any.
     goals, plans = (" ".join(line.text_content().split()) for line in page.xpath("//main/p")[1:3])
-    assert goals == "Of 17 SDG goals, 16 are linked with plans. Without a link: 15."
-    assert plans.startswith("Of 6 plans, 1 is linked with SDG goals. Without a link: ITU Strategic Plan 2020-2023, ")
+    assert goals == "Of 17 Sustainable Development Goals, 16 are linked with plans. Without a link: 15."
+    assert plans.startswith(
+        "Of 6 plans, 1 is linked with Sustainable Development Goals. Without a link: ITU Strategic Plan 2020-2023, "
+    )
     assert page.xpath("//thead//th/a/@href") == [f"/sdg/{number}" for number in range(1, 18)]
     rows = [" ".join(row.text_content().split()) for row in page.xpath("//tbody//th")]
     assert rows[0] == "Buenos Aires Action Plan 2018-2021" and rows[-1] == "ITU-D Operational Plan 2026"
@@ -248,7 +250,10 @@ def test_a_page_has_fifty_rows_unless_more_are_asked_for(client: TestClient) -> 
 
 def test_a_page_says_when_there_is_nothing(client: TestClient) -> None:
     page = page_of(client, "/matrix?rows=risk&columns=sdgGoal")
-    assert "Nothing links these risks and SDG goals" in page.xpath('//p[@class="empty"]')[0].text_content()
+    assert (
+        "Nothing links these risks and Sustainable Development Goals"
+        in page.xpath('//p[@class="empty"]')[0].text_content()
+    )
     alone = page_of(client, f"/matrix?rows=output&columns=sdgGoal&row={BUAP}/output/1.1&column=9").xpath("//main")[0]
     assert "Nothing links them" in alone.text_content()
 
@@ -262,7 +267,7 @@ def test_every_cell_has_an_address_where_its_evidence_stands(
         page = get(client, cell["id"], "text/html").text
         assert all(f"line {line}" in page for line in lines_of(cell))
     three = page_of(client, cell_of(lines_and_goals, "C7", "13")["id"])
-    assert three.xpath("//h1")[0].text_content() == "Action line C7 and SDG goal 13"
+    assert three.xpath("//h1")[0].text_content() == "Action line C7 and Sustainable Development Goal 13"
     # Of each thing both sentences, with the chain behind each.
     assert len(three.xpath("//ol[@class='evidence']/li")) == 3
     assert len(three.xpath("//ol[@class='evidence']//blockquote")) == 6

@@ -233,11 +233,11 @@ def because(
 
     settings = settings_of()
     syntax = choose(BECAUSE_FORMATS, None, format)
-    terms = built(settings).overview.terms
+    overview = built(settings).overview
 
     async def write(store: "Store") -> None:
-        found = await reasons(store, await named(store, subject), await named(store, object), terms)
-        write_out(write_because(found, syntax), output)
+        found = await reasons(store, await named(store, subject), await named(store, object), overview.terms)
+        write_out(write_because(found, syntax, overview), output)
 
     with_store(settings, write)
 

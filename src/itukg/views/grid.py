@@ -18,7 +18,7 @@ from itukg.tables import Table, write_workbook
 from itukg.views.linked import Link, because_address, documents, plans_by_year
 from itukg.views.listing import Item
 from itukg.views.matrix import EMPTY, SIDES, Cell, Evidence, Matrix, chosen_kind, kinds, short
-from itukg.views.words import plural, word_of
+from itukg.views.words import inside, plural
 
 MATRIX_FORMATS = (JSON, HTML, CSV, XLSX, SSSOM, *PICTURE_FORMATS)
 """Syntaxes of a matrix, best first; pictures are written by `views/network.py`."""
@@ -65,7 +65,7 @@ async def matrix_page(store: Store, overview: Overview, found: Matrix) -> bytes:
     bases = [("", "All but what rules derive"), (all_, "Also what rules derive")]
     bases += [(value.short, f"Only {value.label}") for value in overview.values["basis"]]
     schemes = {value.iri for name in ("sdg", "actionLine") for value in overview.values[name]}
-    words = [word_of(kind.iri, overview.terms) for kind in chosen]
+    words = [inside(overview.reader(kind.iri)) for kind in chosen]
     plans = [*await plans_by_year(store)]
     by_year = {iri: place for place, iri in enumerate(plans)}
     rows_, columns = (sorted(side, key=lambda item: by_year.get(item.iri, 0)) for side in (found.rows, found.columns))
@@ -83,7 +83,7 @@ async def matrix_page(store: Store, overview: Overview, found: Matrix) -> bytes:
         summary=[(rows_, _bare(rows_, cells)), (columns, _bare(columns, turned))],
         states={state for line in cells for cell in line if cell for state in cell.states or (cell.state,)},
         plan_iris=plans,
-        kinds=sorted({(word_of(kind.iri, overview.terms), name) for name, kind in known.items() if kind.iri in linked}),
+        kinds=sorted({(overview.reader(kind.iri), name) for name, kind in known.items() if kind.iri in linked}),
         chosen=[next(name for name, kind in known.items() if kind.iri == each.iri) for each in chosen],
         plans=overview.values["plan"],
         plan=next((value for value in overview.values["plan"] if value.is_named(given.get("plan", ""))), None),
@@ -97,7 +97,7 @@ async def matrix_page(store: Store, overview: Overview, found: Matrix) -> bytes:
         query=lambda **other: f"?{urlencode({**given, **other})}",
         cell_query=lambda cell: f"?{found.address(cell).partition('?')[2]}",
         because=lambda link: because(found, link),
-        word=lambda iri: word_of(iri, overview.terms),
+        word=lambda iri: inside(overview.reader(iri)),
     )
 
 

@@ -35,7 +35,7 @@ from itukg.views.listing import Item
 from itukg.views.matrix import ALL, GAP, kind_word, silence
 from itukg.views.matrix import kinds as kinds_of
 from itukg.views.thing import is_iri
-from itukg.views.words import plural, word_of
+from itukg.views.words import inside, plural
 
 _DERIVED = f"<{names.graph(DERIVED)}>"
 _BELOW = "sdgo:isTargetOf|sdgo:isIndicatorOf|skos:broader|itu:editionOf|org:unitOf"
@@ -144,7 +144,7 @@ async def served_page(store: Store, overview: Overview, iri: str) -> bytes | Non
     things, counts = await asyncio.gather(
         _called(store, frame, [row["x"] for row in (*linked, *about_all)]), _counts(store, [row["x"] for row in below])
     )
-    page = _Page(iri, kind, overview, frame, things)
+    page = _Page(iri, kind, frame, things)
     columns = page.columns([row for row in linked if "out" not in row], about_all, said)
     parts = [Part(_item(row), counts.get(row["x"], {})) for row in {row["x"]: row for row in below}.values()]
     for column, part in product(columns, parts):
@@ -164,8 +164,8 @@ async def served_page(store: Store, overview: Overview, iri: str) -> bytes | Non
         "served.html",
         iri=iri,
         path=address(iri),
-        kind=page.word(kind),
-        kind_plural=plural(page.word(kind)),
+        kind=overview.reader(kind),
+        kind_plural=plural(overview.reader(kind)),
         kinds=kind_word(kind) if kind in {value.iri for value in known.values()} else "",
         short=Value(iri, "", "").short,
         label=text("rdfs:label") or names.shorten(iri),
@@ -179,13 +179,16 @@ async def served_page(store: Store, overview: Overview, iri: str) -> bytes | Non
         after=_item(siblings[place + 1]) if place + 1 < len(siblings) else None,
         columns=columns,
         parts=parts,
-        parts_word=plural(page.word(frame.most_specific(row["kind"] for row in below))).removeprefix("SDG ")
+        parts_word=inside(plural(overview.reader(frame.most_specific(row["kind"] for row in below)))).removeprefix(
+            "SDG "
+        )
         if below
         else "",
         others=page.others([row for row in linked if "out" not in row]),
         outward=page.outward([row for row in linked if "out" in row]),
-        word=page.word,
-        kind_of=lambda thing: page.word(thing.type) if thing.type else "",
+        reader=overview.reader,
+        inside=inside,
+        kind_of=lambda thing: overview.reader(thing.type) if thing.type else "",
         called=frame.called,
         rules={rule: RULES[rule] for rule in RULES if rule in served},
         shown=sorted(shown),
@@ -318,12 +321,8 @@ def _item(row: Row, kind: str = "") -> Item:
 class _Page:
     """The links with a thing, as its page shows them."""
 
-    def __init__(self, iri: str, kind: str, overview: Overview, frame: _Frame, things: Mapping[str, Item]) -> None:
-        self._iri, self._kind, self._overview, self._frame, self._things = iri, kind, overview, frame, things
-
-    def word(self, iri: str) -> str:
-        """Return what a term is called."""
-        return word_of(iri, self._overview.terms)
+    def __init__(self, iri: str, kind: str, frame: _Frame, things: Mapping[str, Item]) -> None:
+        self._iri, self._kind, self._frame, self._things = iri, kind, frame, things
 
     def notation(self, notation: str, said: Sequence[Row]) -> str:
         """Return the code of a thing: its own, or the newest that a framework gives it."""
@@ -363,20 +362,20 @@ class _Page:
             yield plan, note
 
     def others(self, linked: Sequence[Row]) -> list[tuple[str, str, list[Serving]]]:
-        """Return what is linked with the thing and of no plan, by what the link is called and its state."""
+        """Return what is linked with the thing and of no plan, by the property and the state."""
         return self._grouped(
             each for each in self._servings(linked) if not each.thing.plan and each.thing.iri not in self._frame.plans
         )
 
     def outward(self, linked: Sequence[Row]) -> list[tuple[str, str, list[Serving]]]:
-        """Return what the thing itself is linked with, by what the link is called and its state."""
+        """Return what the thing itself is linked with, by the property and the state."""
         return self._grouped(self._servings(linked))
 
     def _grouped(self, servings: Iterable[Serving]) -> list[tuple[str, str, list[Serving]]]:
         found = defaultdict[tuple[int, str], list[Serving]](list)
         for each in servings:
             found[STATES.index(each.state), each.links[0].predicate].append(each)
-        return [(self.word(predicate), STATES[rank], each) for (rank, predicate), each in sorted(found.items())]
+        return [(predicate, STATES[rank], each) for (rank, predicate), each in sorted(found.items())]
 
     def _servings(self, linked: Sequence[Row]) -> list[Serving]:
         links = defaultdict[str, dict[Link, None]](dict)

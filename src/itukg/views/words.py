@@ -1,16 +1,14 @@
-"""What terms are called, and what changed between two wordings, word by word.
+"""Words within sentences, and what changed between two wordings, word by word.
 
 The standard library's difflib compares sequences of words; diff-match-patch compares characters, and redlines and
 lxml.html.diff wrap difflib for texts with markup, which labels are not.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from html import escape
-
-from itukg import names
 
 _TOKENS = re.compile(r"\s+|\w+|[^\w\s]")
 _TAGS = {"equal": "{}", "deleted": "<del>{}</del>", "inserted": "<ins>{}</ins>"}
@@ -51,14 +49,12 @@ def as_html(runs: Iterable[Run]) -> str:
     return "".join(_TAGS[run.op].format(escape(run.text)) for run in runs)
 
 
-def word_of(iri: str, terms: Mapping[str, str]) -> str:
-    """Return what a term is called: by `terms`, those of our ontology, else by its own name ("SDG goal", "organization")."""
-    prefix, colon, local = names.shorten(iri).partition(":")
-    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", local).lower() if colon else iri
-    return terms.get(iri) or (f"SDG {spaced}" if prefix == "sdgo" else spaced)
+def inside(word: str) -> str:
+    """Return what a term is called as it stands within a sentence: "action line", but "SDG target" and "Sustainable Development Goal"."""
+    return word[:1].lower() + word[1:] if re.match(r"[A-Z][a-z]*( [a-z]|$)", word) else word
 
 
 def plural(word: str) -> str:
-    """Return the plural of what a class is called: "activities", "values of the Union"."""
+    """Return the plural of what a class is called: "Activities", "Values of the Union"."""
     first, of, rest = word.partition(" of ")
     return re.sub(r"(?<=[^aeiou])y$", "ie", first) + "s" + of + rest

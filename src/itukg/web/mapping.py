@@ -50,7 +50,7 @@ async def reasons(
     """Return why `subject` is linked with `object`: the chains of sentences, reasons and rules, the shortest first."""
     subject, object_ = [await named(service.store, each) for each in (given.subject, given.object)]
     found = await because(service.store, subject, object_, service.release.overview.terms)
-    return Response(write_because(found, syntax), media_type=syntax.media_type)
+    return Response(write_because(found, syntax, service.release.overview), media_type=syntax.media_type)
 
 
 class MatrixParameters(lists.ListParameters):
