@@ -64,6 +64,8 @@ async def matrix_page(store: Store, overview: Overview, found: Matrix) -> bytes:
     all_ = ",".join(value.short for value in overview.values["basis"])
     bases = [("", "All but what rules derive"), (all_, "Also what rules derive")]
     bases += [(value.short, f"Only {value.label}") for value in overview.values["basis"]]
+    asked = given.get("basis", "")
+    asked = next((value for value, _ in bases if {*value.split(",")} == {*asked.split(",")}), asked)
     schemes = {value.iri for name in ("sdg", "actionLine") for value in overview.values[name]}
     words = [inside(overview.reader(kind.iri)) for kind in chosen]
     plans = [*await plans_by_year(store)]
@@ -87,7 +89,8 @@ async def matrix_page(store: Store, overview: Overview, found: Matrix) -> bytes:
         chosen=[next(name for name, kind in known.items() if kind.iri == each.iri) for each in chosen],
         plans=overview.values["plan"],
         plan=next((value for value in overview.values["plan"] if value.is_named(given.get("plan", ""))), None),
-        bases=bases if given.get("basis", "") in dict(bases) else [*bases, (given["basis"], ", ".join(found.basis))],
+        bases=bases if asked in dict(bases) else [*bases, (asked, ", ".join(found.basis))],
+        asked=asked,
         hidden=[(name, value) for name, value in given.items() if name not in _HIDDEN],
         called=await documents(store),
         mapped=any(cell.count for cell in found.cells.values())
