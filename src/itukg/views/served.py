@@ -113,8 +113,8 @@ class Part:
         return any(map(self.named_by, self.counts))
 
     def named_by(self, plan: str) -> int:
-        """Return how many things of a plan are linked with it by more than a rule."""
-        return sum(number for state, number in self.counts.get(plan, {}).items() if not state.startswith(DERIVED))
+        """Return how many things of a plan are linked with it in words of its document."""
+        return self.counts.get(plan, {}).get(STATES[0], 0)
 
 
 async def served_page(store: Store, overview: Overview, iri: str) -> bytes | None:
