@@ -119,34 +119,32 @@ class Part:
 
 async def served_page(store: Store, overview: Overview, iri: str) -> bytes | None:
     """Return the page of a thing that plans serve, or None where `iri` is of a plan or nothing is linked with its like."""
-    own, frame = await asyncio.gather(_own(store, iri), _frame(store)) if is_iri(iri) else ({}, None)
-    if (
-        frame is None
-        or iri in frame.plans
-        or names.RDF_TYPE not in own
-        or {names.ITU + "plan", names.OWL + "deprecated"} & own.keys()
-    ):
+    frame = await _frame(store)
+    if not is_iri(iri) or any(iri == plan or iri.startswith(f"{plan}/") for plan in frame.plans):
+        return None
+    own = await _own(store, iri)
+    if names.RDF_TYPE not in own or {names.ITU + "plan", names.OWL + "deprecated"} & own.keys():
         return None
     kinds = {row["x"] for row in own[names.RDF_TYPE]}
     kind = frame.most_specific(kinds)
     parent = next((row for above in _ABOVE for row in own.get(above, ())), None)
-    linked, below, beside, said = await asyncio.gather(
-        *(
-            texts(store, names.PROLOGUE + query)
-            for query in (_links(iri), _below(iri), _beside(kind, parent), _said(iri))
-        )
+    linked, around = await asyncio.gather(
+        *(texts(store, names.PROLOGUE + query) for query in (_links(iri), _around(iri, kind, parent)))
     )
     if not linked and not frame.leading & kinds:
         return None
     wholes = {row["whole"] for row in frame.silence[1] if row["thing"] == iri}
     about_all = [row for row in frame.wholes if row["whole"] in wholes]
-    below = sorted(below, key=lambda row: natural(row["x"]))
+    around.sort(key=lambda row: natural(row["x"]))
+    below, siblings = (
+        [*{row["x"]: row for row in around if row.get("as") == place}.values()] for place in ("below", "beside")
+    )
     things, counts = await asyncio.gather(
         _called(store, frame, [row["x"] for row in (*linked, *about_all)]), _counts(store, [row["x"] for row in below])
     )
     page = _Page(iri, kind, frame, things)
-    columns = page.columns([row for row in linked if "out" not in row], about_all, said)
-    parts = [Part(_item(row), counts.get(row["x"], {})) for row in {row["x"]: row for row in below}.values()]
+    columns = page.columns([row for row in linked if "out" not in row], about_all, around)
+    parts = [Part(_item(row), counts.get(row["x"], {})) for row in below]
     for column, part in product(columns, parts):
         if number := part.named_by(column.plan.iri):
             column.parts.append((part.item, number))
@@ -155,7 +153,6 @@ async def served_page(store: Store, overview: Overview, iri: str) -> bytes | Non
         """Return the first value of a property of the thing, a prefixed name."""
         return next((row["x"] for row in own.get(names.expand(name), ())), "")
 
-    siblings = sorted({row["x"]: row for row in beside}.values(), key=lambda row: natural(row["x"]))
     place = next((place for place, row in enumerate(siblings) if row["x"] == iri), 0)
     known = kinds_of(overview)
     shown = {state for each in columns for state in each.shown} | {state for each in parts for state in each.shown}
@@ -169,7 +166,7 @@ async def served_page(store: Store, overview: Overview, iri: str) -> bytes | Non
         kinds=kind_word(kind) if kind in {value.iri for value in known.values()} else "",
         short=Value(iri, "", "").short,
         label=text("rdfs:label") or names.shorten(iri),
-        notation=page.notation(text("skos:notation"), said),
+        notation=page.notation(text("skos:notation"), around),
         own_words=text("itu:ownWords") == "true",
         own=sorted(own.items()),
         text=text,
@@ -206,12 +203,13 @@ class _Frame:
     """What documents are called."""
     wholes: Sequence[Row]
     silence: Sequence[Sequence[Row]]
+    above: set[tuple[str, str]]
+    """Each class with one above it."""
 
     def most_specific(self, kinds: Iterable[str]) -> str:
         """Return the class of several that is above no other of them; one of ours, if there is any."""
         found = sorted({*kinds}, key=lambda kind: (not kind.startswith(names.ITU), kind))
-        above = {(row["class"], row["above"]) for row in self.silence[2]}
-        return next((kind for kind in found if not any((each, kind) in above for each in found)), found[0])
+        return next((kind for kind in found if not any((each, kind) in self.above for each in found)), found[0])
 
 
 _frames: WeakKeyDictionary[Store, _Frame] = WeakKeyDictionary()
@@ -226,7 +224,8 @@ async def _frame(store: Store) -> _Frame:
             documents(store),
             silence(store),
         )
-        _frames[store] = _Frame({row["class"] for row in leading}, plans, called, wholes, silent)
+        above = {(row["class"], row["above"]) for row in silent[2]}
+        _frames[store] = _Frame({row["class"] for row in leading}, plans, called, wholes, silent, above)
     return _frames[store]
 
 
@@ -253,21 +252,17 @@ def _links(iri: str) -> str:
     return f"SELECT * WHERE {{ {' UNION '.join(parts)} }}"
 
 
-def _below(iri: str) -> str:
-    return f"""SELECT ?x ?kind ?label ?notation WHERE {{ ?x {_BELOW} <{iri}> ; a ?kind
-  OPTIONAL {{ ?x rdfs:label ?label }} OPTIONAL {{ ?x skos:notation ?notation }} OPTIONAL {{ ?x itu:plan ?plan }} FILTER(!BOUND(?plan)) }}"""
+def _around(iri: str, kind: str, parent: Row | None) -> str:
+    """Return the query of what is around a thing: what belongs to it, and the things of its class that belong with it to another.
 
-
-def _beside(kind: str, parent: Row | None) -> str:
-    """Return the query of the things of a class, below the same thing if there is one above."""
-    under = f"?x {_BELOW} <{parent['x']}> ." if parent else ""
-    return f"""SELECT ?x ?label ?notation WHERE {{ ?x a <{kind}> . {under} OPTIONAL {{ ?x rdfs:label ?label }} OPTIONAL {{ ?x skos:notation ?notation }} }}"""
-
-
-def _said(iri: str) -> str:
-    """Return the query of the figures that plans print of a thing, and of the codes that it has in frameworks."""
-    return f"""SELECT ?x ?plan ?value ?measure ?code ?year ?section ?line ?document WHERE {{
-  {{ ?x itu:about <{iri}> ; itu:value ?value ; itu:measure ?measure ; itu:plan ?plan ; dcterms:source ?document ; itu:line ?line }}
+    Besides, the figures that plans print of it, and the codes that it has in frameworks.
+    """
+    named = "OPTIONAL { ?x rdfs:label ?label } OPTIONAL { ?x skos:notation ?notation }"
+    beside = f"?x {_BELOW} <{parent['x']}> ; a <{kind}> ." if parent else f"?x a <{kind}> ."
+    return f"""SELECT * WHERE {{
+  {{ ?x {_BELOW} <{iri}> ; a ?kind {named} OPTIONAL {{ ?x itu:plan ?plan }} FILTER(!BOUND(?plan)) BIND("below" AS ?as) }}
+  UNION {{ {beside} {named} BIND("beside" AS ?as) }}
+  UNION {{ ?x itu:about <{iri}> ; itu:value ?value ; itu:measure ?measure ; itu:plan ?plan ; dcterms:source ?document ; itu:line ?line }}
   UNION {{ ?x itu:codeOf <{iri}> ; skos:notation ?code ; itu:frameworkYear ?year }} }}"""
 
 
