@@ -43,6 +43,8 @@ SEMAPV = "https://w3id.org/semapv/vocab/"
 SSSOM = "https://w3id.org/sssom/"
 SVG = "http://www.w3.org/2000/svg"
 GRAPHML = "http://graphml.graphdrawing.org/xmlns"
+EVIDENCED = ITU + "EvidencedProperty"
+"""The class of the properties whose links rest on Linkages."""
 SUCCESSION = tuple(ITU + name for name in ("restates", "revises", "merges", "splits", "succeeds"))
 """The properties by which a thing takes up an older one: itu:succeeds and its sub-properties."""
 RDF_TYPE = "http://www.w3.org/1999/02/22-rdf-syntax-ns#type"

@@ -236,11 +236,11 @@ def because(
 
     settings = settings_of()
     syntax = choose(BECAUSE_FORMATS, None, format)
-    terms = built(settings).overview.terms
+    overview = built(settings).overview
 
     async def write(store: "Store") -> None:
-        found = await reasons(store, await named(store, subject), await named(store, object), terms)
-        write_out(write_because(found, syntax), output)
+        found = await reasons(store, await named(store, subject), await named(store, object), overview.terms)
+        write_out(write_because(found, syntax, overview), output)
 
     with_store(settings, write)
 
@@ -257,9 +257,9 @@ def matrix(
 
     Example: itukg matrix --rows actionLine --columns sdgGoal --plan buap-2018-2021 --format xlsx -o matrix.xlsx
     """
-    from itukg.formats import PICTURE_FORMATS, choose
+    from itukg.formats import HTML, PICTURE_FORMATS, choose
     from itukg.pictures import write_picture
-    from itukg.views.grid import MATRIX_FORMATS, write_matrix
+    from itukg.views.grid import MATRIX_FORMATS, matrix_page, write_matrix
     from itukg.views.matrix import matrix as matrix_of
     from itukg.views.network import picture_of_matrix
 
@@ -275,6 +275,8 @@ def matrix(
         if syntax in PICTURE_FORMATS:
             picture = await picture_of_matrix(store, release.overview.terms, found, syntax, release.name)
             content = write_picture(picture, syntax)
+        elif syntax is HTML:
+            content = await matrix_page(store, release.overview, found)
         else:
             content = write_matrix(found, syntax, release.path)
         write_out(content, output)

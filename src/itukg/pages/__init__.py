@@ -1,5 +1,6 @@
 """Pages: one Jinja environment for `templates/`, which escapes everything; pages load `assets`, and nothing from elsewhere."""
 
+import re
 from functools import cache, lru_cache
 from urllib.parse import quote
 
@@ -43,9 +44,9 @@ def address(iri: str) -> str:
 
 
 def plural(word: str) -> str:
-    """Return the plural of what a class is called: "Parts of an enabler"."""
+    """Return the plural of what a class is called: "Activities", "Parts of an enabler"."""
     head, of, rest = word.partition(" of ")
-    return (f"{head[:-1]}ies" if head.endswith("y") else f"{head}s") + of + rest
+    return re.sub(r"(?<=[^aeiou])y$", "ie", head) + "s" + of + rest
 
 
 def place_link(document: str, line: int | str | None = None) -> str:

@@ -1,4 +1,4 @@
-"""What changed between two wordings, word by word.
+"""Words within sentences, and what changed between two wordings, word by word.
 
 The standard library's difflib compares sequences of words; diff-match-patch compares characters, and redlines and
 lxml.html.diff wrap difflib for texts with markup, which labels are not.
@@ -63,3 +63,8 @@ def beside(older: str, newer: str) -> tuple[str, str]:
     if same < COMMON * max(len(older), len(newer)):
         return escape(older), escape(newer)
     return as_html(run for run in runs if run.op != "inserted"), as_html(run for run in runs if run.op != "deleted")
+
+
+def inside(word: str) -> str:
+    """Return what a term is called as it stands within a sentence: "action line", but "SDG target" and "Sustainable Development Goal"."""
+    return word[:1].lower() + word[1:] if re.match(r"[A-Z][a-z]*( [a-z]|$)", word) else word

@@ -13,9 +13,9 @@ from itukg.upload.read import RDF_TYPES
 from itukg.views.because import BECAUSE_FORMATS, because, write_because
 from itukg.views.changed import chooser, comparison_page, lineage_page
 from itukg.views.compare import CHANGES, COMPARE_FORMATS, KINDS, SENT_FORMATS, compare, compare_sent, write_comparison
-from itukg.views.grid import MATRIX_FORMATS, write_matrix
+from itukg.views.grid import MATRIX_FORMATS, matrix_page, write_matrix
 from itukg.views.lineage import LINEAGE_FORMATS, Lineage, lineage, write_lineage
-from itukg.views.listing import chosen_value, select, selection
+from itukg.views.listing import MAX_PAGE_SIZE, PAGE_SIZE, chosen_value, select, selection
 from itukg.views.matrix import Matrix, matrix
 from itukg.views.network import picture_of_lineage, picture_of_matrix
 from itukg.views.thing import named
@@ -52,7 +52,7 @@ async def reasons(
     """Return why `subject` is linked with `object`: the chains of sentences, reasons and rules, the shortest first."""
     subject, object_ = [await named(service.store, each) for each in (given.subject, given.object)]
     found = await because(service.store, subject, object_, service.release.overview.terms)
-    return Response(write_because(found, syntax), media_type=syntax.media_type)
+    return Response(write_because(found, syntax, service.release.overview), media_type=syntax.media_type)
 
 
 class MatrixParameters(lists.ListParameters):
@@ -76,9 +76,12 @@ async def matrices(
     syntax: Annotated[Format, Depends(_MATRIX.chosen)],
 ) -> Response:
     """Return how many links there are between things of two classes, and what each rests on; with row and column, one cell."""
-    found = await matrix(service.store, service.release.overview, lists.given_in(request), f"{at}/matrix")
+    rows = PAGE_SIZE if syntax is HTML else MAX_PAGE_SIZE
+    found = await matrix(service.store, service.release.overview, lists.given_in(request), f"{at}/matrix", rows)
     if syntax in PICTURE_FORMATS:
         content = await drawn(await _picture(service, found, syntax), syntax, service)
+    elif syntax is HTML:
+        content = await matrix_page(service.store, service.release.overview, found)
     else:
         content = await to_thread.run_sync(write_matrix, found, syntax, service.release.path, limiter=service.writing)
     return Response(content, headers={"Link": lists.link_header(found.page)}, media_type=syntax.media_type)

@@ -15,6 +15,7 @@ from itukg.rdf.jsonld import context, context_name, frames
 from itukg.rdf.schemas import SCHEMAS, schema
 from itukg.views.listing import LIST_FORMATS, select, selection
 from itukg.views.network import picture_of_thing
+from itukg.views.served import served_page
 from itukg.views.thing import describe, is_told
 from itukg.web import lists
 from itukg.web.deps import Address, Answers, Formed, Negotiated, Parameters, Served, Text, refuse_others
@@ -181,7 +182,8 @@ async def _described(request: Request, service: Service, iri: str, syntax: Forma
             picture = await picture_of_thing(service.store, terms, iri, service.release.name)
             content = await drawn(picture, syntax, service)
         else:
-            content = await describe(service.store, terms, iri, syntax)
+            page = await served_page(service.store, service.release.overview, iri) if syntax is HTML else None
+            content = page or await describe(service.store, terms, iri, syntax)
     except Gone as gone:
         match gone.successors:
             case [successor]:
