@@ -1,5 +1,6 @@
 """Pages: one Jinja environment for `templates/`, which escapes everything; pages load `assets`, and nothing from elsewhere."""
 
+import re
 from functools import cache
 from urllib.parse import quote
 
@@ -37,6 +38,15 @@ def address(iri: str) -> str:
     return path if path.startswith(("/id/", "/sdg/")) else f"/resource?iri={quote(iri, '')}"
 
 
+def plural(word: str, number: int) -> str:
+    """Return a number of things with what they are called: "3 parts of an enabler", "1 ITU-D priority"."""
+    head, of, rest = (word[:1].lower() + word[1:] if word[1:2].islower() else word).partition(" of ")
+    if number != 1:
+        head = re.sub(r"(?<=[^aeiou])y$", "ie", re.sub(r"criterion$", "criteria", head))
+        head += "" if head.endswith("criteria") else "s"
+    return f"{number} {head}{of}{rest}"
+
+
 _PATH = "/#?=&%:@!$'()*+,;~"
 """Characters of a path and its query that stand for themselves, besides those that always do."""
 
@@ -50,7 +60,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(address=address, link=local_link, short=names.shorten)
+    environment.filters.update(address=address, link=local_link, short=names.shorten, plural=plural)
     environment.globals.update(asset=_asset)
     return environment
 

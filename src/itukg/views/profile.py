@@ -1,0 +1,418 @@
+"""What the page of a thing tells: where it stands, whom it serves, what measures and pays it, what it takes up, what is open.
+
+Each section is one quick query, which the page shows too; all run at once. What no section tells stands in a table of
+properties, and everything once more, in the words of machines, under "Data".
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import quote
+
+from itukg import names
+from itukg.engine.store import Store, texts
+from itukg.pages import address, local_link, render
+from itukg.rdf import jsonld
+from itukg.rdf.jsonld import natural
+from itukg.release.model import Release
+from itukg.release.overview import FILTERS, Overview
+from itukg.views.because import RULES
+from itukg.views.chain import CHAIN, Ladder, ladder, placed
+from itukg.views.citation import Cited, citations
+from itukg.views.linked import STATES
+from itukg.views.listing import Item
+from itukg.views.thing import MAX_INCOMING, check_known, is_iri
+from itukg.views.words import word_diff
+
+MIN_LIKENESS = 0.4
+"""The share of a sentence, from 0 to 1, that another must have kept for a page to mark what changed between the two."""
+
+_RDFS, _SKOS, _DCTERMS = (names.PREFIXES[prefix] for prefix in ("rdfs", "skos", "dcterms"))
+_SUCCESSION = ", ".join(map(names.shorten, names.SUCCESSION))
+_ENDS = tuple(names.ITU + name for name in ("subject", "predicate", "object"))
+"""What a Linkage links: of machines on other pages, and what its own page is about."""
+_TOLD = (
+    _RDFS + "label", _SKOS + "notation", _SKOS + "definition", _DCTERMS + "source",
+    *(names.ITU + n for n in ("section", "line", "plan", "quote", "succeededBy", "hasBudget", "budgetFor", "contributesTo")),
+)  # fmt: skip
+"""The properties that the head of a page and its sections tell."""
+Row = Mapping[str, str]
+
+OWN = """SELECT ?property ?value ?code ?label WHERE {
+  <thing> ?property ?value
+  FILTER(!isBlank(?value) && (?property != rdf:type || NOT EXISTS { GRAPH <entailed> { <thing> a ?value } }))
+  OPTIONAL { ?value skos:notation ?code } OPTIONAL { ?value rdfs:label ?label }
+}"""
+BESIDE = """SELECT ?property ?value ?code ?label WHERE {
+  GRAPH ?graph { <thing> ?property ?value } FILTER(!isBlank(?value))
+  OPTIONAL { ?value skos:notation ?code } OPTIONAL { ?value rdfs:label ?label }
+}"""
+INCOMING = """SELECT ?property ?number ?value ?code ?label WHERE {
+  { SELECT ?property (COUNT(*) AS ?number) WHERE { ?other ?property <thing> FILTER(isIRI(?other)) } GROUP BY ?property }
+  OPTIONAL {
+    ?value ?property <thing> FILTER(?number <= MOST && isIRI(?value))
+    OPTIONAL { ?value skos:notation ?code } OPTIONAL { ?value rdfs:label ?label }
+  }
+}"""
+_EVIDENCE = """OPTIONAL { ?linkage itu:quote ?quote } OPTIONAL { ?linkage itu:rationale ?rationale }
+    OPTIONAL { ?linkage itu:section ?section } OPTIONAL { ?linkage itu:line ?line }
+    OPTIONAL { ?linkage dcterms:source ?document . ?document rdfs:label ?called }"""
+SERVES = f"""SELECT ?property ?object ?class ?code ?body ?label ?basis ?rule ?strength ?quote ?rationale ?document ?called ?section ?line ?linkage WHERE {{
+  {{
+    ?linkage itu:subject <thing> ; itu:predicate ?property ; itu:object ?object ; itu:basis ?basis .
+    {_EVIDENCE}
+  }} UNION {{
+    GRAPH <derived> {{
+      ?linkage itu:subject <thing> ; itu:predicate ?property ; itu:object ?object ; itu:basis ?basis ; itu:rule ?rule ; itu:strength ?strength
+    }}
+  }}
+  FILTER(?property NOT IN ({_SUCCESSION}, itu:indicatorOf, itu:offersOutput))
+  FILTER NOT EXISTS {{ ?property rdfs:subPropertyOf itu:contributesTo }}
+  OPTIONAL {{ ?object skos:notation ?code }} OPTIONAL {{ ?object rdfs:label ?label }}
+  OPTIONAL {{ ?object itu:body ?body }} OPTIONAL {{ ?object a ?class FILTER NOT EXISTS {{ GRAPH <entailed> {{ ?object a ?class }} }} }}
+}}"""
+MEASURED = """SELECT ?indicator ?code ?label ?basis ?like ?likeCode ?likeLabel WHERE {
+  ?indicator itu:indicatorOf <thing> ; rdfs:label ?label .
+  OPTIONAL { ?indicator skos:notation ?code }
+  OPTIONAL { ?linkage itu:subject ?indicator ; itu:object <thing> ; itu:basis ?basis }
+  OPTIONAL {
+    ?indicator skos:exactMatch|skos:closeMatch ?like . ?like rdfs:label ?likeLabel .
+    OPTIONAL { ?like skos:notation ?likeCode }
+  }
+}"""
+PAID = """SELECT ?of ?code ?label ?amount ?currency ?printed ?line ?plan ?planLabel WHERE {
+  { SELECT DISTINCT ?of WHERE { <thing> (UPWARD)* ?of } }
+  ?line itu:budgetFor ?of ; itu:amount ?amount ; itu:currency ?currency ; itu:plan ?plan .
+  ?plan rdfs:label ?planLabel .
+  OPTIONAL { ?line itu:printedAmount ?printed }
+  OPTIONAL { ?of skos:notation ?code } OPTIONAL { ?of rdfs:label ?label }
+}"""
+SUCCESSION = f"""SELECT ?newer ?property ?older ?code ?label ?definition ?plan ?planLabel ?year ?rationale WHERE {{
+  {{ ?linkage itu:subject <thing> ; itu:object ?older }} UNION {{ ?linkage itu:object <thing> ; itu:subject ?newer }}
+  ?linkage itu:predicate ?property ; itu:rationale ?rationale ; itu:subject|itu:object ?other
+  FILTER(?property IN ({_SUCCESSION}) && ?other != <thing>)
+  ?other itu:plan ?plan ; rdfs:label ?label . ?plan rdfs:label ?planLabel .
+  OPTIONAL {{ ?plan itu:startYear ?year }}
+  OPTIONAL {{ ?other skos:notation ?code }} OPTIONAL {{ ?other skos:definition ?definition }}
+}}"""
+NOTES = """SELECT ?class ?plan ?planLabel ?rationale WHERE {
+  GRAPH <lineage> { ?note itu:about <thing> ; a ?class ; itu:plan ?plan ; itu:rationale ?rationale }
+  ?plan rdfs:label ?planLabel
+} ORDER BY ?class ?plan"""
+OPEN = """SELECT ?gap ?label ?kind ?class ?quote ?document ?called ?section ?line WHERE {
+  { ?gap itu:about <thing> } UNION { <thing> itu:plan ?plan . ?gap itu:about ?plan ; itu:ofClass ?class . <thing> a ?class }
+  ?gap itu:gapKind ?kind ; rdfs:label ?label .
+  OPTIONAL { ?gap itu:quote ?quote } OPTIONAL { ?gap itu:section ?section } OPTIONAL { ?gap itu:line ?line }
+  OPTIONAL { ?gap dcterms:source ?document . ?document rdfs:label ?called }
+} ORDER BY ?line ?gap"""
+GAP_KINDS = {
+    "not-stated": "the document does not say it",
+    "to-be-added": "the document says it is to be added",
+    "placeholder": "the document has a placeholder for it",
+    "lost-in-conversion": "the text copy that was read has lost it",
+}
+"""How something is open, in words."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """Where words stand: a document with what it is called, section and line."""
+
+    document: str = ""
+    called: str = ""
+    section: str = ""
+    line: str = ""
+
+
+@dataclass
+class Ground:
+    """Links by one property that rest on the same: a sentence, a reason or a rule."""
+
+    state: str
+    words: str
+    quoted: bool
+    said: Said
+    again: bool = False
+    """Whether its sentence stands on the page already."""
+    links: dict[str, Item] = field(default_factory=dict)
+
+    @property
+    def basis(self) -> str:
+        """The basis, without strength."""
+        return self.state.partition(" ")[0]
+
+    @property
+    def strength(self) -> str:
+        """The strength of a derived link."""
+        return self.state.partition(" ")[2]
+
+
+async def profile_page(store: Store, release: Release, iri: str, at: str = names.BASE.rstrip("/")) -> bytes:
+    """Return the page of a thing; `at` is the address of the service. Raises NotFound and Gone as `describe` does."""
+    if not is_iri(iri):
+        check_known(iri, [], known=False)
+    steps = await ladder(store)
+    queries = {name: written(text, iri, steps) for name, text in _SECTIONS.items()}
+    found = dict(zip(queries, await asyncio.gather(*(texts(store, query) for query in queries.values())), strict=True))
+    found["own"] = found["own"] or await texts(store, written(BESIDE, iri, steps))
+    said = [(row["property"], row["value"]) for row in found["own"]]
+    check_known(iri, said, known=bool(said or found["incoming"]))
+    page = _Page(iri, release, steps, found)
+    shown = ("chain", "serves", "measured", "paid", "succession", "open")
+    return render("thing.html", at=at, queries={name: queries[name] for name in shown}, **page.sections())
+
+
+_SECTIONS = {
+    "own": OWN, "incoming": INCOMING, "chain": CHAIN, "serves": SERVES, "measured": MEASURED, "paid": PAID,
+    "succession": SUCCESSION, "notes": NOTES, "open": OPEN,
+}  # fmt: skip
+
+
+def written(query: str, iri: str, steps: Ladder) -> str:
+    """Return the query of a section for a thing, as it runs on any endpoint that holds the graph."""
+    for name in ("entailed", "derived", "lineage"):
+        query = query.replace(f"<{name}>", f"<{names.graph(name)}>")
+    query = query.replace("MOST", str(MAX_INCOMING)).replace("UPWARD", steps.path()).replace("STEPS", steps.listed())
+    return names.declared(query.replace("<thing>", f"<{iri}>"))
+
+
+class _Page:
+    """The sections of a page, from the rows of their queries."""
+
+    def __init__(self, iri: str, release: Release, steps: Ladder, found: Mapping[str, list[dict[str, str]]]) -> None:
+        self._iri, self._release, self._steps, self._found = iri, release, steps, found
+        self._overview: Overview = release.overview
+        self._own: dict[str, list[dict[str, str]]] = defaultdict(list)
+        for row in found["own"]:
+            self._own[row["property"]].append(row)
+
+    def sections(self) -> dict[str, Any]:
+        """Return what the template takes."""
+        iri, overview = self._iri, self._overview
+        label = self._one(_RDFS + "label") or self._one(_DCTERMS + "title") or names.shorten(iri)
+        types = [row["value"] for row in self._own[names.RDF_TYPE]]
+        types.sort(key=lambda kind: not kind.startswith(names.ITU))
+        plan = next(iter(self._own[names.ITU + "plan"]), None)
+        said = self._said_of({name: self._own_text(name) for name in ("document", "section", "line")})
+        levels, below = placed(iri, self._found["chain"])
+        grounds = self._grounds()
+        serving = {p for f in FILTERS if f.name in ("sdg", "actionLine") for p in f.properties}
+        serving -= {p for f in FILTERS if f.name == "instrument" for p in f.properties}
+        cited = Cited(
+            iri, label, overview.reader(types[0]) if types else "", self._one(_SKOS + "notation"),
+            plan["label"] if plan else "", said.called, said.section, said.line, self._one(names.ITU + "ownWords") != "true",
+        )  # fmt: skip
+        return {
+            "iri": iri,
+            "path": address(iri),
+            "label": label,
+            "code": cited.code,
+            "kind": cited.kind,
+            "sentence": overview.sentence(types[0]) if types else "",
+            "plan": Item(plan["value"], label=plan["label"]) if plan else None,
+            "official": cited.official and bool(said.line),
+            "definition": self._one(_SKOS + "definition"),
+            "words": self._one(names.ITU + "quote"),
+            "said": said,
+            "levels": levels,
+            "below": self._by_class(each for each in below if each.property != names.ITU + "indicatorOf"),
+            "counts": self._counts(grounds) if levels or below else [],
+            "in_chain": bool(levels or below),
+            "serves": [each for each in grounds if names.shorten(each[0]) in serving],
+            "no_sdg": not any(names.shorten(each[0]) in FILTERS[2].properties for each in grounds),
+            "rests": [each for each in grounds if names.shorten(each[0]) not in serving],
+            "rules": RULES,
+            "measured": self._measured(),
+            "paid": self._paid(),
+            "before_and_after": self._succession(label),
+            "notes": [row | {"kind": overview.reader(row["class"])} for row in self._found["notes"]],
+            "lineage": local_link(iri).replace("/id/", "/lineage/", 1),
+            "open": self._open(),
+            "findings": [f for f in self._release.report.findings if f.focus == iri and f.stands],
+            "release": self._release,
+            "citations": citations(cited, self._release.name, self._release.built),
+            "particulars": self._particulars(grounds),
+            "data": self._data(),
+            "reader": overview.reader,
+        }
+
+    def _one(self, predicate: str) -> str:
+        return next((row["value"] for row in self._own[predicate]), "")
+
+    def _own_text(self, name: str) -> str:
+        return self._one(_DCTERMS + "source" if name == "document" else names.ITU + name)
+
+    def _said_of(self, row: Row) -> Said:
+        called = row.get("called", "")
+        if row.get("document") and not called:
+            called = next((each.get("label", "") for each in self._own[_DCTERMS + "source"]), "")
+        return Said(row.get("document", ""), called, row.get("section", ""), row.get("line", ""))
+
+    def _by_class(self, below: Iterable[Any]) -> list[tuple[str, list[Any]]]:
+        groups = defaultdict[str, list[Any]](list)
+        for each in below:
+            groups[each.item.type].append(each)
+        return [(self._overview.reader(kind), groups[kind]) for kind in sorted(groups)]
+
+    def _grounds(self) -> list[tuple[str, list[Ground]]]:
+        """Return each property of links with evidence, and its links by what they rest on, the best first."""
+        found: dict[str, dict[tuple[str, ...], Ground]] = defaultdict(dict)
+        for row in self._found["serves"]:
+            state = " ".join(filter(None, (row["basis"].removeprefix(names.ITU), row.get("strength"))))
+            words = row.get("quote") or row.get("rationale") or RULES.get(row.get("rule", ""), "")
+            key = state, words, row.get("line", "")
+            ground = found[row["property"]].setdefault(key, Ground(state, words, "quote" in row, self._said_of(row)))
+            ground.links.setdefault(row["object"], self._linked(row))
+        for grounds in found.values():
+            for ground in grounds.values():
+                ground.links = dict(sorted(ground.links.items(), key=lambda each: _place(each[1])))
+        order = [names.expand(p) for f in FILTERS for p in f.properties]
+        ranked = sorted(found, key=lambda each: (order.index(each) if each in order else len(order), _rank(each)))
+        groups = [(each, sorted(found[each].values(), key=lambda ground: _state(ground.state))) for each in ranked]
+        quoted = set[tuple[str, Said]]()
+        for ground in (ground for _, grounds in groups for ground in grounds if ground.quoted):
+            ground.again = (ground.words, ground.said) in quoted
+            quoted.add((ground.words, ground.said))
+        return groups
+
+    def _counts(self, grounds: Iterable[tuple[str, list[Ground]]]) -> list[tuple[int, str, str]]:
+        """Return what the sections count: numbers, of what, and where."""
+        bases = defaultdict[str, set[str]](set)
+        for predicate, of in grounds:
+            if names.shorten(predicate) in FILTERS[2].properties:
+                for ground in of:
+                    bases["derived" if ground.basis == "derived" else "not derived"] |= {*ground.links}
+        only = bases["derived"] - bases["not derived"]
+        told = (
+            (len(bases["not derived"]), "SDG links with evidence", "#serves"), (len(only), "SDG links only derived", "#serves"),
+            (len(self._measured()), "indicators", "#measured"), (len(self._open()), "open points", "#open"),
+        )  # fmt: skip
+        return [(number, words if number != 1 else words.replace("s ", " ", 1).removesuffix("s"), at) for number, words, at in told if number]
+
+    def _linked(self, row: Row) -> Item:
+        """Return what a link leads to; the code of an instrument says whose it is, as in "Resolution 34 (WTDC)"."""
+        item = _item(row, "object")
+        if "body" not in row or f"({row['body']})" in item.label:
+            return replace(item, notation="") if "body" in row else item
+        return replace(item, notation=f"{self._overview.reader(row['class'])} {item.notation} ({row['body']})")
+
+    def _measured(self) -> list[dict[str, Any]]:
+        found: dict[str, dict[str, Any]] = {}
+        for row in self._found["measured"]:
+            basis = row.get("basis", "").removeprefix(names.ITU)
+            each = found.setdefault(row["indicator"], {"item": _item(row, "indicator"), "basis": basis, "like": {}})
+            if "like" in row:
+                each["like"][row["like"]] = Item(row["like"], notation=row.get("likeCode", ""), label=row["likeLabel"])
+        return sorted(found.values(), key=lambda each: _place(each["item"]))
+
+    def _paid(self) -> list[dict[str, Any]]:
+        """Return the amounts for the thing; where none is printed, those for what it stands under."""
+        own = [row for row in self._found["paid"] if row["of"] == self._iri]
+        rows = [
+            {
+                "item": _item(row, "of"), "own": bool(own), "amount": f"{row['currency']} {float(row['amount']):,.0f}",
+                "line": row["line"], "plan": Item(row["plan"], label=row["planLabel"]),
+            }
+            for row in own or self._found["paid"]
+        ]  # fmt: skip
+        return sorted(rows, key=lambda row: (row["plan"].iri, natural(row["line"])))
+
+    def _succession(self, label: str) -> list[dict[str, Any]]:
+        """Return the steps to older things and to newer ones, in the order of time, with what changed in words."""
+        own = self._words(label, self._one(_SKOS + "definition"))
+        steps = []
+        for row in self._found["succession"]:
+            is_older, other = "older" in row, self._words(row["label"], row.get("definition", ""))
+            runs = word_diff(*((other, own) if is_older else (own, other)))
+            kept = sum(len(run.text) for run in runs if run.op == "equal")
+            item = _item(row, "older" if is_older else "newer")
+            steps.append(
+                {
+                    "is_older": is_older, "newer": row.get("newer", self._iri), "older": row.get("older", self._iri), "item": item, "words": other,
+                    "plan": Item(row["plan"], label=row["planLabel"]), "rationale": row["rationale"], "same": own == other,
+                    "relation": self._overview.reader(row["property"], inverse=is_older),
+                    "shared": is_older and row["property"] == names.ITU + "splits",
+                    "runs": runs if kept >= MIN_LIKENESS * max(len(own), len(other), 1) else None,
+                    "order": (not is_older, row.get("year", ""), row["plan"], _place(item)),
+                }
+            )  # fmt: skip
+        return sorted(steps, key=lambda step: step["order"])
+
+    @staticmethod
+    def _words(label: str, definition: str) -> str:
+        return f"{label}: {definition}" if definition else label
+
+    def _open(self) -> list[dict[str, Any]]:
+        gaps: dict[str, dict[str, Any]] = {}
+        for row in self._found["open"]:
+            of = self._overview.reader(row["class"]) if "class" in row else ""
+            gaps.setdefault(
+                row["gap"],
+                {
+                    "iri": row["gap"], "label": row["label"], "kind": GAP_KINDS.get(row["kind"], row["kind"]),
+                    "of": of, "quote": row.get("quote", ""), "said": self._said_of(row),
+                },
+            )  # fmt: skip
+        return [*gaps.values()]
+
+    def _particulars(self, grounds: Iterable[tuple[str, list[Ground]]]) -> list[tuple[str, list[Item]]]:
+        """Return the properties that no section tells, with their values; then those by which others lead here."""
+        told = {names.RDF_TYPE, *_TOLD, *names.SUCCESSION, *self._steps.up, *self._steps.down}
+        told |= {each for each, _ in grounds}
+        values = {row["value"] for row in self._found["own"]} | {row["gap"] for row in self._found["open"]}
+        incoming = defaultdict[str, list[dict[str, str]]](list)
+        for row in self._found["incoming"]:
+            other = row.get("value", "")  # what a section or an inverse tells already is not told again
+            if other not in values and not other.startswith(names.THINGS + "lineage/"):
+                incoming[row["property"]].append(row)
+        groups = []
+        for inverse, said in ((False, self._own), (True, incoming)):
+            for predicate in sorted(said, key=_rank):
+                is_end = predicate in _ENDS
+                if said[predicate] and predicate not in told and (not self._overview.for_machines(predicate) or is_end > inverse):
+                    items = [self._listed(predicate, row) for row in said[predicate]]
+                    groups.append((self._overview.reader(predicate, inverse=inverse), sorted(items, key=_place)))
+        return groups
+
+    def _listed(self, predicate: str, row: Row) -> Item:
+        """Return a value, or in the place of too many things that lead here the list of them."""
+        if "value" in row:
+            return _value(row)
+        link = f"{names.BASE}id?to={quote(self._iri, '')}&by={quote(predicate, '')}"
+        return Item(link, label=f"List of all {row['number']}")
+
+    def _data(self) -> list[tuple[str, list[Item]]]:
+        """Return every property with its values, in the words of machines."""
+        return [
+            (names.shorten(predicate), sorted(map(_value, rows), key=_place))
+            for predicate, rows in sorted(self._own.items(), key=lambda each: _rank(each[0]))
+            if rows
+        ]
+
+
+def _item(row: Row, name: str) -> Item:
+    return Item(row[name], notation=row.get("code", ""), label=row.get("label", "") or names.shorten(row[name]))
+
+
+def _value(row: Row) -> Item:
+    """Return a value of a property: with an IRI where it is a thing."""
+    value = row["value"]
+    is_thing = value.startswith(("http://", "https://", "urn:")) and " " not in value
+    return Item(value if is_thing else "", notation=row.get("code", ""), label=row.get("label", "") or names.shorten(value))
+
+
+def _place(item: Item) -> tuple[Any, ...]:
+    return natural(f"{item.notation} {item.label}".strip()), item.iri
+
+
+def _rank(predicate: str) -> tuple[int, str]:
+    """Return a key that puts properties in the order of the context."""
+    known = jsonld.vocabulary()
+    name = known.terms[predicate].name if predicate in known.terms else ""
+    return known.rank.get(name, len(known.rank)), predicate
+
+
+def _state(state: str) -> int:
+    return STATES.index(state) if state in STATES else len(STATES)
