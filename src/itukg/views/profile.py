@@ -23,6 +23,7 @@ from itukg.views.chain import CHAIN, Ladder, ladder, placed
 from itukg.views.citation import Cited, citations
 from itukg.views.linked import STATES
 from itukg.views.listing import Item
+from itukg.views.plan import STATUSES, plan_sections
 from itukg.views.thing import MAX_INCOMING, check_known, is_iri
 from itukg.views.words import word_diff
 
@@ -38,6 +39,8 @@ _TOLD = (
     *(names.ITU + n for n in ("section", "line", "plan", "quote", "succeededBy", "hasBudget", "budgetFor", "contributesTo")),
 )  # fmt: skip
 """The properties that the head of a page and its sections tell."""
+_OF_PLAN = (*(names.ITU + name for name in ("startYear", "endYear", "status")), _SKOS + "note")
+"""Those that the head of a plan's page tells."""
 Row = Mapping[str, str]
 
 OWN = """SELECT ?property ?value ?code ?label WHERE {
@@ -161,7 +164,10 @@ async def profile_page(store: Store, release: Release, iri: str, at: str = names
     check_known(iri, said, known=bool(said or found["incoming"]))
     page = _Page(iri, release, steps, found)
     shown = ("chain", "serves", "measured", "paid", "succession", "open")
-    return render("thing.html", at=at, queries={name: queries[name] for name in shown}, **page.sections())
+    shown = {"at": at, "queries": {name: queries[name] for name in shown}, **page.sections()}
+    if iri not in {value.iri for value in release.overview.values["plan"]}:
+        return render("thing.html", **shown)
+    return render("plan.html", **shown, **page.of_plan(), **await plan_sections(store, release, iri))
 
 
 _SECTIONS = {
@@ -238,6 +244,17 @@ class _Page:
             "reader": overview.reader,
         }
 
+    def of_plan(self) -> dict[str, Any]:
+        """Return what the head of a plan's page tells: years, status, and the notes of its document."""
+        start, end, status, _ = (self._one(predicate) for predicate in _OF_PLAN)
+        return {
+            "years": "-".join(dict.fromkeys(filter(None, (start, end)))),
+            "status": status,
+            "statuses": STATUSES,
+            "plan_notes": [row["value"] for row in self._own[_SKOS + "note"]],
+            "gap_kinds": GAP_KINDS,
+        }
+
     def _one(self, predicate: str) -> str:
         return next((row["value"] for row in self._own[predicate]), "")
 
@@ -294,8 +311,10 @@ class _Page:
     def _linked(self, row: Row) -> Item:
         """Return what a link leads to; the code of an instrument says whose it is, as in "Resolution 34 (WTDC)"."""
         item = _item(row, "object")
-        if "body" not in row or f"({row['body']})" in item.label:
-            return replace(item, notation="") if "body" in row else item
+        if "body" not in row:
+            return item
+        if f"({row['body']})" in item.label or not item.notation[:1].isdecimal():
+            return replace(item, notation="")
         return replace(item, notation=f"{self._overview.reader(row['class'])} {item.notation} ({row['body']})")
 
     def _measured(self) -> list[dict[str, Any]]:
@@ -360,7 +379,7 @@ class _Page:
     def _particulars(self, grounds: Iterable[tuple[str, list[Ground]]]) -> list[tuple[str, list[Item]]]:
         """Return the properties that no section tells, with their values; then those by which others lead here."""
         told = {names.RDF_TYPE, *_TOLD, *names.SUCCESSION, *self._steps.up, *self._steps.down}
-        told |= {each for each, _ in grounds}
+        told |= {each for each, _ in grounds} | ({*_OF_PLAN} if _OF_PLAN[0] in self._own else set())
         values = {row["value"] for row in self._found["own"]} | {row["gap"] for row in self._found["open"]}
         incoming = defaultdict[str, list[dict[str, str]]](list)
         for row in self._found["incoming"]:
