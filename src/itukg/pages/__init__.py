@@ -47,6 +47,11 @@ def plural(word: str, number: int) -> str:
     return f"{number} {head}{of}{rest}"
 
 
+def plan_name(iri: str) -> str:
+    """Return what names a plan in an address: its IRI without what all things' begin with."""
+    return quote(iri.removeprefix(names.THINGS), _PATH)
+
+
 _PATH = "/#?=&%:@!$'()*+,;~"
 """Characters of a path and its query that stand for themselves, besides those that always do."""
 
@@ -60,7 +65,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(address=address, link=local_link, short=names.shorten, plural=plural)
+    environment.filters.update(address=address, link=local_link, plan=plan_name, plural=plural, short=names.shorten)
     environment.globals.update(asset=_asset)
     return environment
 

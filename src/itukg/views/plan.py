@@ -33,7 +33,9 @@ THINGS = """SELECT ?thing ?class ?code ?label ?line WHERE {
   FILTER NOT EXISTS { GRAPH <entailed> { ?thing a ?class } }
   OPTIONAL { ?thing skos:notation ?code } OPTIONAL { ?thing itu:line ?line }
 }"""
-STEPS = "SELECT ?lower ?property ?upper WHERE { ?lower itu:plan <plan> ; ?property ?upper FILTER(?property IN (STEPS)) }"
+STEPS = (
+    "SELECT ?lower ?property ?upper WHERE { ?lower itu:plan <plan> ; ?property ?upper FILTER(?property IN (STEPS)) }"
+)
 SERVED = """SELECT ?thing ?property ?object ?basis WHERE {
   ?thing itu:plan <plan> .
   { ?linkage itu:subject ?thing ; itu:predicate ?property ; itu:object ?object ; itu:basis ?basis }
@@ -132,7 +134,10 @@ class Change:
 async def _changes(store: Store, release: Release, iri: str) -> list[Change]:
     """Return what the plan does with the plans before it, and the plans after it with it, the newest first."""
     order, pairs = await plans(store)
-    called = {value.iri: Item(value.iri, notation=value.notation, label=value.label) for value in release.overview.values["plan"]}
+    called = {
+        value.iri: Item(value.iri, notation=value.notation, label=value.label)
+        for value in release.overview.values["plan"]
+    }
     near = sorted((pair for pair in pairs if iri in pair), key=lambda pair: [order.index(end) for end in pair])
     query = release.saved[CHANGES]
     found = await asyncio.gather(*(changes(store, query, older, newer) for newer, older in near))
@@ -166,7 +171,12 @@ class _Tree:
             for upper in uppers:  # an output of an objective that delivers one of its outcomes stands under that
                 if self._depth[upper] == lowest:
                     self._below[upper].append(lower)
-        self._chained = {*over, *self._below, *measuring, *(row["upper"] for row in steps if row["upper"] in self._items)}
+        self._chained = {
+            *over,
+            *self._below,
+            *measuring,
+            *(row["upper"] for row in steps if row["upper"] in self._items),
+        }
         self._served = defaultdict[str, dict[tuple[str, str], str]](dict)
         for row in served:
             basis, key = row["basis"].removeprefix(names.ITU), (word(row["property"]), row["object"])
@@ -222,12 +232,16 @@ class _Tree:
         for thing, item in self._items.items():
             first[item.type] = min(first.get(item.type, self._lines[thing]), self._lines[thing])
         items = (self._items[thing] for thing in things)
-        return [i.iri for i in sorted(items, key=lambda i: (first[i.type], i.type, natural(i.notation), natural(i.iri)))]
+        return [
+            i.iri for i in sorted(items, key=lambda i: (first[i.type], i.type, natural(i.notation), natural(i.iri)))
+        ]
 
     def _branch(self, thing: str) -> tuple[Branch, dict[tuple[str, str], str]]:
         """Return a thing with all below it, and what the whole branch serves, each on the best basis."""
         item = self._items[thing]
-        branch = Branch(item, self._reader(item.type), indicators=self._indicators[thing], elsewhere=thing in self._told)
+        branch = Branch(
+            item, self._reader(item.type), indicators=self._indicators[thing], elsewhere=thing in self._told
+        )
         self._told.add(thing)
         serves = dict(self._served.get(thing, {}))
         for lower in self._in_order(self._below.get(thing, ())):

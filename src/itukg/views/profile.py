@@ -306,7 +306,11 @@ class _Page:
             (len(bases["not derived"]), "SDG links with evidence", "#serves"), (len(only), "SDG links only derived", "#serves"),
             (len(self._measured()), "indicators", "#measured"), (len(self._open()), "open points", "#open"),
         )  # fmt: skip
-        return [(number, words if number != 1 else words.replace("s ", " ", 1).removesuffix("s"), at) for number, words, at in told if number]
+        return [
+            (number, words if number != 1 else words.replace("s ", " ", 1).removesuffix("s"), at)
+            for number, words, at in told
+            if number
+        ]
 
     def _linked(self, row: Row) -> Item:
         """Return what a link leads to; the code of an instrument says whose it is, as in "Resolution 34 (WTDC)"."""
@@ -390,7 +394,11 @@ class _Page:
         for inverse, said in ((False, self._own), (True, incoming)):
             for predicate in sorted(said, key=_rank):
                 is_end = predicate in _ENDS
-                if said[predicate] and predicate not in told and (not self._overview.for_machines(predicate) or is_end > inverse):
+                if (
+                    said[predicate]
+                    and predicate not in told
+                    and (not self._overview.for_machines(predicate) or is_end > inverse)
+                ):
                     items = [self._listed(predicate, row) for row in said[predicate]]
                     groups.append((self._overview.reader(predicate, inverse=inverse), sorted(items, key=_place)))
         return groups
@@ -419,7 +427,9 @@ def _value(row: Row) -> Item:
     """Return a value of a property: with an IRI where it is a thing."""
     value = row["value"]
     is_thing = value.startswith(("http://", "https://", "urn:")) and " " not in value
-    return Item(value if is_thing else "", notation=row.get("code", ""), label=row.get("label", "") or names.shorten(value))
+    return Item(
+        value if is_thing else "", notation=row.get("code", ""), label=row.get("label", "") or names.shorten(value)
+    )
 
 
 def _place(item: Item) -> tuple[Any, ...]:
