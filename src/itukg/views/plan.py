@@ -42,10 +42,10 @@ SERVED = """SELECT ?thing ?property ?object ?basis WHERE {
   UNION { GRAPH <derived> { ?linkage itu:subject ?thing ; itu:predicate ?property ; itu:object ?object ; itu:basis ?basis } }
   FILTER(?property IN (itu:contributesToSDG, itu:contributesToSDGTarget, itu:contributesToActionLine))
 }"""
-MONEY = """SELECT ?line ?of ?ofPlan ?code ?label ?amount ?currency ?by ?byLabel WHERE {
+MONEY = """SELECT ?line ?at ?of ?ofPlan ?code ?label ?amount ?currency ?by ?byLabel WHERE {
   ?line itu:budgetFor ?of ; itu:amount ?amount ; itu:currency ?currency ; itu:plan ?by .
   ?of itu:plan ?ofPlan ; rdfs:label ?label . ?by rdfs:label ?byLabel
-  FILTER(<plan> IN (?by, ?ofPlan)) OPTIONAL { ?of skos:notation ?code }
+  FILTER(<plan> IN (?by, ?ofPlan)) OPTIONAL { ?of skos:notation ?code } OPTIONAL { ?line itu:line ?at }
 }"""
 GAPS = "SELECT ?gap ?label ?kind WHERE { ?gap itu:plan <plan> ; itu:gapKind ?kind ; rdfs:label ?label OPTIONAL { ?gap itu:line ?line } } ORDER BY ?line"
 _COUNTED = {"contributesToSDG": "SDG", "contributesToSDGTarget": "SDG target", "contributesToActionLine": "action line"}
@@ -100,10 +100,11 @@ async def _sections(store: Store, release: Release, iri: str) -> dict[str, Any]:
     return {
         "stats": tree.counts,
         "chains": tree.grouped(),
+        "serving": bool(served),
         "others": tree.others(),
         "total": tree.total,
         "payers": {row["by"]: row["byLabel"] for row in money if row["ofPlan"] == iri},
-        "pays": sorted((row for row in money if row["by"] == iri), key=lambda row: natural(row["line"])),
+        "pays": sorted((row for row in money if row["by"] == iri), key=lambda row: (int(row.get("at", 0)), row["line"])),
         "changed": changed,
         "gaps": _by_kind(gaps),
         "severities": [(name, counts.get(name, 0)) for name in SEVERITIES],
