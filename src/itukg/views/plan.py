@@ -91,9 +91,8 @@ async def _sections(store: Store, release: Release, iri: str) -> dict[str, Any]:
             query = query.replace(f"<{name}>", f"<{names.graph(name)}>")
         return names.declared(query.replace("<plan>", f"<{iri}>").replace("STEPS", up))
 
-    things, steps, served, money, gaps, changed = await asyncio.gather(
-        *(texts(store, asked(query)) for query in (THINGS, STEPS, SERVED, MONEY, GAPS)), _changes(store, release, iri)
-    )
+    found = asyncio.gather(*(texts(store, asked(query)) for query in (THINGS, STEPS, SERVED, MONEY, GAPS)))
+    (things, steps, served, money, gaps), changed = await asyncio.gather(found, _changes(store, release, iri))
     tree = _Tree(things, steps, served, [row for row in money if row["ofPlan"] == iri], overview.reader)
     report = release.report
     counts = report.counted("plan").get(code, {})

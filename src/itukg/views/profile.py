@@ -19,19 +19,19 @@ from itukg.rdf.jsonld import natural
 from itukg.release.model import Release
 from itukg.release.overview import FILTERS, Overview
 from itukg.views.because import RULES
-from itukg.views.chain import CHAIN, Ladder, ladder, placed
+from itukg.views.chain import Ladder, ladder, placed
 from itukg.views.citation import Cited, citations
 from itukg.views.linked import STATES
 from itukg.views.listing import Item
 from itukg.views.plan import STATUSES, plan_sections
-from itukg.views.thing import MAX_INCOMING, check_known, is_iri
+from itukg.views.sections import BESIDE, GAP_KINDS, SECTIONS, written
+from itukg.views.thing import check_known, is_iri
 from itukg.views.words import word_diff
 
 MIN_LIKENESS = 0.4
 """The share of a sentence, from 0 to 1, that another must have kept for a page to mark what changed between the two."""
 
 _RDFS, _SKOS, _DCTERMS = (names.PREFIXES[prefix] for prefix in ("rdfs", "skos", "dcterms"))
-_SUCCESSION = ", ".join(map(names.shorten, names.SUCCESSION))
 _ENDS = tuple(names.ITU + name for name in ("subject", "predicate", "object"))
 """What a Linkage links: of machines on other pages, and what its own page is about."""
 _TOLD = (
@@ -42,81 +42,6 @@ _TOLD = (
 _OF_PLAN = (*(names.ITU + name for name in ("startYear", "endYear", "status")), _SKOS + "note")
 """Those that the head of a plan's page tells."""
 Row = Mapping[str, str]
-
-OWN = """SELECT ?property ?value ?code ?label WHERE {
-  <thing> ?property ?value
-  FILTER(!isBlank(?value) && (?property != rdf:type || NOT EXISTS { GRAPH <entailed> { <thing> a ?value } }))
-  OPTIONAL { ?value skos:notation ?code } OPTIONAL { ?value rdfs:label ?label }
-}"""
-BESIDE = """SELECT ?property ?value ?code ?label WHERE {
-  GRAPH ?graph { <thing> ?property ?value } FILTER(!isBlank(?value))
-  OPTIONAL { ?value skos:notation ?code } OPTIONAL { ?value rdfs:label ?label }
-}"""
-INCOMING = """SELECT ?property ?number ?value ?code ?label WHERE {
-  { SELECT ?property (COUNT(*) AS ?number) WHERE { ?other ?property <thing> FILTER(isIRI(?other)) } GROUP BY ?property }
-  OPTIONAL {
-    ?value ?property <thing> FILTER(?number <= MOST && isIRI(?value))
-    OPTIONAL { ?value skos:notation ?code } OPTIONAL { ?value rdfs:label ?label }
-  }
-}"""
-_EVIDENCE = """OPTIONAL { ?linkage itu:quote ?quote } OPTIONAL { ?linkage itu:rationale ?rationale }
-    OPTIONAL { ?linkage itu:section ?section } OPTIONAL { ?linkage itu:line ?line }
-    OPTIONAL { ?linkage dcterms:source ?document . ?document rdfs:label ?called }"""
-SERVES = f"""SELECT ?property ?object ?class ?code ?body ?label ?basis ?rule ?strength ?quote ?rationale ?document ?called ?section ?line ?linkage WHERE {{
-  {{
-    ?linkage itu:subject <thing> ; itu:predicate ?property ; itu:object ?object ; itu:basis ?basis .
-    {_EVIDENCE}
-  }} UNION {{
-    GRAPH <derived> {{
-      ?linkage itu:subject <thing> ; itu:predicate ?property ; itu:object ?object ; itu:basis ?basis ; itu:rule ?rule ; itu:strength ?strength
-    }}
-  }}
-  FILTER(?property NOT IN ({_SUCCESSION}, itu:indicatorOf, itu:offersOutput))
-  FILTER NOT EXISTS {{ ?property rdfs:subPropertyOf itu:contributesTo }}
-  OPTIONAL {{ ?object skos:notation ?code }} OPTIONAL {{ ?object rdfs:label ?label }}
-  OPTIONAL {{ ?object itu:body ?body }} OPTIONAL {{ ?object a ?class FILTER NOT EXISTS {{ GRAPH <entailed> {{ ?object a ?class }} }} }}
-}}"""
-MEASURED = """SELECT ?indicator ?code ?label ?basis ?like ?likeCode ?likeLabel WHERE {
-  ?indicator itu:indicatorOf <thing> ; rdfs:label ?label .
-  OPTIONAL { ?indicator skos:notation ?code }
-  OPTIONAL { ?linkage itu:subject ?indicator ; itu:object <thing> ; itu:basis ?basis }
-  OPTIONAL {
-    ?indicator skos:exactMatch|skos:closeMatch ?like . ?like rdfs:label ?likeLabel .
-    OPTIONAL { ?like skos:notation ?likeCode }
-  }
-}"""
-PAID = """SELECT ?of ?code ?label ?amount ?currency ?printed ?line ?plan ?planLabel WHERE {
-  { SELECT DISTINCT ?of WHERE { <thing> (UPWARD)* ?of } }
-  ?line itu:budgetFor ?of ; itu:amount ?amount ; itu:currency ?currency ; itu:plan ?plan .
-  ?plan rdfs:label ?planLabel .
-  OPTIONAL { ?line itu:printedAmount ?printed }
-  OPTIONAL { ?of skos:notation ?code } OPTIONAL { ?of rdfs:label ?label }
-}"""
-SUCCESSION = f"""SELECT ?newer ?property ?older ?code ?label ?definition ?plan ?planLabel ?year ?rationale WHERE {{
-  {{ ?linkage itu:subject <thing> ; itu:object ?older }} UNION {{ ?linkage itu:object <thing> ; itu:subject ?newer }}
-  ?linkage itu:predicate ?property ; itu:rationale ?rationale ; itu:subject|itu:object ?other
-  FILTER(?property IN ({_SUCCESSION}) && ?other != <thing>)
-  ?other itu:plan ?plan ; rdfs:label ?label . ?plan rdfs:label ?planLabel .
-  OPTIONAL {{ ?plan itu:startYear ?year }}
-  OPTIONAL {{ ?other skos:notation ?code }} OPTIONAL {{ ?other skos:definition ?definition }}
-}}"""
-NOTES = """SELECT ?class ?plan ?planLabel ?rationale WHERE {
-  GRAPH <lineage> { ?note itu:about <thing> ; a ?class ; itu:plan ?plan ; itu:rationale ?rationale }
-  ?plan rdfs:label ?planLabel
-} ORDER BY ?class ?plan"""
-OPEN = """SELECT ?gap ?label ?kind ?class ?quote ?document ?called ?section ?line WHERE {
-  { ?gap itu:about <thing> } UNION { <thing> itu:plan ?plan . ?gap itu:about ?plan ; itu:ofClass ?class . <thing> a ?class }
-  ?gap itu:gapKind ?kind ; rdfs:label ?label .
-  OPTIONAL { ?gap itu:quote ?quote } OPTIONAL { ?gap itu:section ?section } OPTIONAL { ?gap itu:line ?line }
-  OPTIONAL { ?gap dcterms:source ?document . ?document rdfs:label ?called }
-} ORDER BY ?line ?gap"""
-GAP_KINDS = {
-    "not-stated": "the document does not say it",
-    "to-be-added": "the document says it is to be added",
-    "placeholder": "the document has a placeholder for it",
-    "lost-in-conversion": "the text copy that was read has lost it",
-}
-"""How something is open, in words."""
 
 
 @dataclass(frozen=True)
@@ -157,31 +82,16 @@ async def profile_page(store: Store, release: Release, iri: str, at: str = names
     if not is_iri(iri):
         check_known(iri, [], known=False)
     steps = await ladder(store)
-    queries = {name: written(text, iri, steps) for name, text in _SECTIONS.items()}
+    queries = {name: written(text, iri, steps) for name, text in SECTIONS.items()}
     found = dict(zip(queries, await asyncio.gather(*(texts(store, query) for query in queries.values())), strict=True))
     found["own"] = found["own"] or await texts(store, written(BESIDE, iri, steps))
     said = [(row["property"], row["value"]) for row in found["own"]]
     check_known(iri, said, known=bool(said or found["incoming"]))
     page = _Page(iri, release, steps, found)
-    shown = ("chain", "serves", "measured", "paid", "succession", "open")
-    shown = {"at": at, "queries": {name: queries[name] for name in shown}, **page.sections()}
+    shown = {"at": at, "queries": queries, **page.sections()}
     if iri not in {value.iri for value in release.overview.values["plan"]}:
         return render("thing.html", **shown)
     return render("plan.html", **shown, **page.of_plan(), **await plan_sections(store, release, iri))
-
-
-_SECTIONS = {
-    "own": OWN, "incoming": INCOMING, "chain": CHAIN, "serves": SERVES, "measured": MEASURED, "paid": PAID,
-    "succession": SUCCESSION, "notes": NOTES, "open": OPEN,
-}  # fmt: skip
-
-
-def written(query: str, iri: str, steps: Ladder) -> str:
-    """Return the query of a section for a thing, as it runs on any endpoint that holds the graph."""
-    for name in ("entailed", "derived", "lineage"):
-        query = query.replace(f"<{name}>", f"<{names.graph(name)}>")
-    query = query.replace("MOST", str(MAX_INCOMING)).replace("UPWARD", steps.path()).replace("STEPS", steps.listed())
-    return names.declared(query.replace("<thing>", f"<{iri}>"))
 
 
 class _Page:
