@@ -17,7 +17,7 @@ from itukg.engine.describe import NESTED
 from itukg.engine.sparql import read_query
 from itukg.engine.store import Dataset, Store, rows, triples
 from itukg.errors import BadRequest, Gone, NotFound
-from itukg.formats import Format, write_json
+from itukg.formats import JSON, Format, write_json
 from itukg.graphs import in_form, write_graph
 from itukg.queries import SavedQuery, saved_query
 from itukg.rdf import jsonld
@@ -46,7 +46,7 @@ async def describe(store: Store, iri: str, syntax: Format) -> bytes:
     if syntax.frame is not None:
         return await _framed(store, iri, syntax)
     found = await description(store, iri)
-    if syntax.engine == ox.RdfFormat.JSON_LD:
+    if syntax.engine == ox.RdfFormat.JSON_LD or syntax is JSON:
         return write_json(in_form(jsonld.expanded(found), syntax, iri))
     return write_graph(found, syntax)
 

@@ -79,7 +79,14 @@ def create_app(settings: Settings, release: Release, store: Store | None = None)
     for router in ROUTERS:
         app.include_router(router, dependencies=[Depends(well_formed), Depends(service_of)])
     problems.install(app, routes)
-    app.add_middleware(ResponseMiddleware, release=release, cache=service.cache, metrics=service.metrics, routes=routes)
+    app.add_middleware(
+        ResponseMiddleware,
+        release=release,
+        cache=service.cache,
+        metrics=service.metrics,
+        routes=routes,
+        public=settings.public,
+    )
     return app
 
 
