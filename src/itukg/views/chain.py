@@ -21,6 +21,11 @@ class Ladder:
     up: tuple[str, ...]
     down: tuple[str, ...]
 
+    @property
+    def contributing(self) -> set[str]:
+        """Those of the results chain itself, by which a thing contributes to another."""
+        return {*self.up} - {*map(names.expand, _BESIDE)}
+
     def path(self) -> str:
         """Return a property path over one step up."""
         return "|".join(map(names.shorten, self.up))

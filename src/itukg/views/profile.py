@@ -36,7 +36,7 @@ _ENDS = tuple(names.ITU + name for name in ("subject", "predicate", "object"))
 """What a Linkage links: of machines on other pages, and what its own page is about."""
 _TOLD = (
     _RDFS + "label", _SKOS + "notation", _SKOS + "definition", _DCTERMS + "source",
-    *(names.ITU + n for n in ("section", "line", "plan", "quote", "succeededBy", "hasBudget", "budgetFor", "contributesTo")),
+    *(names.ITU + n for n in ("section", "line", "plan", "quote", "succeededBy", "hasBudget", "contributesTo")),
 )  # fmt: skip
 """The properties that the head of a page and its sections tell."""
 _OF_PLAN = (*(names.ITU + name for name in ("startYear", "endYear", "status")), _SKOS + "note")
@@ -137,7 +137,8 @@ class _Page:
             "counts": self._counts(grounds) if levels or below else [],
             "in_chain": bool(levels or below),
             "serves": [each for each in grounds if names.shorten(each[0]) in serving],
-            "no_sdg": not any(names.shorten(each[0]) in FILTERS[2].properties for each in grounds),
+            "no_sdg": any(row["property"] in self._steps.contributing for row in self._found["chain"])
+            and not any(names.shorten(each[0]) in FILTERS[2].properties for each in grounds),
             "rests": [each for each in grounds if names.shorten(each[0]) not in serving],
             "rules": RULES,
             "measured": self._measured(),
@@ -292,33 +293,33 @@ class _Page:
 
     def _particulars(self, grounds: Iterable[tuple[str, list[Ground]]]) -> list[tuple[str, list[Item]]]:
         """Return the properties that no section tells, with their values; then those by which others lead here."""
-        told = {names.RDF_TYPE, *_TOLD, *names.SUCCESSION, *self._steps.up, *self._steps.down}
-        told |= {each for each, _ in grounds} | ({*_OF_PLAN} if _OF_PLAN[0] in self._own else set())
-        values = {row["value"] for row in self._found["own"]} | {row["gap"] for row in self._found["open"]}
+        told = {*names.SUCCESSION, *self._steps.up, *self._steps.down, *(each for each, _ in grounds)}
+        heads = {names.RDF_TYPE, *_TOLD, *(_OF_PLAN if _OF_PLAN[0] in self._own else ())}
+        known = {row["value"] for row in self._found["own"]} | {row["gap"] for row in self._found["open"]}
+        known |= {row["line"] for row in self._found["paid"]}
         incoming = defaultdict[str, list[dict[str, str]]](list)
         for row in self._found["incoming"]:
             other = row.get("value", "")  # what a section or an inverse tells already is not told again
-            if other not in values and not other.startswith(names.THINGS + "lineage/"):
+            if other not in known and not other.startswith(names.THINGS + "lineage/"):
                 incoming[row["property"]].append(row)
         groups = []
         for inverse, said in ((False, self._own), (True, incoming)):
-            for predicate in sorted(said, key=_rank):
+            for predicate in sorted(said.keys() - told - (set() if inverse else heads), key=_rank):
                 is_end = predicate in _ENDS
-                if (
-                    said[predicate]
-                    and predicate not in told
-                    and (not self._overview.for_machines(predicate) or is_end > inverse)
-                ):
+                if said[predicate] and (not self._overview.for_machines(predicate) or is_end > inverse):
                     items = [self._listed(predicate, row) for row in said[predicate]]
                     groups.append((self._overview.reader(predicate, inverse=inverse), sorted(items, key=_place)))
         return groups
 
     def _listed(self, predicate: str, row: Row) -> Item:
-        """Return a value, or in the place of too many things that lead here the list of them."""
-        if "value" in row:
-            return _value(row)
-        link = f"{names.BASE}id?to={quote(self._iri, '')}&by={quote(predicate, '')}"
-        return Item(link, label=f"List of all {row['number']}")
+        """Return a value in words for people, or in the place of too many things that lead here the list of them."""
+        if "value" not in row:
+            link = f"{names.BASE}id?to={quote(self._iri, '')}&by={quote(predicate, '')}"
+            return Item(link, label=f"List of all {row['number']}")
+        item = _value(row)
+        if item.iri in self._overview.words:
+            return replace(item, notation="", label=self._overview.reader(item.iri))
+        return replace(item, label=GAP_KINDS.get(item.label, item.label))
 
     def _data(self) -> list[tuple[str, list[Item]]]:
         """Return every property with its values, in the words of machines."""
