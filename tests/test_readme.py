@@ -17,7 +17,16 @@ EXAMPLES = [
 
 def test_there_are_three_examples_and_two_commands() -> None:
     assert len(EXAMPLES) == 3
-    assert len([command for kind, command in BLOCKS if kind == "sh"]) == 5
+    commands = [command for kind, command in BLOCKS if kind == "sh" and not command.startswith("curl")]
+    clone, serve, test = commands
+    assert clone.startswith("git clone ")
+    assert all(
+        command.startswith("python3 -m venv .venv && .venv/bin/pip install -c constraints.txt ")
+        for command in (serve, test)
+    )
+    assert serve.endswith("&& .venv/bin/itukg serve\n")
+    ci = (ROOT / ".ci" / "run").read_text()
+    assert test.rpartition("&& ")[2] in ci  # the same as lands
 
 
 @pytest.mark.parametrize(
