@@ -1,6 +1,7 @@
 """What the page of a plan tells besides: its results chain as a tree, what became of older plans, its money, what auditors say."""
 
 import asyncio
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from itukg.views.chain import depths, ladder
 from itukg.views.compare import CHANGES
 from itukg.views.linked import STATES
 from itukg.views.listing import Item
-from itukg.views.succession import changes, plans
+from itukg.views.succession import plans, reached
 
 STATUSES = {
     "adopted": "The plan as its conference or council adopted it.",
@@ -48,6 +49,10 @@ MONEY = """SELECT ?line ?at ?of ?ofPlan ?code ?label ?amount ?currency ?by ?byLa
   FILTER(<plan> IN (?by, ?ofPlan)) OPTIONAL { ?of skos:notation ?code } OPTIONAL { ?line itu:line ?at }
 }"""
 GAPS = "SELECT ?gap ?label ?kind WHERE { ?gap itu:plan <plan> ; itu:gapKind ?kind ; rdfs:label ?label OPTIONAL { ?gap itu:line ?line } } ORDER BY ?line"
+SUCCESSIONS = (
+    "SELECT ?new ?newPlan ?old ?oldPlan WHERE { ?new itu:succeeds ?old ; itu:plan ?newPlan . ?old itu:plan ?oldPlan }"
+)
+COMPARED = "SELECT DISTINCT ?thing ?plan WHERE { VALUES ?kind { KINDS } ?thing a ?kind ; itu:plan ?plan }"
 _COUNTED = {"contributesToSDG": "SDG", "contributesToSDGTarget": "SDG target", "contributesToActionLine": "action line"}
 """What a branch serves, by the property that says so."""
 _INDICATES = names.ITU + "indicatorOf"
@@ -132,21 +137,38 @@ class Change:
 
 
 async def _changes(store: Store, release: Release, iri: str) -> list[Change]:
-    """Return what the plan does with the plans before it, and the plans after it with it, the newest first."""
-    order, pairs = await plans(store)
+    """Return what the plan does with the plans before it, and the plans after it with it, the newest first.
+
+    The numbers are those of the saved query CHANGES, which takes a plan and another and its time for each.
+    """
     called = {
         value.iri: Item(value.iri, notation=value.notation, label=value.label)
         for value in release.overview.values["plan"]
     }
-    near = sorted((pair for pair in pairs if iri in pair), key=lambda pair: [order.index(end) for end in pair])
-    query = release.saved[CHANGES]
-    found = await asyncio.gather(*(changes(store, query, older, newer) for newer, older in near))
+    compared = re.search(r"\?kind IN \(([^)]*)\)", release.saved[CHANGES].text)
+    if compared is None:  # an older release, which may ask in other words
+        return []
+    members = COMPARED.replace("KINDS", compared[1].replace(",", ""))
+    (order, pairs), successions, things = await asyncio.gather(
+        plans(store), texts(store, names.declared(SUCCESSIONS)), texts(store, names.declared(members))
+    )
+    older, plan_of = defaultdict[str, list[str]](list), {row["thing"]: row["plan"] for row in things}
+    for row in successions:
+        older[row["new"]].append(row["old"])
+        plan_of |= {row["new"]: row["newPlan"], row["old"]: row["oldPlan"]}
+    before = {thing: reached(thing, older) for thing in [*older]}
+    comparable = {row["thing"] for row in things}
     made = []
-    for (newer, older), rows in zip(near, found, strict=True):
-        new = {row["new"] for row in rows if "new" in row and "old" not in row}
-        kept = {row["new"] for row in rows if "new" in row and "old" in row}
-        dropped = {row["old"] for row in rows if "old" in row and "new" not in row}
-        made.append(Change(called[newer], called[older], len(new), len(kept), len(dropped)))
+    for newer, former in sorted((pair for pair in pairs if iri in pair), key=lambda pair: [*map(order.index, pair)]):
+        taken = {
+            thing: {each for each in before[thing] if plan_of[each] == former}
+            for thing in before
+            if plan_of[thing] == newer
+        }
+        kept, used = {thing for thing, olds in taken.items() if olds}, {old for olds in taken.values() for old in olds}
+        new = {thing for thing in comparable - kept if plan_of[thing] == newer}
+        dropped = {thing for thing in comparable - used if plan_of[thing] == former}
+        made.append(Change(called[newer], called[former], len(new), len(kept), len(dropped)))
     return made
 
 
