@@ -36,6 +36,7 @@ from itukg.corpus import Corpus
 from itukg.errors import BadRequest, DataError, NotFound
 from itukg.formats import GRAPH_FORMATS, JSONLD, JUNIT, PDF, SARIF, TURTLE
 from itukg.rdf.parse import canonical_hash
+from itukg.release.integrity import seal
 from itukg.release.model import Release, history, known
 from itukg.settings import Settings
 from itukg.upload.context import ValidationContext, check_file
@@ -551,10 +552,11 @@ def later(release: Release, tmp_path_factory: pytest.TempPathFactory) -> Release
     stored["findings"] = [new, *stored["findings"][1:]]
     accepted = stored["findings"][1]["id"]
     (second / "conformance.json").write_text(json.dumps(stored))
-    (second / "built").write_text(f"{int(release.built[:4]) + 1}{release.built[4:]}\n")
+    (second / "built").write_text(f"{int(release.built[:4]) + 1}{release.built[4:]} {release.order[0] + 1}\n")
     (second / "waivers.toml").write_text(
         f'[[waiver]]\nfinding = "{accepted}"\nreason = "Agreed."\nowner = "Curator"\nexpires = 2999-01-01\n'
     )
+    seal(second)
     (home / "releases" / ".draft-x").mkdir()
     return Release(second)
 
