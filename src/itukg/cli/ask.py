@@ -196,9 +196,10 @@ def describe(
     output: Output = "-",
 ) -> None:
     """Print what the graph says of a thing, with the evidence behind its links."""
-    from itukg.formats import PICTURE_FORMATS, THING_FORMATS, choose
+    from itukg.formats import HTML, PICTURE_FORMATS, THING_FORMATS, choose
     from itukg.pictures import write_picture
     from itukg.views.network import picture_of_thing
+    from itukg.views.profile import profile_page
     from itukg.views.thing import describe as described
     from itukg.views.thing import named
 
@@ -208,10 +209,13 @@ def describe(
     terms = release.overview.terms
 
     async def write(store: "Store") -> None:
+        thing = await named(store, iri)
         if syntax in PICTURE_FORMATS:
-            content = write_picture(await picture_of_thing(store, terms, await named(store, iri), release.name), syntax)
+            content = write_picture(await picture_of_thing(store, terms, thing, release.name), syntax)
+        elif syntax is HTML:
+            content = await profile_page(store, release, thing)
         else:
-            content = await described(store, terms, await named(store, iri), syntax)
+            content = await described(store, thing, syntax)
         write_out(content, output)
 
     with_store(settings, write)

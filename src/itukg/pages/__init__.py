@@ -46,7 +46,18 @@ def address(iri: str) -> str:
 def plural(word: str) -> str:
     """Return the plural of what a class is called: "Activities", "Parts of an enabler"."""
     head, of, rest = word.partition(" of ")
-    return re.sub(r"(?<=[^aeiou])y$", "ie", head) + "s" + of + rest
+    many = re.sub(r"(?<=[^aeiou])y$", "ie", head) + "s"
+    return re.sub(r"criterions$", "criteria", many) + of + rest
+
+
+def inside(word: str) -> str:
+    """Return what a term is called as it stands within a sentence: "action line", but "SDG target" and "Sustainable Development Goal"."""
+    return word[:1].lower() + word[1:] if re.match(r"[A-Z][a-z]*( [a-z]|$)", word) else word
+
+
+def counted(word: str, number: int) -> str:
+    """Return a number of things with what they are called: "3 parts of an enabler", "1 ITU-D priority"."""
+    return f"{number} {inside(word if number == 1 else plural(word))}"
 
 
 def place_link(document: str, line: int | str | None = None) -> str:
@@ -76,7 +87,13 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        address=address, link=_link, place_link=_place_link, plan=plan_name, plural=plural, short=names.shorten
+        address=address,
+        counted=counted,
+        link=_link,
+        place_link=_place_link,
+        plan=plan_name,
+        plural=plural,
+        short=names.shorten,
     )
     environment.globals.update(asset=_asset, content_of=_content)
     return environment

@@ -63,8 +63,3 @@ def beside(older: str, newer: str) -> tuple[str, str]:
     if same < COMMON * max(len(older), len(newer)):
         return escape(older), escape(newer)
     return as_html(run for run in runs if run.op != "inserted"), as_html(run for run in runs if run.op != "deleted")
-
-
-def inside(word: str) -> str:
-    """Return what a term is called as it stands within a sentence: "action line", but "SDG target" and "Sustainable Development Goal"."""
-    return word[:1].lower() + word[1:] if re.match(r"[A-Z][a-z]*( [a-z]|$)", word) else word
