@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 from test_resources import get, path_of
 
 from itukg import names
-from itukg.pages import local_link
+from itukg.pages import counted, local_link
 from itukg.release.model import Release
 
 OUTCOME = names.THINGS + "bap-2026-2029/outcome/T1.1-O1"

@@ -19,7 +19,7 @@ from itukg.web.service import Service
 
 router = APIRouter()
 
-ROBOTS = b"User-agent: *\nDisallow: /sparql?\nDisallow: /matrix?\nDisallow: /matrix.\nDisallow: /embed/\nDisallow: /conformance?\nDisallow: /data/*/diff/\nDisallow: /*?release=\n"
+ROBOTS = b"User-agent: *\nDisallow: /sparql?\nDisallow: /ask?\nDisallow: /matrix?\nDisallow: /matrix.\nDisallow: /embed/\nDisallow: /conformance?\nDisallow: /data/*/diff/\nDisallow: /*?release=\n"
 
 _RDF = Answers(GRAPH_FORMATS)
 _RDF_OR_PAGE = Answers((*GRAPH_FORMATS, HTML))
