@@ -1,4 +1,4 @@
-"""Pages: one Jinja environment for `templates/`, which escapes everything; pages load nothing from elsewhere."""
+"""Pages: one Jinja environment for `templates/`, which escapes everything; pages load `assets`, and nothing from elsewhere."""
 
 from functools import cache
 from urllib.parse import quote
@@ -6,6 +6,7 @@ from urllib.parse import quote
 import jinja2
 
 from itukg import __version__, names
+from itukg.pages.assets import assets
 
 
 def render(template: str, **values: object) -> bytes:
@@ -50,4 +51,10 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(address=address, link=local_link, short=names.shorten)
+    environment.globals.update(asset=_asset)
     return environment
+
+
+def _asset(name: str) -> str:
+    """Return the address of a file that a page loads."""
+    return assets()[name].address

@@ -8,12 +8,14 @@ ETag, and the same request is answered from memory next time (RFC 9110, RFC 9111
 import asyncio
 import gzip
 import logging
+from base64 import b64encode
 from collections import OrderedDict
 from collections.abc import Collection, Hashable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
 from functools import lru_cache
+from hashlib import sha256
 from http import HTTPStatus
 from time import monotonic
 
@@ -28,6 +30,7 @@ from xxhash import xxh3_128
 
 from itukg import names
 from itukg.errors import BadRequest, PreconditionFailed
+from itukg.pictures.svg import STYLE
 from itukg.release.model import Release
 from itukg.web.metrics import Metrics
 from itukg.web.problems import failure, methods_of, nothing_at, problem_of
@@ -37,6 +40,10 @@ log = logging.getLogger("itukg")
 
 Header = tuple[bytes, bytes]
 
+_STYLE_OF_PICTURES = b"'sha256-%s'" % b64encode(
+    sha256(STYLE.removeprefix("<style>").removesuffix("</style>").encode()).digest()
+)
+"""The one style that stands in a file and not beside it: pictures are complete in themselves."""
 COMMON_HEADERS: tuple[Header, ...] = (
     (b"access-control-allow-origin", b"*"),
     (b"access-control-expose-headers", b"Accept-Query, Allow, ETag, Link, Retry-After, Server-Timing"),
@@ -44,12 +51,13 @@ COMMON_HEADERS: tuple[Header, ...] = (
     (b"referrer-policy", b"same-origin"),
     (
         b"content-security-policy",
-        b"default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+        b"default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self' %s; img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        % _STYLE_OF_PICTURES,
     ),
 )
-"""Headers of every answer, unless it names its own: everything may be read from anywhere, and no page of ours runs or fetches anything."""
+"""Headers of every answer, unless it names its own: everything may be read from anywhere, and a page of ours runs and fetches only what stands here."""
 EMBEDDED = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors *"
+    "Content-Security-Policy": f"default-src 'none'; style-src 'self' {_STYLE_OF_PICTURES.decode()}; base-uri 'none'; form-action 'none'; frame-ancestors *"
 }
 """For the pages that others may show in frames of theirs: a picture, and nothing to click through to unseen."""
 IMMUTABLE = {"Cache-Control": "public, max-age=31536000, immutable"}
@@ -162,7 +170,7 @@ class ResponseMiddleware:
         """Answer OPTIONS, and the preflight request of a browser (CORS)."""
         methods = ", ".join(methods_of(self.routes, scope))
         if not methods:
-            return problem_of(nothing_at(scope["path"]))
+            return problem_of(nothing_at(scope["path"]), scope)
         headers = {
             "Allow": methods,
             "Access-Control-Allow-Methods": methods,
@@ -247,7 +255,7 @@ class _Exchange:
             await self._send_start(status, [header for header in headers if header[0] not in _OF_THE_BODY])
             await self._send_body({"type": "http.response.body"})
         else:
-            refusal = problem_of(PreconditionFailed("The answer is not the one that the request is for."))
+            refusal = problem_of(PreconditionFailed("The answer is not the one that the request is for."), self._scope)
             await self._send_start(status, (*refusal.raw_headers, *self._common()))
             await self._send_body({"type": "http.response.body", "body": refusal.body})
 

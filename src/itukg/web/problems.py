@@ -1,21 +1,28 @@
 """Errors as problems (RFC 9457): ours, what validation refuses, what no route answers, and what nobody foresaw."""
 
 import logging
+import re
 from http import HTTPStatus
+from urllib.parse import unquote
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match
 from starlette.types import Scope
+from werkzeug.datastructures import MIMEAccept
+from werkzeug.http import parse_accept_header
 
 from itukg import names
-from itukg.errors import BadRequest, ItukgError, NotAllowed, NotFound
-from itukg.formats import write_json
+from itukg.errors import BadRequest, ItukgError, NotAllowed, NotFound, NotReady
+from itukg.formats import HTML, JSON, write_json
+from itukg.pages import render
+from itukg.web.requests import accepted
 
 log = logging.getLogger("itukg")
 
 PROBLEM = "application/problem+json"
+_VARY = {"Vary": "Accept"}
 SCHEMA = {
     "type": "object",
     "description": "RFC 9457: what was wrong, and what to try.",
@@ -33,8 +40,11 @@ SCHEMA = {
 }
 
 
-def problem(status: int, kind: str, title: str, detail: str, **extras: object) -> Response:
-    """Return a problem; `kind` is the last part of its type, or an IRI."""
+def problem(scope: Scope | None, status: int, kind: str, title: str, detail: str, **extras: object) -> Response:
+    """Return a problem, as a page to a client that prefers one; `kind` is the last part of its type, or an IRI.
+
+    Without a scope it is for a request that was not read.
+    """
     content = {
         "type": kind if ":" in kind else f"{names.BASE}problem/{kind}",
         "title": title,
@@ -42,12 +52,25 @@ def problem(status: int, kind: str, title: str, detail: str, **extras: object) -
         "detail": detail,
         **extras,
     }
-    return Response(write_json(content), status, media_type=PROBLEM)
+    if scope is not None and _prefers_page(scope):
+        words = " ".join(re.findall(r"\w[\w.-]*", unquote(scope["path"]))[-2:])
+        page = render("error.html", problem=content, words=words, looks_again=kind == NotReady("").problem_type)
+        return Response(page, status, media_type=HTML.media_type, headers=_VARY)
+    return Response(write_json(content), status, media_type=PROBLEM, headers=_VARY)
 
 
-def problem_of(error: ItukgError) -> Response:
+def _prefers_page(scope: Scope) -> bool:
+    """Tell whether the client of a request prefers HTML to JSON, as browsers do."""
+    try:
+        accept = parse_accept_header(accepted(scope), MIMEAccept)
+    except BadRequest:
+        return False
+    return accept.quality(HTML.media_type) > max(map(accept.quality, (PROBLEM, JSON.media_type)))
+
+
+def problem_of(error: ItukgError, scope: Scope | None = None) -> Response:
     """Return the problem for an error of ours, with the headers that its status asks for."""
-    response = problem(error.status, error.problem_type, error.title, str(error), **error.extras())
+    response = problem(scope, error.status, error.problem_type, error.title, str(error), **error.extras())
     if error.wait is not None:
         response.headers["Retry-After"] = str(error.wait)
     if isinstance(error, NotAllowed):
@@ -59,10 +82,10 @@ def failure(scope: Scope, error: Exception) -> Response:
     """Return the problem for any error, and log what the operator should know; the unforeseen with its traceback."""
     if not isinstance(error, ItukgError):
         log.error("%s %s", scope["method"], scope["path"], exc_info=error)
-        return problem(500, "about:blank", "Internal Server Error", "The server failed; its log says why.")
+        return problem(scope, 500, "about:blank", "Internal Server Error", "The server failed; its log says why.")
     if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         log.warning("%s %s: %s", scope["method"], scope["path"], error)
-    return problem_of(error)
+    return problem_of(error, scope)
 
 
 def install(app: FastAPI, routes: list[BaseRoute]) -> None:
@@ -75,19 +98,19 @@ def install(app: FastAPI, routes: list[BaseRoute]) -> None:
         assert isinstance(error, RequestValidationError)
         # What a route does not know comes first: a parameter that seems to be missing may be misspelt.
         refused = sorted(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
-        return problem_of(BadRequest(_message(request, refused[0])))
+        return problem_of(BadRequest(_message(request, refused[0])), request.scope)
 
     async def on_no_route(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         path = request.scope["path"]
         match error.status_code:
             case HTTPStatus.NOT_FOUND:
-                return problem_of(nothing_at(path))
+                return problem_of(nothing_at(path), request.scope)
             case HTTPStatus.METHOD_NOT_ALLOWED:
                 allowed = tuple(methods_of(routes, request.scope))
-                return problem_of(NotAllowed(f"{request.method} is not a method of {path}.", allowed))
+                return problem_of(NotAllowed(f"{request.method} is not a method of {path}.", allowed), request.scope)
             case other:
-                return problem(other, "about:blank", error.detail, f"{request.method} {path}")
+                return problem(request.scope, other, "about:blank", error.detail, f"{request.method} {path}")
 
     app.add_exception_handler(ItukgError, on_error)
     app.add_exception_handler(RequestValidationError, on_refusal)

@@ -8,15 +8,16 @@ from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 from itukg import names
 from itukg.engine.store import Store, rows
-from itukg.errors import NotReady
+from itukg.errors import NotFound, NotReady
 from itukg.formats import HTML, JSON, write_json
 from itukg.pages import render
+from itukg.pages.assets import PREFIX, assets
 from itukg.rdf.jsonld import frames
 from itukg.rdf.schemas import SCHEMAS
 from itukg.release.catalog import for_search_engines
 from itukg.release.dumps import PLAIN
 from itukg.web.deps import Address, Answers, Parameters, Served
-from itukg.web.middleware import NO_STORE
+from itukg.web.middleware import IMMUTABLE, NO_STORE
 
 router = APIRouter()
 
@@ -44,6 +45,15 @@ async def home(_: Annotated[Parameters, Query()], service: Served, at: Address) 
 async def glossary(_: Annotated[Parameters, Query()]) -> Response:
     """Explain the words of the graph, its pages and reports, each with an example."""
     return Response(render("glossary.html"), media_type=HTML.media_type)
+
+
+@router.get(f"{PREFIX}/{{digest}}/{{name}}", include_in_schema=False)
+async def asset(request: Request, digest: str, name: str, _: Annotated[Parameters, Query()]) -> Response:
+    """Return a file that pages load: its address holds a hash of its content, and so it never changes."""
+    found = assets().get(name)
+    if found is None or found.address != f"{PREFIX}/{digest}/{name}":
+        raise NotFound(f"No file {request.url.path} here; pages of this version name the files that they load.")
+    return Response(found.content, headers=IMMUTABLE | {"Vary": "Accept-Encoding"}, media_type=found.media_type)
 
 
 @router.get("/openapi.json", include_in_schema=False)
