@@ -51,7 +51,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(address=address, link=local_link, short=names.shorten)
-    environment.globals.update(asset=_asset)
+    environment.globals.update(asset=_asset, has_asset=lambda name: name in assets())
     return environment
 
 

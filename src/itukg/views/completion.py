@@ -3,7 +3,7 @@
 from itukg import names
 from itukg.engine.store import Store, texts
 from itukg.formats import write_json
-from itukg.release.overview import Overview
+from itukg.release.overview import FILTERS, Overview
 from itukg.rdf.jsonld import Json
 
 _USED = f"""{names.PROLOGUE}SELECT DISTINCT ?class ?property WHERE {{
@@ -26,12 +26,10 @@ _TERMS = f"""{names.PROLOGUE}SELECT ?term (SAMPLE(?called) AS ?label) (SAMPLE(?m
   OPTIONAL {{ ?term skos:definition ?meant FILTER(LANG(?meant) IN ("en", "")) }}
   OPTIONAL {{ ?term rdfs:range ?led FILTER(isIRI(?led)) }}
 }} GROUP BY ?term"""
-_LISTS = ("plan", "sdg", "actionLine", "instrument", "basis")
-"""The filters of lists whose values a query may name."""
 
 
 async def completion(store: Store, overview: Overview) -> bytes:
-    """Return JSON: `prefixes`, `terms` by prefixed name (label, definition, range), `classes`, and `things` by filter.
+    """Return JSON: `prefixes`, `terms` by prefixed name (label, definition, range), `classes`, and `things` by filter of lists.
 
     Of each class, the properties that our shapes require come first, then the others that its things have.
     """
@@ -51,8 +49,12 @@ async def completion(store: Store, overview: Overview) -> bytes:
         for row in await texts(store, _TERMS)
     }
     things = {
-        name: [[_written(value.iri), f"{value.notation} {value.label}".strip()] for value in overview.values[name]]
-        for name in _LISTS
+        each.name: {
+            "properties": each.properties,
+            "values": [[_written(v.iri), f"{v.notation} {v.label}".strip()] for v in overview.values[each.name]],
+        }
+        for each in FILTERS
+        if each.name != "class"  # they are among the classes
     }
     ordered = {name: dict(sorted(found.items())) for name, found in (("terms", terms), ("classes", classes))}
     return write_json({"prefixes": names.PREFIXES, **ordered, "things": things})

@@ -52,14 +52,14 @@ def problem(scope: Scope | None, status: int, kind: str, title: str, detail: str
         "detail": detail,
         **extras,
     }
-    if scope is not None and _prefers_page(scope):
+    if scope is not None and prefers_page(scope):
         words = " ".join(re.findall(r"\w[\w.-]*", unquote(scope["path"]))[-2:])
         page = render("error.html", problem=content, words=words, looks_again=kind == NotReady("").problem_type)
         return Response(page, status, media_type=HTML.media_type, headers=_VARY)
     return Response(write_json(content), status, media_type=PROBLEM, headers=_VARY)
 
 
-def _prefers_page(scope: Scope) -> bool:
+def prefers_page(scope: Scope) -> bool:
     """Tell whether the client of a request prefers HTML to JSON, as browsers do."""
     try:
         accept = parse_accept_header(accepted(scope), MIMEAccept)
