@@ -4,7 +4,7 @@ import { acceptCompletion, autocompletion, closeBrackets, closeBracketsKeymap, c
 import { defaultKeymap, history as undoHistory, historyKeymap } from "@codemirror/commands";
 import { bracketMatching, indentUnit, StreamLanguage, syntaxHighlighting } from "@codemirror/language";
 import { sparql } from "@codemirror/legacy-modes/mode/sparql";
-import { setDiagnostics } from "@codemirror/lint";
+import { lintGutter, setDiagnostics } from "@codemirror/lint";
 import { Compartment, EditorState } from "@codemirror/state";
 import { EditorView, highlightActiveLine, highlightActiveLineGutter, hoverTooltip, keymap, lineNumbers } from "@codemirror/view";
 import { completions, declarations, described } from "./completion.js";
@@ -34,7 +34,7 @@ const view = new EditorView({
       { key: "Tab", run: acceptCompletion }, // and leaves the editor where nothing is offered
       ...closeBracketsKeymap, ...completionKeymap, ...defaultKeymap, ...historyKeymap,
     ]),
-    lineNumbers(), highlightActiveLine(), highlightActiveLineGutter(), undoHistory(), bracketMatching(), closeBrackets(),
+    lineNumbers(), lintGutter(), highlightActiveLine(), highlightActiveLineGutter(), undoHistory(), bracketMatching(), closeBrackets(),
     indentUnit.of("  "), EditorView.lineWrapping, StreamLanguage.define(sparql), syntaxHighlighting(highlighting), theme,
     EditorView.contentAttributes.of({ "aria-label": "Query", spellcheck: "false" }),
     EditorView.updateListener.of((update) => {
@@ -100,7 +100,7 @@ async function run() {
     document.getElementById("answer").replaceWith(found);
     mark(found);
     const seconds = ((performance.now() - begun) / 1000).toFixed(2);
-    const rows = found.querySelector("[data-found]")?.textContent.replace(/[.:].*/, "");
+    const rows = found.querySelector("[data-found]")?.textContent;
     progress.textContent = answer.ok ? `${rows} in ${seconds} s` : found.querySelector("strong").textContent;
     if (answer.ok && isShort && `?${sent}` !== said) history.pushState(null, "", address);
     said = new URL(location).search;

@@ -7,8 +7,9 @@ import { tags } from "@lezer/highlight";
 export const theme = EditorView.theme({
   "&": { border: "1px solid var(--strong-rule)", borderRadius: "var(--round)", background: "var(--raised)", color: "var(--ink)", fontSize: "var(--small)" },
   "&.cm-focused": { outline: "3px solid var(--accent)", outlineOffset: "2px" },
-  ".cm-scroller": { fontFamily: "var(--mono)", lineHeight: "1.55", minHeight: "22rem", maxHeight: "70vh", overflow: "auto" },
+  ".cm-scroller": { fontFamily: "var(--mono)", lineHeight: "1.55", maxHeight: "70vh", overflow: "auto" },
   ".cm-content": { caretColor: "var(--ink)", padding: ".6rem 0" },
+  ".cm-content, .cm-gutter": { minHeight: "16rem" },
   ".cm-gutters": { background: "var(--sheet)", color: "var(--quiet)", borderRight: "1px solid var(--rule)", borderRadius: "var(--round) 0 0 var(--round)" },
   ".cm-activeLine, .cm-activeLineGutter": { background: "var(--accent-soft)" },
   "&.cm-focused .cm-matchingBracket": { background: "transparent", outline: "1px solid var(--strong-rule)" },
