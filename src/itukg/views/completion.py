@@ -4,7 +4,6 @@ from itukg import names
 from itukg.engine.store import Store, texts
 from itukg.formats import write_json
 from itukg.release.overview import FILTERS, Overview
-from itukg.rdf.jsonld import Json
 
 _USED = f"""{names.PROLOGUE}SELECT DISTINCT ?class ?property WHERE {{
   ?part void:class ?class ; void:propertyPartition/void:property ?property
@@ -36,8 +35,10 @@ async def completion(store: Store, overview: Overview) -> bytes:
     used, required = [
         {(row["class"], row["property"]) for row in await texts(store, query)} for query in (_USED, _REQUIRED)
     ]
-    classes: dict[str, Json] = {}
-    for class_, property_ in sorted(used | required, key=lambda pair: (pair not in required, *map(names.shorten, pair))):
+    classes: dict[str, dict[str, list[str]]] = {}
+    for class_, property_ in sorted(
+        used | required, key=lambda pair: (pair not in required, *map(names.shorten, pair))
+    ):
         of_class = classes.setdefault(names.shorten(class_), {"required": [], "properties": []})
         of_class["required" if (class_, property_) in required else "properties"].append(names.shorten(property_))
     terms = {

@@ -16,9 +16,23 @@ from itukg.tables import MAX_FIRST, NUMBERS
 
 Pairs = list[tuple[str, str]]
 
-_TOPICS = {"budget": "Money", "sdg": "Sustainable Development Goals", "wsis": "WSIS action lines", "derived": "Derived links"}
+_TOPICS = {
+    "budget": "Money",
+    "sdg": "Sustainable Development Goals",
+    "wsis": "WSIS action lines",
+    "derived": "Derived links",
+}
 """What topics of saved queries are called, where their tag says too little."""
-_CALLED = {"srj": "JSON", "srx": "XML", "ttl": "Turtle", "nt": "N-Triples", "jsonld": "JSON-LD", "rdf": "RDF/XML", "trig": "TriG", "nq": "N-Quads"}
+_CALLED = {
+    "srj": "JSON",
+    "srx": "XML",
+    "ttl": "Turtle",
+    "nt": "N-Triples",
+    "jsonld": "JSON-LD",
+    "rdf": "RDF/XML",
+    "trig": "TriG",
+    "nq": "N-Quads",
+}
 """What syntaxes are called, where their suffix says too little."""
 _OF_THE_ANSWER = ("format", "labels", "profile", "frame")
 _OF_THE_PAGE = ("query", "prefixes", "saved", *_OF_THE_ANSWER)

@@ -209,9 +209,7 @@ async def _answer_or_page(request: Request, service: Service, pairs: list[tuple[
             raise
         response = problem_of(error)
         response.body = query_page(service.release.saved, pairs, seconds=service.settings.timeout, error=error)
-        response.headers.update(
-            {"content-length": str(len(response.body)), "content-type": "text/html; charset=utf-8"}
-        )
+        response.headers.update({"content-length": str(len(response.body)), "content-type": "text/html; charset=utf-8"})
         return response
 
 
@@ -261,9 +259,16 @@ async def _evaluate(
     if is_page:
         found = await answer.read(BUFFER_BYTES)
         page = partial(
-            query_page, service.release.saved, pairs, seconds=service.settings.timeout, found=found, form=requested.query.form
+            query_page,
+            service.release.saved,
+            pairs,
+            seconds=service.settings.timeout,
+            found=found,
+            form=requested.query.form,
         )
-        return Response(await to_thread.run_sync(page, limiter=service.writing), headers=headers, media_type=HTML.media_type)
+        return Response(
+            await to_thread.run_sync(page, limiter=service.writing), headers=headers, media_type=HTML.media_type
+        )
     try:
         content, more = await _buffered(answer.body)
     except BaseException:
