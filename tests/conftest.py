@@ -22,6 +22,7 @@ from unittest import mock
 import httpx2
 import pyoxigraph as ox
 import pytest
+from browsing import browser, opened
 from fastapi.testclient import TestClient
 
 from itukg import names
@@ -35,6 +36,8 @@ from itukg.release.build import build
 from itukg.release.model import Release, find, known
 from itukg.settings import Settings
 from itukg.web.app import create_app
+
+__all__ = ["browser", "opened"]  # fixtures
 
 ROOT = Path(__file__).parents[1]
 PLAN = "buap-2018-2021"

@@ -37,6 +37,11 @@ def address(iri: str) -> str:
     return path if path.startswith(("/id/", "/sdg/")) else f"/resource?iri={quote(iri, '')}"
 
 
+def plan_name(iri: str) -> str:
+    """Return what names a plan in an address: its IRI without what all things' begin with."""
+    return quote(iri.removeprefix(names.THINGS), _PATH)
+
+
 _PATH = "/#?=&%:@!$'()*+,;~"
 """Characters of a path and its query that stand for themselves, besides those that always do."""
 
@@ -50,7 +55,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(address=address, link=local_link, short=names.shorten)
+    environment.filters.update(address=address, link=local_link, plan=plan_name, short=names.shorten)
     environment.globals.update(asset=_asset, has_asset=lambda name: name in assets())
     return environment
 

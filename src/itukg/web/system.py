@@ -7,7 +7,7 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 from itukg import names
-from itukg.engine.store import Store, rows
+from itukg.engine.store import rows
 from itukg.errors import NotFound, NotReady
 from itukg.formats import HTML, JSON, write_json
 from itukg.pages import render
@@ -16,6 +16,7 @@ from itukg.rdf.jsonld import frames
 from itukg.rdf.schemas import SCHEMAS
 from itukg.release.catalog import for_search_engines
 from itukg.release.dumps import PLAIN
+from itukg.views.home import front_page
 from itukg.web.deps import Address, Answers, Parameters, Served
 from itukg.web.middleware import IMMUTABLE, NO_STORE
 
@@ -28,12 +29,14 @@ _STATE, _METRICS = Answers((JSON,), varying=True), Answers((PLAIN,), varying=Tru
 @_HTML.get(router, "/")
 async def home(_: Annotated[Parameters, Query()], service: Served, at: Address) -> Response:
     """Return the front page: what this is, the plans, three ways in."""
-    plans = await _plans(service.store)
+    timeline, goals = await front_page(service.store)
     page = render(
         "home.html",
-        plans=plans,
-        example=plans[0]["iri"] if plans else names.ONTOLOGY,
+        timeline=timeline,
+        goals=goals,
         release=service.release.name,
+        built=service.release.built,
+        report=service.release.report,
         unverified=service.release.unverified,
         triples=service.release.manifest["merged"],
         dataset=for_search_engines(service.release, at),
@@ -88,12 +91,3 @@ async def readyz(_: Annotated[Parameters, Query()], service: Served) -> Response
     if not await rows(service.store, "SELECT ?s WHERE { ?s ?p ?o } LIMIT 1"):
         raise NotReady("The store holds nothing. Build a release with: itukg build, or load it with: itukg load")
     return JSONResponse({"status": "ready", "release": service.release.name}, headers=NO_STORE)
-
-
-async def _plans(store: Store) -> list[dict[str, str]]:
-    itu, rdfs = names.ITU, names.PREFIXES["rdfs"]
-    found = await rows(
-        store,
-        f"SELECT ?iri ?label ?status WHERE {{ ?iri a <{itu}Plan> ; <{rdfs}label> ?label ; <{itu}status> ?status }} ORDER BY ?iri",
-    )
-    return [{key: term.value for key, term in row.items()} for row in found]
