@@ -12,9 +12,9 @@ const keywords = KEYWORDS.map((label) => ({ label, type: "keyword", section: { n
 /** Return the source of completions over `data`, which the server gives at /sparql/completion. */
 export function completions(data) {
   const terms = Object.entries(data.terms);
-  const isClass = (name) => name in data.classes || /:[A-Z]/.test(name);
-  const classes = terms.filter(([name]) => isClass(name)).map(([name]) => option(name, "class", "Classes", 2));
-  const properties = terms.filter(([name]) => !isClass(name)).map(([name]) => name);
+  const ofKind = (kind) => terms.filter(([, term]) => term.kind === kind);
+  const classes = ofKind("class").map(([name]) => option(name, "class", "Classes", 2));
+  const properties = ofKind("property").map(([name]) => name);
 
   function option(name, type, section, rank, detail) {
     return { label: name, type, detail, section: { name: section, rank }, info: () => described(name, data, detail) };

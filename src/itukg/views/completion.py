@@ -16,11 +16,14 @@ _REQUIRED = f"""{names.PROLOGUE}SELECT DISTINCT ?class ?property WHERE {{
   }}
   ?class rdfs:subClassOf* ?target
 }}"""
-_TERMS = f"""{names.PROLOGUE}SELECT ?term (SAMPLE(?called) AS ?label) (SAMPLE(?meant) AS ?definition) (SAMPLE(?led) AS ?range) WHERE {{
+_TERMS = f"""{names.PROLOGUE}SELECT ?term (SAMPLE(?called) AS ?label) (SAMPLE(?meant) AS ?definition) (SAMPLE(?led) AS ?range) (SAMPLE(?type) AS ?class) WHERE {{
   {{ SELECT DISTINCT ?term WHERE {{
-    {{ ?part void:class ?term }} UNION {{ ?part void:property ?term }}
-    UNION {{ GRAPH <{names.graph("ontology")}> {{ ?term rdfs:label ?named FILTER(isIRI(?term)) }} }}
+    {{ ?part void:class ?term }} UNION {{ ?part void:property ?term }} UNION {{ GRAPH <{names.graph("ontology")}> {{
+      VALUES ?kind {{ owl:Class owl:ObjectProperty owl:DatatypeProperty owl:AnnotationProperty }}
+      ?term a ?kind FILTER(isIRI(?term))
+    }} }}
   }} }}
+  OPTIONAL {{ ?term a ?type FILTER(?type = owl:Class) }}
   OPTIONAL {{ ?term rdfs:label ?called FILTER(LANG(?called) IN ("en", "")) }}
   OPTIONAL {{ ?term skos:definition ?meant FILTER(LANG(?meant) IN ("en", "")) }}
   OPTIONAL {{ ?term rdfs:range ?led FILTER(isIRI(?led)) }}
@@ -28,7 +31,7 @@ _TERMS = f"""{names.PROLOGUE}SELECT ?term (SAMPLE(?called) AS ?label) (SAMPLE(?m
 
 
 async def completion(store: Store, overview: Overview) -> bytes:
-    """Return JSON: `prefixes`, `terms` by prefixed name (label, definition, range), `classes`, and `things` by filter of lists.
+    """Return JSON: `prefixes`, `terms` by prefixed name (kind, label, definition, range), `classes`, and `things` by filter of lists.
 
     Of each class, the properties that our shapes require come first, then the others that its things have.
     """
@@ -42,7 +45,8 @@ async def completion(store: Store, overview: Overview) -> bytes:
         of_class = classes.setdefault(names.shorten(class_), {"required": [], "properties": []})
         of_class["required" if (class_, property_) in required else "properties"].append(names.shorten(property_))
     terms = {
-        names.shorten(row["term"]): {
+        names.shorten(row["term"]): {"kind": "class" if names.shorten(row["term"]) in classes or "class" in row else "property"}
+        | {
             key: names.shorten(row[key]) if key == "range" else row[key]
             for key in ("label", "definition", "range")
             if key in row
