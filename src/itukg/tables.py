@@ -101,7 +101,7 @@ def write_table(solutions: ox.QuerySolutions, syntax: Format, labels: Labels) ->
 def write_first(results: ox.QuerySolutions | ox.QueryBoolean | Iterable[ox.Triple], labels: Labels) -> bytes:
     """Write the first MAX_FIRST rows of any answer as the JSON of SPARQL, with `labels` by IRI, and whether there are `more`.
 
-    Each triple of a graph is a row. No further row is evaluated.
+    Each triple of a graph is a row, in alphabetical order. No further row is evaluated.
     """
     if isinstance(results, ox.QueryBoolean):
         return json.dumps({"head": {}, "boolean": bool(results)}).encode()
@@ -110,7 +110,7 @@ def write_first(results: ox.QuerySolutions | ox.QueryBoolean | Iterable[ox.Tripl
         found = [[*row] for row in islice(results, MAX_FIRST + 1)]
     else:
         columns = [*_TRIPLE]
-        found = [[*triple] for triple in islice(_distinct(results), MAX_FIRST + 1)]
+        found = [[*triple] for triple in sorted(islice(_distinct(results), MAX_FIRST + 1), key=str)]
     rows = [{c: _cell(term) for c, term in zip(columns, row, strict=True) if term is not None} for row in found]
     shown = rows[:MAX_FIRST]
     things = {cell["value"] for row in shown for cell in row.values() if cell["type"] == "uri"}

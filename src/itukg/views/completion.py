@@ -45,7 +45,9 @@ async def completion(store: Store, overview: Overview) -> bytes:
         of_class = classes.setdefault(names.shorten(class_), {"required": [], "properties": []})
         of_class["required" if (class_, property_) in required else "properties"].append(names.shorten(property_))
     terms = {
-        names.shorten(row["term"]): {"kind": "class" if names.shorten(row["term"]) in classes or "class" in row else "property"}
+        names.shorten(row["term"]): {
+            "kind": "class" if names.shorten(row["term"]) in classes or "class" in row else "property"
+        }
         | {
             key: names.shorten(row[key]) if key == "range" else row[key]
             for key in ("label", "definition", "range")

@@ -17,10 +17,15 @@ from itukg.tables import MAX_FIRST, NUMBERS
 Pairs = list[tuple[str, str]]
 
 _TOPICS = {
-    "budget": "Money",
+    "budget": "Money and risks",
+    "derived": "Evidence and derived links",
+    "evidence": "Evidence and derived links",
+    "lineage": "Lineage and proposals",
+    "proposals": "Lineage and proposals",
+    "results": "Results chain",
+    "risks": "Money and risks",
     "sdg": "Sustainable Development Goals",
     "wsis": "WSIS action lines",
-    "derived": "Derived links",
 }
 """What topics of saved queries are called, where their tag says too little."""
 _CALLED = {
@@ -91,6 +96,7 @@ def query_page(
         most=MAX_FIRST,
         answer=answer,
         rows=_rows(answer) if answer and "results" in answer else [],
+        numeric=_numeric(answer) if answer and "results" in answer else set(),
         links=[] if form is None else _links(pairs, form),
         error=error,
         mistake=None if error is None else _mistake(error, text),
@@ -123,6 +129,13 @@ def _rows(answer: Json) -> list[list[Cell | None]]:
         )
 
     return [[cell(row.get(column)) for column in answer["head"]["vars"]] for row in answer["results"]["bindings"]]
+
+
+def _numeric(answer: Json) -> set[str]:
+    """Return the columns that hold numbers alone."""
+    rows = answer["results"]["bindings"]
+    found = {c: {row[c].get("datatype") in NUMBERS for row in rows if c in row} for c in answer["head"]["vars"]}
+    return {column for column, are in found.items() if are == {True}}
 
 
 def _named(formats: tuple[Format, ...]) -> list[tuple[str, str]]:
