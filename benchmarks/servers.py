@@ -71,7 +71,7 @@ def itukg(home: Path) -> Iterator[Endpoint]:
     """Our own server, as `itukg serve` starts it; settings in the environment reach it."""
     environment = {"ITUKG_HOME": str(home), "ITUKG_CORPUS": str(ROOT)}
     with running("itukg", (sys.executable, "-m", "itukg", "serve", "--port", "0"), environment) as started:
-        address = started.wait_for_line(r"running on (http://\S+)")
+        address = started.wait_for_line(r"listening on (http://\S+)")
         port = urlsplit(address).port or 0
         started.wait_for_answer(port, "/readyz")
         version = _output(sys.executable, "-c", "import itukg; print(itukg.__version__)")

@@ -277,7 +277,7 @@ class serving:  # noqa: N801  (reads as a verb: `with serving(…) as address`)
         self.log = []
         for line in self.process.stderr:
             self.log.append(line)
-            if found := re.search(r"running on (http://\S+)", line):
+            if found := re.search(r"listening on (http://\S+)", line):
                 break
         else:
             raise AssertionError("".join(self.log))

@@ -136,7 +136,9 @@ def test_what_fails_when_it_has_begun_is_not_answered_a_second_time(release: Rel
     async def send(message: Message) -> None:
         sent.append(message)
 
-    middleware = ResponseMiddleware(failing, release=release, cache=Cache(1000), metrics=Metrics(), routes=[])
+    middleware = ResponseMiddleware(
+        failing, release=release, cache=Cache(1000), metrics=Metrics(), routes=[], public=None
+    )
     scope: Scope = {"type": "http", "method": "GET", "path": "/", "scheme": "http", "query_string": b"", "headers": []}
     with pytest.raises(RuntimeError, match="in the middle"):
         asyncio.run(middleware(scope, nothing, send))

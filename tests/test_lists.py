@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import shutil
 import sqlite3
 from html import unescape
@@ -276,6 +277,22 @@ def test_the_overview_made_at_build_is_that_of_the_dataset(release: Release) -> 
     assert Overview.read(content) == release.overview == computed
     assert computed.write() == content
     assert "overview.json" not in release.files
+
+
+def test_the_overview_has_words_for_people_and_falls_back_to_labels(release: Release) -> None:
+    overview, delivers = release.overview, names.ITU + "deliversOutcome"
+    assert overview.reader(delivers) == "Helps to bring about"
+    assert overview.reader(delivers, inverse=True) == overview.reader(names.ITU + "deliveredBy")
+    assert overview.reader(names.expand("skos:notation")) == "Code"
+    assert overview.sentence(names.ITU + "Outcome").startswith("The change that")
+    assert overview.sentence(names.expand("skos:notation")) == overview.sentence("urn:x") == ""
+    assert overview.for_machines(names.ITU + "rule")
+    assert not overview.for_machines(delivers) and not overview.for_machines("urn:x")
+    older = json.loads(overview.write())
+    del older["words"]
+    before = Overview.read(json.dumps(older).encode())
+    assert before.reader(delivers) == before.reader(delivers, inverse=True) == "Delivers outcome"
+    assert before.reader(names.expand("skos:notation")) == "skos:notation"
 
 
 def test_the_overview_holds_what_the_graph_offers(release: Release, store: Engine) -> None:

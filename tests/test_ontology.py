@@ -54,7 +54,8 @@ def test_each_term_has_one_label_one_definition_and_its_home(ontology: rdflib.Gr
 
 
 def test_names_follow_the_conventions(ontology: rdflib.Graph) -> None:
-    properties = {*ontology.subjects(RDF.type, OWL.ObjectProperty), *ontology.subjects(RDF.type, OWL.DatatypeProperty)}
+    kinds = (OWL.ObjectProperty, OWL.DatatypeProperty, OWL.AnnotationProperty)
+    properties = {each for kind in kinds for each in ontology.subjects(RDF.type, kind)}
     for term in terms(ontology):
         local = term.removeprefix(names.ITU)
         kind = r"[A-Z][A-Za-z]+" if (term, RDF.type, OWL.Class) in ontology else r"[a-z][A-Za-z0-9]+"
@@ -89,8 +90,45 @@ def test_what_the_data_and_shapes_use_is_defined_and_what_is_defined_is_used_or_
     inverses = {s for s, _ in ontology.subject_objects(OWL.inverseOf)}
     supers = {o for p in (RDFS.subClassOf, RDFS.subPropertyOf) for o in ontology.objects(None, p)}
     typed = {o for o in ontology.objects(None, RDF.type) if isinstance(o, rdflib.URIRef)}
-    unused = terms(ontology) - used - named - inverses - supers - typed
+    unused = terms(ontology) - used - named - inverses - supers - typed - set(ontology.predicates())
     assert {term for term in unused if ontology.value(term, SKOS.scopeNote) is None} == set()
+
+
+def test_each_term_and_what_the_data_uses_of_others_has_words_for_people(
+    ontology: rdflib.Graph, data: rdflib.Graph
+) -> None:
+    own = terms(ontology) - set(ontology.subjects(RDF.type, OWL.AnnotationProperty))
+    links = own & set(ontology.subjects(RDF.type, OWL.ObjectProperty))
+    used = {*data.predicates(), *data.objects(None, RDF.type)}
+    for asked, predicate in ((own | used, ITU.readerLabel), (links, ITU.readerLabelInverse)):
+        assert len(asked) > 50
+        for term in asked:
+            found = list(ontology.objects(term, predicate))
+            assert [getattr(o, "language", None) for o in found] == ["en"], (term, predicate)
+
+
+def test_classes_bases_and_links_have_a_short_sentence(ontology: rdflib.Graph) -> None:
+    kinds = (OWL.Class, OWL.ObjectProperty, ITU.Basis)
+    inverses = set(ontology.subjects(OWL.inverseOf))
+    asked = {each for kind in kinds for each in ontology.subjects(RDF.type, kind)} & terms(ontology) - inverses
+    assert len(asked) > 100
+    assert {term for term in asked if ontology.value(term, ITU.readerSentence) is None} == set()
+    for sentence in map(str, ontology.objects(None, ITU.readerSentence)):
+        assert re.fullmatch(r"[A-Z].*\.", sentence)
+        assert len(sentence.split()) < 20, sentence
+
+
+def test_words_for_people_hold_no_name_of_a_term(ontology: rdflib.Graph) -> None:
+    for predicate in (ITU.readerLabel, ITU.readerLabelInverse, ITU.readerSentence):
+        for words in map(str, ontology.objects(None, predicate)):
+            assert not re.search(r"[a-z][A-Z]|:\S|_", words), words
+            assert words[0].isupper(), words
+
+
+def test_an_inverse_is_called_what_its_property_is_called_at_the_other_end(ontology: rdflib.Graph) -> None:
+    for one, other in ontology.subject_objects(OWL.inverseOf):
+        assert ontology.value(one, ITU.readerLabel) == ontology.value(other, ITU.readerLabelInverse), one
+        assert ontology.value(other, ITU.readerLabel) == ontology.value(one, ITU.readerLabelInverse), one
 
 
 def test_no_class_and_no_property_is_above_itself(ontology: rdflib.Graph) -> None:

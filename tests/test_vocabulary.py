@@ -47,6 +47,16 @@ def test_every_term_of_the_ontology_has_a_section_with_its_meaning(client: TestC
             assert str(terms.value(URIRef(iri), predicate)) in section, iri
 
 
+def test_a_term_begins_with_its_sentence_for_people(client: TestClient) -> None:
+    found, terms = sections(client, "/ontology"), graph("ontology")
+    sentences = {s: o for s, o in terms.subject_objects(URIRef(ITU + "readerSentence")) if str(s).startswith(ITU)}
+    assert len(sentences) > 100
+    for term, sentence in sentences.items():
+        section = text(found[str(term).removeprefix(ITU)])
+        assert section.index(str(sentence)) <= section.index(str(terms.value(term, SKOS.definition))), term
+        assert "readerSentence" not in section
+
+
 def test_a_term_leads_to_what_it_is_linked_with_both_ways(client: TestClient) -> None:
     found = sections(client, "/ontology")
     kind, parent = found["OutputCategory"], found["Output"]

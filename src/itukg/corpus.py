@@ -14,7 +14,7 @@ from itukg.errors import DataError, NotFound
 from itukg.queries import AUDIENCES, SavedQuery, saved_query
 from itukg.rdf.parse import read_rdf
 
-LAYOUT = "7"
+LAYOUT = "8"
 """The version of a release's file layout: it is part of the fingerprint, so a new layout makes a new release."""
 NOT_MERGED = frozenset(names.graph(name) for name in ("derived", "shapes"))
 """Graphs that a query without GRAPH or FROM does not see."""

@@ -115,8 +115,8 @@ FORMATS = tuple(
 )
 """The syntaxes that a suffix of an address chooses."""
 
-THING_FORMATS = (JSONLD, HTML, *(f for f in GRAPH_FORMATS if f.name in ("ttl", "nt", "rdf")), *PICTURE_FORMATS)
-"""Syntaxes of a thing under its own IRI, best first."""
+THING_FORMATS = (JSONLD, HTML, *(f for f in GRAPH_FORMATS if f.name in ("ttl", "nt", "rdf")), *PICTURE_FORMATS, JSON)
+"""Syntaxes of a thing under its own IRI, best first; JSON is JSON-LD by the name that most clients ask for."""
 
 
 @lru_cache(maxsize=1000)  # clients send few different headers, and reading one costs as much as a lookup

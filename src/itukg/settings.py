@@ -74,6 +74,10 @@ class Settings(BaseSettings):
     home: Path = Field(default_factory=default_home, description="Folder that holds the built releases.")
     host: str = Field(default="127.0.0.1", description="Address on which `serve` listens.")
     port: int = Field(default=8000, ge=0, le=65535, description="Port on which `serve` listens; 0 picks a free one.")
+    public: Annotated[str | None, _GIVEN, AfterValidator(_address)] = Field(
+        default=None,
+        description="Address by which clients reach the service, which answers name; by default the host that each was sent to.",
+    )
     timeout: float = Field(default=10.0, gt=0, description="Seconds that a query may take, from its arrival.")
     store: Annotated[str | None, _GIVEN, AfterValidator(_address)] = Field(
         default=None,

@@ -1,6 +1,7 @@
 """The command line. Exit codes: 0 conforms or done, 1 does not conform or nothing was checked, 2 could not run, 3 not supported."""
 
 import sys
+from typing import Annotated
 
 import typer
 
@@ -16,9 +17,9 @@ from itukg.cli.serve import serve
 # Each command imports what it needs when it runs, so that `--help` is quick.
 
 app = typer.Typer(
-    help="The ITU results knowledge graph: build it, query it, check it, serve it.",
     epilog="Settings are environment variables (ITUKG_HOME, ITUKG_TIMEOUT, …): see docs/reference.md.",
     no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
     add_completion=False,
     pretty_exceptions_enable=False,
 )
@@ -43,6 +44,20 @@ COMMANDS = (
     load,
     doctor,
 )
+
+
+@app.callback(invoke_without_command=True)
+def options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
+) -> None:
+    """The ITU results knowledge graph: build it, query it, check it, serve it."""  # noqa: D401  (what --help says)
+    if version:
+        from itukg import __version__
+
+        typer.echo(f"itukg {__version__}")
+        raise typer.Exit
+
+
 OWN_OPTIONS = {"allow_extra_args": True, "ignore_unknown_options": True}
 """Of `query`: each saved query has options of its own."""
 for command in COMMANDS:

@@ -1,6 +1,7 @@
 """Commands that answer from the release of the files: query, describe, because, matrix, lineage and diff."""
 
 import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,19 +11,33 @@ if TYPE_CHECKING:
     from itukg.corpus import Corpus
     from itukg.engine.store import Store
     from itukg.queries import SavedQuery
-from itukg.cli.command import Output, built, corpus_of, settings_of, with_store, write_answer, write_out
+from itukg.cli.command import (
+    Output,
+    built,
+    corpus_of,
+    on_terminal,
+    read_answer,
+    settings_of,
+    show_table,
+    with_store,
+    write_out,
+)
 
 
 def query(
     context: typer.Context,
     source: Annotated[
         str | None,
-        typer.Argument(metavar="FILE_OR_TEXT", help="A SPARQL query, a .rq file, or the name of a saved query."),
+        typer.Argument(
+            metavar="FILE_OR_TEXT",
+            help="A SPARQL query, a .rq file, - for standard input, or the name of a saved query.",
+        ),
     ] = None,
     format: Annotated[
         str | None,
         typer.Option(
-            help="srj, srx, csv (default), tsv, json, xlsx; for graphs ttl (default), nt, jsonld, rdf, trig, nq."
+            help="srj, srx, csv, tsv, json, xlsx; for graphs ttl (default), nt, jsonld, rdf, trig, nq. By default a table on a "
+            "terminal, else csv."
         ),
     ] = None,
     timeout: Annotated[float | None, typer.Option(help="Seconds that the query may take [ITUKG_TIMEOUT].")] = None,
@@ -46,18 +61,22 @@ def query(
     if list or source is None:
         write_out("".join(f"{_told(each)}\n" for each in corpus.queries()).encode(), output)
         return
-    saved = corpus.query(source) if re.fullmatch(r"[\w-]+", source) else None
+    saved = corpus.query(source) if source != "-" and re.fullmatch(r"[\w-]+", source) else None
     given = _options(context.args, saved)
     text = saved.text if saved else _text(source, corpus)
     parsed = read_query(text, settings.services, known_prefixes=True)
     offers = offers_for(parsed.form)
-    syntax = choose(offers, None, format or (CSV.name if CSV in offers else None))
+    shown = format is None and CSV in offers and on_terminal(output)
+    syntax = choose(offers, None, format or (CSV.name if CSV in offers else None), shown or None)
 
     async def answer(store: "Store") -> None:
         asked = parsed
         if saved and given:
             asked = read_query(saved.bound(**await terms_of(store, built(settings).overview, saved, given)))
-        await write_answer(store, asked, syntax, settings.timeout, output)
+        if shown:
+            show_table(await read_answer(store, asked, syntax, settings.timeout))
+        else:
+            write_out(await read_answer(store, asked, syntax, settings.timeout), output)
 
     with_store(settings, answer)
 
@@ -92,30 +111,39 @@ def _options(arguments: list[str], saved: "SavedQuery | None") -> dict[str, str]
 def diff(
     older: Annotated[str, typer.Argument(help="The older plan, such as bap-2026-2029-draft.")],
     newer: Annotated[str, typer.Argument(help="The newer plan, such as bap-2026-2029.")],
-    format: Annotated[str, typer.Option(help="csv, tsv, xlsx, srj, srx or json.")] = "csv",
+    format: Annotated[
+        str, typer.Option(help="csv, tsv, xlsx, srj, srx; json and html with the links gained and lost.")
+    ] = "csv",
     output: Output = "-",
 ) -> None:
     """List what a newer plan takes up, adds and drops of an older one, however many plans lie between.
 
-    A reader judged each succession and gave a reason. The command runs the saved query changes-between-plans.
+    A reader judged each succession and gave a reason. As a table it is the saved query changes-between-plans.
+
+    Example: itukg diff bap-2026-2029-draft bap-2026-2029 --format html -o changes.html
     """
     from itukg import names
     from itukg.engine.sparql import read_query
-    from itukg.formats import TABLE_FORMATS, choose
-    from itukg.views.compare import CHANGES
+    from itukg.formats import HTML, JSON, TABLE_FORMATS, choose
+    from itukg.views.compare import CHANGES, write_comparison
+    from itukg.views.compare import compare as comparison
     from itukg.views.succession import changes
 
     settings = settings_of()
     query = corpus_of(settings).query(CHANGES)
-    syntax = choose(TABLE_FORMATS, None, format)
+    syntax = choose((HTML, JSON, *TABLE_FORMATS), None, format)
     first, second = names.expand(older), names.expand(newer)
 
-    async def compare(store: "Store") -> None:
+    async def write(store: "Store") -> None:
         await changes(store, query, first, second)  # which raises where there are none
-        text = query.bound(olderPlan=first, newerPlan=second)
-        await write_answer(store, read_query(text), syntax, settings.timeout, output)
+        if syntax in (HTML, JSON):
+            found = await comparison(store, query, first, second)
+            write_out(await write_comparison(store, found, syntax), output)
+        else:
+            asked = read_query(query.bound(olderPlan=first, newerPlan=second))
+            write_out(await read_answer(store, asked, syntax, settings.timeout), output)
 
-    with_store(settings, compare)
+    with_store(settings, write)
 
 
 def lineage(
@@ -254,6 +282,8 @@ def matrix(
 def _text(source: str, corpus: "Corpus") -> str:
     from itukg.errors import NotFound
 
+    if source == "-":
+        return sys.stdin.read()
     if source.endswith(".rq"):
         if not Path(source).is_file():
             saved = ", ".join(q.name for q in corpus.queries())

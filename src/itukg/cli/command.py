@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from itukg.release.model import Release
     from itukg.settings import Settings
 
+MIN_COLUMN = 24
+"""Characters of a terminal that a column of a table needs; with less, each row is a list."""
 Output = Annotated[str, typer.Option("--output", "-o", help='File to write to; "-" is standard output.')]
 
 
@@ -59,15 +61,46 @@ def with_store(settings: "Settings", work: "Callable[[Store], Awaitable[None]]")
     asyncio.run(run())
 
 
-async def write_answer(store: "Store", query: "Query", syntax: "Format", seconds: float, output: str) -> None:
-    """Answer a query within `seconds`, and write the answer to `output`."""
+async def read_answer(store: "Store", query: "Query", syntax: "Format", seconds: float) -> bytes:
+    """Answer a query within `seconds`."""
     from time import monotonic
 
     from itukg.engine.describe import answer_query
     from itukg.engine.store import Dataset
 
     answer = await answer_query(store, query, Dataset(), syntax, deadline=monotonic() + seconds)
-    write_out(await answer.read(), output)
+    return await answer.read()
+
+
+def show_table(csv_with_labels: bytes) -> None:
+    """Show an answer on a terminal: IRIs shortened, each with its label; row by row where the columns would be too narrow."""
+    import csv
+    import io
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from itukg import names
+
+    header, *rows = csv.reader(io.StringIO(csv_with_labels.decode()))
+    labels = {n: header.index(f"{name}Label") for n, name in enumerate(header) if f"{name}Label" in header}
+    shown = [n for n, _ in enumerate(header) if n not in labels.values()]
+    console = Console(markup=False, highlight=False)
+    narrow = len(shown) * MIN_COLUMN > console.width
+    table = Table(header_style="bold", pad_edge=False, box=None, show_header=not narrow)
+    for name in ("", "") if narrow else [header[n] for n in shown]:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        cells = [(names.shorten(row[n]), row[labels[n]] if n in labels else "") for n in shown]
+        texts = [f"{cell} ({label})" if label and label != cell else cell for cell, label in cells]
+        if narrow:
+            for n, text in zip(shown, texts, strict=True):
+                table.add_row(header[n], text)
+            table.add_row("", "")
+        else:
+            table.add_row(*texts)
+    console.print(table)
+    console.print(f"{len(rows)} row{'' if len(rows) == 1 else 's'}", style="dim")
 
 
 @contextmanager
@@ -92,12 +125,25 @@ def progress_bar() -> Iterator[Callable[[str, float], None]]:
 
 
 def write_out(content: bytes, output: str) -> None:
-    """Write to a file, or to standard output where `output` is "-"."""
+    """Write to a file, or to standard output where `output` is "-". Raises BadRequest for what no terminal shows."""
     if output == "-":
+        if on_terminal(output) and content.startswith(_BINARY):
+            from itukg.errors import BadRequest
+
+            raise BadRequest("A terminal cannot show this format; name a file: -o FILE.")
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()
     else:
         Path(output).write_bytes(content)
+
+
+_BINARY = (b"PK", b"%PDF", b"\x1f\x8b")
+"""How spreadsheets, PDF and gzip begin."""
+
+
+def on_terminal(output: str) -> bool:
+    """Tell whether what is written to `output` is read by a person at a terminal."""
+    return output == "-" and sys.stdout.isatty()
 
 
 def say(text: str) -> None:

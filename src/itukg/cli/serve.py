@@ -16,16 +16,28 @@ def serve(
     Builds the release of the files first if it does not exist. If that fails, prints the reason and serves the
     last release.
     """
+    import os
+    import socket
+    from contextlib import suppress
     from functools import partial
 
     import uvicorn
 
-    from itukg.errors import ItukgError
+    from itukg.errors import DataError, ItukgError
     from itukg.release.model import current
     from itukg.web.app import create_app
     from itukg.web.server import Connection
 
     settings = settings_of(host=host, port=port)
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:  # before anything is loaded
+        listening = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+        raise DataError(
+            f"Cannot listen on {settings.host}, port {settings.port}: {reason}. Try another port: itukg serve --port 8080, "
+            "or --port 0 for a free one."
+        ) from None
     try:
         release = built(settings)
     except ItukgError as error:
@@ -34,14 +46,21 @@ def serve(
             raise
         say(f"{error}\nServing the last release instead: {last.name}")
         release = last
-    try:
-        uvicorn.run(
-            create_app(settings, release),
-            host=settings.host,
-            port=settings.port,
-            http=partial(Connection, send_timeout=settings.send_timeout),  # type: ignore[arg-type]  # what makes one is enough
-            log_level="info",
-            access_log=False,
-        )
-    except SystemExit as ended:  # Uvicorn's exit code for a failed start, such as a port in use, is 3
-        raise typer.Exit(2 if ended.code else 0) from None
+    shown = f"[{settings.host}]" if family == socket.AF_INET6 else settings.host
+    settings = settings.model_copy(update={"port": listening.getsockname()[1]})
+    address = f"http://{shown}:{settings.port}"
+    say(f"listening on {address} ; loading the release")
+    app = create_app(settings, release, ready=lambda: say(f"ready: {address}"))
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        http=partial(Connection, send_timeout=settings.send_timeout),  # type: ignore[arg-type]  # what makes one is enough
+        log_level="info",
+        access_log=False,
+    )
+    server = uvicorn.Server(config)
+    with suppress(KeyboardInterrupt):
+        server.run(sockets=[listening])
+    if not server.started:
+        raise typer.Exit(2)

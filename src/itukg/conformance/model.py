@@ -363,11 +363,11 @@ def read_baseline(file: Path) -> Row:
         findings = sorted(map(finding_of, rows["findings"]), key=lambda finding: finding.order)
         rows |= {"findings": list(map(asdict, findings)), "release": rows["release"]}
     except OSError as error:
-        raise DataError(f"{file}: {error.strerror}") from None
+        raise DataError(f"The baseline {file}: {error.strerror}; {how}") from None
     except (ValueError, TypeError, KeyError, AttributeError):
-        raise DataError(f"{file} is not a report in JSON; {how}") from None
+        raise DataError(f"The baseline {file} is not a report in JSON; {how}") from None
     if rows.get("selection"):
         raise DataError(
-            f"{file} is part of a report ({rows['selection']}), and the findings that it leaves out would count as new; {how}"
+            f"The baseline {file} is part of a report ({rows['selection']}), and the findings that it leaves out would count as new; {how}"
         )
     return rows

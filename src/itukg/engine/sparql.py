@@ -97,6 +97,7 @@ def read_query(text: str, services: Collection[str] = (), *, known_prefixes: boo
     Raises QueryRefused for updates, other services, and more nesting or operators than MAX_NESTING and MAX_OPERATORS;
     SyntaxProblem where no query form comes first. The refusals are for a clear message: a worker has no network anyway.
     """
+    text = text.removeprefix("\ufeff")  # a byte order mark, which editors write and nobody sees
     bare = blank_out(text)
     at = after_prologue(bare)
     word = _WORD.match(bare, at)

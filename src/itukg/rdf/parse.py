@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from codecs import BOM_UTF8
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import pyoxigraph as ox
 
 from itukg import names
 from itukg.errors import BadRequest, DataError, SyntaxProblem
-from itukg.rdf.jsonld import context
+from itukg.rdf.jsonld import context, is_our_context
 
 
 def read_rdf(path: Path, graph: str) -> Iterator[ox.Quad]:
@@ -21,33 +21,41 @@ def read_rdf(path: Path, graph: str) -> Iterator[ox.Quad]:
 
     Raises DataError with file, line and reason for a file that cannot be read.
     """
-    syntax = ox.RdfFormat.from_extension(path.suffix.removeprefix("."))
+    syntax = syntax_of(path.name)
     if syntax is None:
-        raise DataError(f"{path}: no RDF syntax has this suffix; use .ttl, .nt, .nq, .trig, .rdf or .jsonld.")
+        raise DataError(f"{path}: no RDF syntax has this suffix; use .ttl, .nt, .nq, .trig, .rdf, .owl or .jsonld.")
     try:
         content = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}") from None
     try:
-        yield from parse_rdf(content, syntax, graph)
+        yield from parse_rdf(content, syntax, graph, base=path.absolute().as_uri())
     except SyntaxProblem as error:
         raise DataError(f"{path}, {error}" if error.line else f"{path}: {error}") from None
     except BadRequest as error:
         raise DataError(f"{path}: {error}") from None
 
 
-def parse_rdf(content: bytes, syntax: ox.RdfFormat, graph: str) -> Iterator[ox.Quad]:
-    """Parse RDF into the named graph `graph`. Nothing is fetched: the only JSON-LD context known by its address is ours.
+def syntax_of(name: str) -> ox.RdfFormat | None:
+    """Return the RDF syntax of a file, by the end of its name; None where that names none."""
+    suffix = name.rpartition(".")[2].lower()
+    return ox.RdfFormat.from_extension({"owl": "rdf"}.get(suffix, suffix))
 
+
+def parse_rdf(content: bytes, syntax: ox.RdfFormat, graph: str, *, base: str | None = None) -> Iterator[ox.Quad]:
+    """Parse RDF into the named graph `graph`; relative IRIs are resolved against `base`, where the text names no base.
+
+    Nothing is fetched: the only JSON-LD context known by its address is ours.
     Raises SyntaxProblem with line and column, and BadRequest for RDF that is not supported.
     """
     content = content.removeprefix(BOM_UTF8)
     if syntax == ox.RdfFormat.RDF_XML:
+        content = _as_utf8(content)
         _check_xml(content)
-    if syntax == ox.RdfFormat.JSON_LD and names.CONTEXT.encode() in content:
+    if syntax == ox.RdfFormat.JSON_LD and b"/context/v1" in content:
         content = _with_our_context(content)
     try:
-        for quad in ox.parse(content, format=syntax, rename_blank_nodes=True):
+        for quad in ox.parse(content, format=syntax, base_iri=base, rename_blank_nodes=True):
             if isinstance(quad.object, ox.Triple) or (isinstance(quad.object, ox.Literal) and quad.object.direction):
                 raise BadRequest(f"Triples about triples and base directions are not supported: {str(quad)[:300]}")
             yield ox.Quad(quad.subject, quad.predicate, quad.object, ox.NamedNode(graph))
@@ -65,6 +73,17 @@ def _syntax_problem(line: int | None, column: int | None, message: str) -> Synta
         return SyntaxProblem(message)
     message = re.sub(r"^Parser error at .*?: | \(line \d+\)$", "", message)
     return SyntaxProblem(f"line {line}, column {column or 1}: {message}", line, column or 1)
+
+
+def _as_utf8(content: bytes) -> bytes:
+    """Return XML in UTF-8, which the engine reads, if it is in UTF-16, which every reader of XML takes (XML 1.0, 4.3.3)."""
+    if not content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+        return content
+    try:
+        text = content.decode("utf-16")
+    except UnicodeDecodeError as error:
+        raise BadRequest(f"The XML begins as UTF-16 and is none (byte {error.start}).") from None
+    return re.sub(r"^(<\?xml[^>]*?)\s+encoding\s*=\s*([\"']).*?\2", r"\1", text).encode()
 
 
 def _check_xml(content: bytes) -> None:
@@ -88,7 +107,7 @@ def _with_our_context(content: bytes) -> bytes:
     def written(named: Any) -> Any:
         if isinstance(named, list):
             return [written(each) for each in named]
-        return context()["@context"] if named == names.CONTEXT else named
+        return context()["@context"] if is_our_context(named) else named
 
     try:
         document = json.loads(content)

@@ -57,6 +57,10 @@ def _properties() -> set[str]:
     return {iri for iri, term in jsonld.vocabulary().terms.items() if term.name[0].islower()}
 
 
+_CONTEXT: Json = {"type": "string", "format": "uri", "pattern": r"/context/v1(-[0-9a-f]{16})?\.jsonld$"}
+"""The context by its own IRI, or by the address at which it is served."""
+
+
 def _thing() -> Json:
     """Return the schema of a thing under its own IRI: links are IRIs, and their labels are in `included`."""
     one = {"$ref": "#/$defs/node"}
@@ -64,7 +68,7 @@ def _thing() -> Json:
     links: Json = {"type": "array", "minItems": 1, "items": {"anyOf": [_IRI, {"type": "object", "required": ["id"]}]}}
     reverse: Json = {"things": _set_of(_IRI), "linkages": many, "linkedBy": many}
     both: Json = {"included": many, "incoming": {"type": "object", "minProperties": 1, "additionalProperties": links}}
-    root = _node(_IRI, reverse | both | {"@context": {"const": names.CONTEXT}})
+    root = _node(_IRI, reverse | both | {"@context": _CONTEXT})
     return root | {"required": ["@context", "id"], "$defs": {"node": _node(_IRI, {})}}
 
 
@@ -72,7 +76,7 @@ def _framed(*required: str) -> Json:
     """Return the schema of a framed thing: a link is an IRI, or the embedded thing."""
     link: Json = {"anyOf": [_IRI, {"$ref": "#/$defs/node"}]}
     node = _node(link, dict.fromkeys(("things", "linkages", "linkedBy"), _set_of(link)))
-    root = node | {"properties": node["properties"] | {"@context": {"const": names.CONTEXT}}}
+    root = node | {"properties": node["properties"] | {"@context": _CONTEXT}}
     return root | {"required": ["@context", "id", "type", *required], "$defs": {"node": node}}
 
 
@@ -82,7 +86,7 @@ def _list() -> Json:
     keys = ("@context", "id", "type", "title", "totalItems", "first", "prev", "next", "last", "items")
     properties = {
         **dict.fromkeys(keys, _IRI),
-        "@context": {"const": names.CONTEXT},
+        "@context": _CONTEXT,
         "type": {"const": "OrderedCollectionPage"},
         "title": {"type": "object"},
         "totalItems": {"type": "integer", "minimum": 0},

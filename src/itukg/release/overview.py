@@ -71,6 +71,18 @@ class Value:
 
 
 @dataclass(frozen=True)
+class Words:
+    """What pages say of a term, where the ontology gives it words for people."""
+
+    label: str
+    inverse: str = ""
+    """What stands before a thing on the page of that to which the property leads."""
+    sentence: str = ""
+    machine: bool = False
+    """Whether only machines need it, so that pages put it under "Data"."""
+
+
+@dataclass(frozen=True)
 class Overview:
     """The values of each filter in natural order, the paths under which things stand, and what terms are called."""
 
@@ -78,6 +90,22 @@ class Overview:
     folders: frozenset[str]
     terms: Mapping[str, str]
     """Term of the ontology → its label."""
+    words: Mapping[str, Words]
+    """Term, also of another vocabulary → its words for people."""
+
+    def reader(self, iri: str, *, inverse: bool = False) -> str:
+        """Return what a page calls a term, or a property seen from its other end; its label where it has no such word."""
+        words = self.words.get(iri, Words(""))
+        label = self.terms.get(iri, "")
+        return (words.inverse if inverse else words.label) or label[:1].upper() + label[1:] or names.shorten(iri)
+
+    def sentence(self, iri: str) -> str:
+        """Return what a term means in a sentence for people, or an empty text."""
+        return self.words[iri].sentence if iri in self.words else ""
+
+    def for_machines(self, iri: str) -> bool:
+        """Tell whether pages put what a term says under "Data"."""
+        return iri in self.words and self.words[iri].machine
 
     @classmethod
     def of_store(cls, store: ox.Store) -> Self:
@@ -87,6 +115,7 @@ class Overview:
             {each.name: _values(store, each) for each in FILTERS},
             _folders(store),
             {row["term"].value: row["label"].value for row in _rows(store, terms)},
+            _words(store),
         )
 
     @classmethod
@@ -104,7 +133,8 @@ class Overview:
         """Return the overview that `write` has written."""
         noted = json.loads(content)
         values = {name: [Value(**value) for value in values] for name, values in noted["values"].items()}
-        return cls(values, frozenset(noted["folders"]), noted["terms"])
+        words = {iri: Words(**each) for iri, each in noted.get("words", {}).items()}  # older releases have none
+        return cls(values, frozenset(noted["folders"]), noted["terms"], words)
 
     def write(self) -> bytes:
         """Write it as JSON; the same graph gives the same bytes."""
@@ -123,6 +153,22 @@ def _values(store: ox.Store, chosen: Filter) -> list[Value]:
         iri, notation, label = row["value"].value, row["notation"], row["label"]
         values[iri] = Value(iri, notation.value if notation else "", label.value if label else names.shorten(iri))
     return sorted(values.values(), key=lambda value: (natural(value.notation), natural(value.short)))
+
+
+def _words(store: ox.Store) -> dict[str, Words]:
+    found = _rows(
+        store,
+        f"""SELECT ?term ?label ?inverse ?sentence ?machine WHERE {{ GRAPH <{names.graph("ontology")}> {{
+  ?term itu:readerLabel ?label OPTIONAL {{ ?term itu:readerLabelInverse ?inverse }}
+  OPTIONAL {{ ?term itu:readerSentence ?sentence }} OPTIONAL {{ ?term itu:forMachines ?machine }} }} }} ORDER BY ?term""",
+    )
+    words = {}
+    for row in found:
+        inverse, sentence, machine = (
+            row[name].value if row[name] else "" for name in ("inverse", "sentence", "machine")
+        )
+        words[row["term"].value] = Words(row["label"].value, inverse, sentence, machine == "true")
+    return words
 
 
 def _folders(store: ox.Store) -> frozenset[str]:

@@ -9,7 +9,6 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from io import BytesIO
-from pathlib import PurePosixPath
 from typing import Any
 
 import pyoxigraph as ox
@@ -19,11 +18,13 @@ from werkzeug.http import parse_options_header
 
 from itukg.errors import BadRequest, SyntaxProblem, TooLarge, UnsupportedMediaType
 from itukg.formats import GRAPH_FORMATS, JSON
-from itukg.rdf.parse import parse_rdf
+from itukg.rdf.parse import parse_rdf, syntax_of
 from itukg.upload.context import UPLOAD_GRAPH
 
 FORM = "multipart/form-data"
-RDF_TYPES = {syntax.media_type: syntax.engine for syntax in GRAPH_FORMATS}
+RDF_TYPES = {syntax.media_type: syntax.engine for syntax in GRAPH_FORMATS} | dict.fromkeys(
+    ("application/xml", "text/xml", "application/owl+xml"), ox.RdfFormat.RDF_XML
+)
 BODY_TYPES = (*RDF_TYPES, FORM, JSON.media_type)
 """Media types of the body of an upload."""
 METHODS = ("STRING", "BASE64", "URL")
@@ -50,8 +51,7 @@ class Document:
     @property
     def syntax(self) -> ox.RdfFormat:
         """The syntax, by media type, else by suffix. Raises UnsupportedMediaType where neither names an RDF syntax."""
-        suffix = PurePosixPath(self.name).suffix.removeprefix(".")
-        engine = RDF_TYPES.get(self.media_type) or ox.RdfFormat.from_extension(suffix)
+        engine = RDF_TYPES.get(self.media_type) or syntax_of(self.name)
         if not isinstance(engine, ox.RdfFormat):
             called = f'"{self.media_type or "nothing"}"' + (f', in "{self.name}"' if self.name else "")
             raise UnsupportedMediaType(f"Name the syntax of the RDF: {', '.join(RDF_TYPES)}. It was sent as {called}.")
@@ -60,7 +60,7 @@ class Document:
     def quads(self) -> list[ox.Quad]:
         """Parse the document. Raises SyntaxProblem and BadRequest, which name the file."""
         try:
-            return list(parse_rdf(self.content, self.syntax, UPLOAD_GRAPH))
+            return list(parse_rdf(self.content, self.syntax, UPLOAD_GRAPH, base=UPLOAD_GRAPH))
         except SyntaxProblem as error:
             raise SyntaxProblem(self._named(error), error.line, error.column) from None
         except BadRequest as error:

@@ -19,7 +19,7 @@ from itukg.engine.describe import NESTED
 from itukg.engine.sparql import read_query
 from itukg.engine.store import Dataset, Store, rows, triples
 from itukg.errors import BadRequest, Gone, NotFound
-from itukg.formats import HTML, Format, write_json
+from itukg.formats import HTML, JSON, Format, write_json
 from itukg.graphs import in_form, write_graph
 from itukg.pages import address, local_link, render
 from itukg.queries import SavedQuery, saved_query
@@ -52,7 +52,7 @@ async def describe(store: Store, terms: Mapping[str, str], iri: str, syntax: For
     found = await description(store, iri)
     if syntax is HTML:
         return _page(terms, iri, jsonld.tree(iri, jsonld.expanded(found)))
-    if syntax.engine == ox.RdfFormat.JSON_LD:
+    if syntax.engine == ox.RdfFormat.JSON_LD or syntax is JSON:
         return write_json(in_form(jsonld.expanded(found), syntax, iri))
     return write_graph(found, syntax)
 
@@ -63,11 +63,18 @@ async def is_told(store: Store, iri: str) -> bool:
 
 
 async def named(store: Store, text: str) -> str:
-    """Return the IRI of what a text names: an IRI, a prefixed name, a path below /id/, or a code that one thing has.
+    """Return the IRI of what a text names: an IRI, a prefixed name, a path, an address on a server of ours, or a code that one thing has.
 
     A text that names nothing is returned as the IRI that it would be. Raises NotFound for a code of several things, and
-    lists them.
+    lists them, and BadRequest for a prefix that nobody knows.
     """
+    if served := re.fullmatch(r"https?://[^/]+/(id/[^?#]+|sdg/[^?#]+)", text):
+        text = text if await is_told(store, text) else served[1]
+    prefix, colon, local = text.partition(":")
+    if colon and not local.startswith("//") and prefix != "urn":
+        if prefix.lower() not in names.PREFIXES:
+            raise BadRequest(f'No prefix "{prefix}" here; known: {", ".join(names.PREFIXES)}.')
+        text = f"{prefix.lower()}:{local.lower() if prefix.lower() == 'sdg' else local}"
     iri = names.expand(re.sub("^sdg/", "sdg:", text))  # /sdg/9.c is its address here
     if not re.fullmatch(r"[\w.-]{1,40}", text) or await is_told(store, iri):
         return iri

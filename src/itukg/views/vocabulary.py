@@ -23,10 +23,14 @@ class Cell:
 
 @dataclass(frozen=True)
 class Entry:
-    """A term: what it is called, what it means, what else is said of it, and what points to it; property → values."""
+    """A term: what it is called, what it means, what else is said of it, and what points to it; property → values.
+
+    `sentence` is what it means for people who do not know the field; empty where it has none.
+    """
 
     iri: str
     label: str
+    sentence: str
     definition: str
     said: dict[str, list[Cell]]
     pointing: dict[str, list[Cell]]
@@ -48,13 +52,17 @@ class Group:
 
 _LABELS = ("rdfs:label", "sh:name", "dcterms:title")
 _DEFINITIONS = ("skos:definition", "sh:description", "dcterms:description")
+_SENTENCES = ("itu:readerSentence",)
 _FIRST = ("sh:severity", "sh:message", "sh:targetClass", "sh:path", "rdfs:subClassOf", "rdfs:subPropertyOf")
-_HIDDEN = frozenset(map(names.expand, (*_LABELS, *_DEFINITIONS, "rdfs:isDefinedBy", "rdf:type", "sh:prefixes")))
+_HIDDEN = frozenset(
+    map(names.expand, (*_LABELS, *_SENTENCES, *_DEFINITIONS, "rdfs:isDefinedBy", "rdf:type", "sh:prefixes"))
+)
 _FIRST_OF, _REST_OF = map(names.expand, ("rdf:first", "rdf:rest"))
 _KINDS = {
     "owl:Class": "Classes",
     "owl:ObjectProperty": "Properties that link things",
     "owl:DatatypeProperty": "Properties with a value",
+    "owl:AnnotationProperty": "Properties of terms",
 }
 _LONG = 200
 """Characters from which on a value is shown when it is asked for."""
@@ -98,6 +106,7 @@ class Vocabulary:
         return Entry(
             term.value,
             self._text_of(term, _LABELS) or names.shorten(term.value),
+            self._text_of(term, _SENTENCES),
             self._text_of(term, _DEFINITIONS),
             {
                 property_: sorted(map(self._cell, values), key=str)

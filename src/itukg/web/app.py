@@ -1,6 +1,6 @@
 """The application: the routers put together, one middleware, errors as problems, and the OpenAPI description."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -47,9 +47,14 @@ ROUTERS = (
 """The routers by audience; a path belongs to the first that has it."""
 
 
-def create_app(settings: Settings, release: Release, store: Store | None = None) -> FastAPI:
-    """Return the application that serves `release`: from `store` at once, or with 503 until it is loaded into one."""
-    service = Service(settings, release, store)
+def create_app(
+    settings: Settings, release: Release, store: Store | None = None, *, ready: Callable[[], None] | None = None
+) -> FastAPI:
+    """Return the application that serves `release`: from `store` at once, or with 503 until it is loaded into one.
+
+    `ready` is called when queries are answered.
+    """
+    service = Service(settings, release, store, ready)
     open_releases = OpenReleases(service)
 
     @asynccontextmanager
@@ -79,7 +84,14 @@ def create_app(settings: Settings, release: Release, store: Store | None = None)
     for router in ROUTERS:
         app.include_router(router, dependencies=[Depends(well_formed), Depends(service_of)])
     problems.install(app, routes)
-    app.add_middleware(ResponseMiddleware, release=release, cache=service.cache, metrics=service.metrics, routes=routes)
+    app.add_middleware(
+        ResponseMiddleware,
+        release=release,
+        cache=service.cache,
+        metrics=service.metrics,
+        routes=routes,
+        public=settings.public,
+    )
     return app
 
 

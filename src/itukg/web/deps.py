@@ -24,7 +24,7 @@ from itukg.errors import (
 from itukg.formats import FORMATS, JSONLD, PROFILES, Format, choose, in_profile, labels_wanted
 from itukg.rdf.jsonld import frames
 from itukg.web.problems import PROBLEM, unknown_parameter
-from itukg.web.requests import HOST, accepted
+from itukg.web.requests import accepted, address_in
 from itukg.web.service import Service
 
 MAX_VALUE = 8000
@@ -121,10 +121,9 @@ async def service_of(request: Request) -> AsyncIterator[Service]:
 
 async def address_of(request: Request) -> str:
     """Return the address of the service, as the client named it. Raises BadRequest where Host names no host."""
-    host = request.headers.get("host", "")
-    if not HOST.fullmatch(host):
-        raise BadRequest("The Host header names no host; send the name and port that the service is reached by.")
-    return f"{request.scope['scheme']}://{host}{request.scope.get('root_path', '')}"
+    if address := address_in(request.scope, request.app.state.service.settings.public):
+        return address
+    raise BadRequest("The Host header names no host; send the name and port that the service is reached by.")
 
 
 Client = Annotated[str, Depends(_client)]

@@ -8,6 +8,7 @@ ETag, and the same request is answered from memory next time (RFC 9110, RFC 9111
 import asyncio
 import gzip
 import logging
+import re
 from base64 import b64encode
 from collections import OrderedDict
 from collections.abc import Collection, Hashable, Iterable
@@ -31,10 +32,11 @@ from xxhash import xxh3_128
 from itukg import names
 from itukg.errors import BadRequest, PreconditionFailed
 from itukg.pictures.svg import STYLE
+from itukg.rdf.jsonld import context_name
 from itukg.release.model import Release
 from itukg.web.metrics import Metrics
 from itukg.web.problems import failure, methods_of, nothing_at, problem_of
-from itukg.web.requests import ClientLeft, accepted
+from itukg.web.requests import ClientLeft, accepted, address_in
 
 log = logging.getLogger("itukg")
 
@@ -67,6 +69,9 @@ NO_STORE = {"Cache-Control": "no-store"}
 QUERY_TYPES = ("application/x-www-form-urlencoded", "application/sparql-query")
 """Media types of the body of QUERY (RFC 10008), which OPTIONS names."""
 
+_CONTEXT = names.CONTEXT.encode()
+_NAMES_CONTEXT = b'{\n  "@context": "%s"' % _CONTEXT
+"""How JSON-LD begins, whoever of us writes it."""
 _COMPRESSED = (b"application/gzip", b"application/pdf", b"application/vnd.openxmlformats-officedocument", b"image/png")
 _LARGE = 200_000
 """Bytes from which on a body is hashed and compressed in a thread."""
@@ -136,11 +141,18 @@ class ResponseMiddleware:
     """Gives every answer its headers, and answers from the cache what was requested before. See the module."""
 
     def __init__(
-        self, app: ASGIApp, *, release: Release, cache: Cache, metrics: Metrics, routes: list[BaseRoute]
+        self,
+        app: ASGIApp,
+        *,
+        release: Release,
+        cache: Cache,
+        metrics: Metrics,
+        routes: list[BaseRoute],
+        public: str | None,
     ) -> None:
-        """Stand before `app`, which has these `routes` and serves `release` unless a request names another."""
+        """Stand before `app`, which has these `routes`, and serves `release` unless a request names another, at a `public` address."""
         self.app, self.routes, self.cache, self.metrics = app, routes, cache, metrics
-        self.release = release
+        self.release, self.public = release, public
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request: from the cache, or by the application."""
@@ -174,12 +186,18 @@ class ResponseMiddleware:
         headers = {
             "Allow": methods,
             "Access-Control-Allow-Methods": methods,
-            "Access-Control-Allow-Headers": "Accept, Content-Type, If-None-Match, If-Modified-Since",
+            "Access-Control-Allow-Headers": _requested_headers(scope),
             "Access-Control-Max-Age": "86400",
         }
         if "QUERY" in methods:
             headers["Accept-Query"] = ", ".join(f'"{media_type}"' for media_type in QUERY_TYPES)
         return Response(status_code=204, headers=headers)
+
+
+def _requested_headers(scope: Scope) -> str:
+    """Return the headers that a browser asks to send: any, for none of them changes more than the answer."""
+    requested = accepted(scope, b"access-control-request-headers")
+    return requested if re.fullmatch(r"[\w!#$%&'*+.^`|~, -]+", requested, re.ASCII) else "*"
 
 
 class _Exchange:
@@ -228,6 +246,7 @@ class _Exchange:
         """Cache a whole answer, and send it."""
         own = dict(headers)
         kind, zipped = own[b"content-type"], takes_gzip(self._scope)
+        body = self._with_context(body)
         if len(body) > _LARGE:
             described, content = await asyncio.to_thread(_represented, body, kind, zipped=zipped)
         else:
@@ -247,7 +266,13 @@ class _Exchange:
             await self._send_without(status, headed)
             raise _Answered
         await self._send_start(status, headed)
-        await self._send_body(first)
+        await self._send_body(first if is_file else {**first, "body": self._with_context(first["body"])})
+
+    def _with_context(self, body: bytes) -> bytes:
+        """Return an answer, or its begin, that names our JSON-LD context by the address at which the client can fetch it."""
+        if body.startswith(_NAMES_CONTEXT) and (at := address_in(self._scope, self._middleware.public)):
+            return body.replace(_CONTEXT, f"{at}/context/{context_name()}.jsonld".encode(), 1)
+        return body
 
     async def _send_without(self, status: HTTPStatus, headers: Iterable[Header]) -> None:
         """Answer 304 or 412, without the body that the request's conditions are about."""

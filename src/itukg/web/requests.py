@@ -21,6 +21,14 @@ MAX_PREFERENCES = 4000
 """Characters of a header that states preferences; a longer one takes too long to be read."""
 
 
+def address_in(scope: Scope, public: str | None) -> str:
+    """Return the address of the service: the public one if it has one, else as the client named it; empty where Host names no host."""
+    if public:
+        return public.rstrip("/")
+    host = next((value for name, value in scope["headers"] if name == b"host"), b"").decode("latin-1")
+    return f"{scope['scheme']}://{host}{scope.get('root_path', '')}" if HOST.fullmatch(host) else ""
+
+
 class ClientLeft(Exception):
     """The client has left, or does not read on: the answer cannot be finished, though its beginning may be sent."""
 

@@ -11,7 +11,7 @@ from itukg import names
 from itukg.errors import Gone, NotAcceptable, NotFound
 from itukg.formats import HTML, JSONLD, PICTURE_FORMATS, THING_FORMATS, Format, write_json
 from itukg.pages import address as address_for
-from itukg.rdf.jsonld import context, frames
+from itukg.rdf.jsonld import context, context_name, frames
 from itukg.rdf.schemas import SCHEMAS, schema
 from itukg.views.listing import LIST_FORMATS, select, selection
 from itukg.views.network import picture_of_thing
@@ -20,6 +20,7 @@ from itukg.web import lists
 from itukg.web.deps import Address, Answers, Formed, Negotiated, Parameters, Served, Text, refuse_others
 from itukg.web.embedding import drawn, embedded
 from itukg.web.lists import ListParameters
+from itukg.web.middleware import IMMUTABLE
 from itukg.web.service import Service
 
 router = APIRouter()
@@ -135,6 +136,14 @@ async def resource(
 async def json_ld_context(_: Annotated[Parameters, Query()]) -> Response:
     """Return the JSON-LD context. Before release 1.0 it may still grow."""
     return Response(write_json(context()), media_type=JSONLD.media_type)
+
+
+@_JSONLD.get(router, "/context/{name}.jsonld")
+async def immutable_json_ld_context(name: str, _: Annotated[Parameters, Query()]) -> Response:
+    """Return the JSON-LD context as JSON-LD that is served here names it: by a hash of its content, so that it never changes."""
+    if name != context_name():
+        raise NotFound(f'No context "{name}"; known: v1, {context_name()}.')
+    return Response(write_json(context()), headers=IMMUTABLE, media_type=JSONLD.media_type)
 
 
 @_JSONLD.get(router, "/frames/{name}.jsonld")

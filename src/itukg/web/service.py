@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from anyio import CancelScope, CapacityLimiter
@@ -36,6 +36,8 @@ class Service:
     settings: Settings
     release: Release
     _store: Store | None = None
+    ready: Callable[[], None] | None = None
+    """Called when queries are answered."""
     _missing: str = ""
     releases: list[Release] = field(init=False)
     """The releases that stood there at the start, in the order in which they were built."""
@@ -115,6 +117,8 @@ class Service:
             await self.load()
             if self._store is None:
                 return
+            if self.ready is not None:
+                self.ready()
             await self._prepare()
             await self._store.lost()
             self._missing = "The server of the release holds it no more, or was loaded again."
