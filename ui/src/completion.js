@@ -81,6 +81,6 @@ export function declarations(text, data) {
   const missing = undeclared(text, data.prefixes);
   if (!missing.length) return null;
   const from = prologueEnd(text);
-  const before = from && text[from - 1] !== "\n" && /^\s*(prefix|base)/im.test(text) ? "\n" : "";
+  const before = text[from - 1] === ">" ? "\n" : ""; // after a declaration, on a line of its own
   return { from, insert: before + missing.map((prefix) => `PREFIX ${prefix}: <${data.prefixes[prefix]}>\n`).join("") };
 }

@@ -96,6 +96,7 @@ async function run() {
     const isShort = address.length < LONGEST_ADDRESS;
     const answer = await (isShort ? fetch(address, request) : fetch("/sparql", { ...request, method: "POST", body: sent }));
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    if (!page.getElementById("answer")) throw new Error(`status ${answer.status}`);
     const found = document.importNode(page.getElementById("answer"), true);
     document.getElementById("answer").replaceWith(found);
     mark(found);

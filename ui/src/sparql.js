@@ -35,7 +35,7 @@ export function prologueEnd(text) {
     const step = /^prefix$/i.test(found[at].text) ? 2 : /^base$/i.test(found[at].text) ? 1 : 0;
     if (!step) break;
     at += step;
-    if (found[at]) end = Math.min(text.length, text.indexOf("\n", found[at].to) + 1 || text.length);
+    if (found[at]) end = found[at].to + (text[found[at].to] === "\n" ? 1 : 0);
   }
   return end;
 }
@@ -53,7 +53,8 @@ export function read(text, end = text.length) {
     else if ("{}.[]".includes(token.text)) [subject, predicate, object] = [null, null, null];
     else if (token.text === ";") [predicate, object] = [null, null];
     else if (token.text === ",") object = null;
-    else if (token.kind === "sign") continue; // of a path
+    else if ("/|^".includes(token.text) && !object) predicate = null; // a path goes on
+    else if (token.kind === "sign") continue;
     else if (token.kind === "word" && token.text !== "a" && !/^(\d|true$|false$|@)/.test(token.text)) [subject, predicate, object] = [null, null, null];
     else if (!subject) subject = token.text;
     else if (!predicate) predicate = token.text;
