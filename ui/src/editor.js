@@ -36,7 +36,7 @@ const view = new EditorView({
     ]),
     lineNumbers(), lintGutter(), highlightActiveLine(), highlightActiveLineGutter(), undoHistory(), bracketMatching(), closeBrackets(),
     indentUnit.of("  "), EditorView.lineWrapping, StreamLanguage.define(sparql), syntaxHighlighting(highlighting), theme,
-    EditorView.contentAttributes.of({ "aria-label": "Query", spellcheck: "false" }),
+    EditorView.contentAttributes.of({ "aria-label": "Query", spellcheck: "false", tabindex: "0" }),
     EditorView.updateListener.of((update) => {
       if (update.docChanged) field.value = update.state.doc.toString();
       // The list can be scrolled, so that it must be reachable (WCAG 2.1.1); the keys that choose from it stay in the text.
