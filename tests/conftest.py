@@ -33,6 +33,7 @@ from itukg.engine.sparql import Query, read_query
 from itukg.engine.store import Dataset, Row, Store, graphs, rows, triples
 from itukg.formats import CSV, Format
 from itukg.release.build import build
+from itukg.release.integrity import seal
 from itukg.release.model import Release, find, known
 from itukg.settings import Settings
 from itukg.web.app import create_app
@@ -214,7 +215,8 @@ def make_pair(root: Path) -> None:
     gone = f'\n<{names.THINGS}wsis/gone> a <urn:test:Thing> ; <urn:test:of> rdfs:label ; rdfs:label "Gone"@en .\n'
     data.write_text(text + gone)
     older = build(Corpus(root), root / "home", allow_unverified=True)
-    (older.path / "built").write_text("2026-01-01T00:00:00Z\n")  # not in the same second
+    (older.path / "built").write_text("2026-01-01T00:00:00Z 1\n")  # not in the same second
+    seal(older.path)
     new = f'\n<{ADDED}> a <urn:test:Thing> ; <{names.PREFIXES["rdfs"]}label> "New & <b>bold</b>"@en .\n'
     data.write_text(text.replace(f'"{label}"', f'"{label}, reworded"', 1) + new)
     build(Corpus(root), root / "home", allow_unverified=True)

@@ -145,3 +145,31 @@ def test_what_was_fetched_here_is_understood_when_it_is_sent_back(client: TestCl
     )
     assert sent.status_code == 200
     assert sent.json()["verdict"] != "nothing-checked"
+
+
+# --- links as people pass them on ---
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/id/wsis/C5", "/search?q=skills", "/matrix?rows=plan&columns=sdgGoal", "/conformance"]
+)
+@pytest.mark.parametrize("added", ["utm_source=news&utm_medium=mail", "fbclid=a.b", "gclid=x", "mc_cid=1&mc_eid=2"])
+def test_what_newsletters_add_to_a_link_changes_nothing(path: str, added: str, client: TestClient) -> None:
+    decorated = client.get(f"{path}{'&' if '?' in path else '?'}{added}", headers={"accept": "text/html"})
+    assert decorated.status_code == 200
+    assert decorated.content == client.get(path, headers={"accept": "text/html"}).content
+
+
+def test_a_parameter_that_only_looks_like_decoration_is_still_refused(client: TestClient) -> None:
+    assert client.get("/id?x_utm_source=1").status_code == 400
+    assert client.get("/sparql", params={"query": "ASK { FILTER('&utm_x=' = '&utm_x=') }"}).json()["boolean"] is True
+
+
+@pytest.mark.parametrize(
+    ("path", "to"),
+    [("/id/", "/id"), ("/id/wsis/C5/", "/id/wsis/C5"), ("/sparql/?query=ASK%7B%7D", "/sparql?query=ASK%7B%7D"), ("/conformance//", "/conformance"),
+     ("//example.org/", "/example.org"), ("/id/a%20b%3F/", "/id/a%20b%3F")],
+)  # fmt: skip
+def test_a_slash_at_the_end_leads_to_the_address_without_it(path: str, to: str, client: TestClient) -> None:
+    reply = client.get(f"http://testserver{path}", follow_redirects=False)
+    assert (reply.status_code, reply.headers["location"]) == (308, to)

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import shutil
 import sqlite3
 from html import unescape
 from pathlib import Path
@@ -14,7 +13,7 @@ import httpx2
 import openpyxl
 import pyoxigraph as ox
 import pytest
-from conftest import Engine, Pair, wait_until_ready
+from conftest import Engine
 from fastapi.testclient import TestClient
 from jsonschema import Draft202012Validator
 from test_resources import Page, get
@@ -27,10 +26,8 @@ from itukg.errors import DataError
 from itukg.rdf.jsonld import natural
 from itukg.release.model import Release
 from itukg.release.overview import FILTERS, Overview, Value
-from itukg.settings import Settings
 from itukg.views.listing import LIST_FORMATS, MAX_PAGE_SIZE
 from itukg.views.search import search
-from itukg.web.app import create_app
 
 PLAN = names.THINGS + "buap-2018-2021"
 PLAN_NODE = ox.NamedNode(PLAN)
@@ -273,7 +270,9 @@ def test_a_page_of_a_list_is_a_form_and_links_that_answer(client: TestClient) ->
 
 def test_the_overview_made_at_build_is_that_of_the_dataset(release: Release) -> None:
     content = (release.path / "overview.json").read_bytes()
-    computed = Overview.of_dataset(release.dataset)
+    held = ox.Store()
+    held.bulk_load(path=str(release.dataset), format=ox.RdfFormat.N_QUADS)
+    computed = Overview.of_store(held)
     assert Overview.read(content) == release.overview == computed
     assert computed.write() == content
     assert "overview.json" not in release.files
@@ -319,23 +318,6 @@ def test_a_thing_under_several_names_has_the_same_in_every_order() -> None:
     assert found[0] == found[1]
     assert found[0].values["plan"] == [Value(PLAN, "", "c")]
     assert found[0].folders == {"buap-2018-2021", "buap-2018-2021/output"}
-
-
-def test_a_release_without_an_overview_has_the_same_lists(pair: Pair, tmp_path: Path) -> None:
-    older = tmp_path / "releases" / pair.newer.name
-    shutil.copytree(pair.newer.path, older)
-    (older / "overview.json").unlink()
-    with TestClient(create_app(Settings(home=tmp_path), Release(older))) as client:
-        wait_until_ready(client)
-        for path in (
-            "/id?class=Output&sdg=9",
-            "/id/organization",
-            "/search?q=access&plan=buap-2018-2021",
-            "/id/wsis/C1",
-        ):
-            for accept in ("application/ld+json", "text/html"):
-                reply = get(client, path, accept)
-                assert (reply.status_code, reply.content) == (200, get(pair.client, path, accept).content), path
 
 
 def test_lists_and_pages_ask_the_store_for_no_more_than_what_they_show(
@@ -449,17 +431,6 @@ def test_nothing_in_a_search_is_an_operator(client: TestClient) -> None:
             assert accept != "text/html" or "<script>alert" not in reply.text
     assert found(client, "access OR zzzzzz") == []
     assert found(client, "-access") == found(client, "access")
-
-
-def test_a_release_without_an_index_says_so(release: Release, tmp_path: Path) -> None:
-    path = tmp_path / "releases" / release.name
-    shutil.copytree(release.path, path)
-    (path / "search.db").unlink()
-    bare = Release(path)
-    with TestClient(create_app(Settings(home=tmp_path), bare)) as without:
-        wait_until_ready(without)
-        assert "itukg build" in problem_of(get(without, "/search?q=access"), 501)["detail"]
-        assert get(without, "/search", "text/html").status_code == 200
 
 
 def test_a_search_for_nothing_finds_nothing(client: TestClient) -> None:

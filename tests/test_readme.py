@@ -17,7 +17,7 @@ EXAMPLES = [
 
 def test_there_are_three_examples_and_two_commands() -> None:
     assert len(EXAMPLES) == 3
-    assert len([command for kind, command in BLOCKS if kind == "sh"]) == 5
+    assert len([command for kind, command in BLOCKS if kind == "sh"]) == 6
 
 
 @pytest.mark.parametrize(
@@ -41,15 +41,18 @@ def test_an_answer_shown_without_an_ellipsis_is_the_whole_answer(server: str) ->
 
 
 def test_ci_runs_the_two_commands_of_the_readme() -> None:
-    setup, test = (command.strip() for kind, command in BLOCKS[:2] if kind == "sh")
+    clone, serve, test = (
+        command.strip() for kind, command in BLOCKS if kind == "sh" and not command.startswith("curl")
+    )
     script = (ROOT / ".ci" / "run").read_text()
-    make, install, serve = setup.split(" && ")
+    assert clone.startswith("git clone ")
+    make, install, run = test.split(" && ")
     assert make in script
     assert install.replace("install ", "install --quiet ") in script
-    assert serve == ".venv/bin/itukg serve"
-    assert test == ".venv/bin/python -m pytest"
-    quick, exhaustive = script.splitlines()[-2:]
-    assert quick == test and exhaustive.startswith(f"{test} -m exhaustive")
+    assert serve.split(" && ") == [make, ".venv/bin/pip install -c constraints.txt .", ".venv/bin/itukg serve"]
+    quick, browser, exhaustive = script.splitlines()[-3:]
+    assert quick == run == ".venv/bin/python -m pytest"
+    assert browser.startswith(f"{run} -m browser") and exhaustive.startswith(f"{run} -m exhaustive")
 
 
 def test_what_the_readme_links_to_is_there() -> None:

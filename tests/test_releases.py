@@ -26,6 +26,7 @@ from itukg.formats import GRAPH_FORMATS, Format
 from itukg.rdf.parse import canonical_hash
 from itukg.release.build import build
 from itukg.release.dumps import DUMPS
+from itukg.release.integrity import seal
 from itukg.release.model import Release
 from itukg.settings import Settings
 from itukg.web.app import create_app
@@ -274,20 +275,6 @@ def test_a_feed_for_a_host_that_is_none_is_refused(pair: Pair) -> None:
     problem_of(pair.client.get("/feed.atom", headers={"host": "a<b"}), 400)
 
 
-def test_a_release_that_was_built_before_there_were_dumps_is_listed_without_files(pair: Pair, tmp_path: Path) -> None:
-    for release in (pair.older, pair.newer):
-        shutil.copytree(release.path, tmp_path / "releases" / release.name)
-    for name in ("SHA256SUMS", "itukg.nq.gz"):
-        (tmp_path / "releases" / pair.older.name / name).unlink()
-    with TestClient(create_app(Settings(home=tmp_path), Release(tmp_path / "releases" / pair.newer.name))) as client:
-        assert client.get(f"/data/{pair.older.name}.json").json()["files"] == []
-        assert "diff/" not in client.get("/data/latest").text
-        assert (
-            "before releases had dumps" in problem_of(client.get(f"/data/latest/diff/{pair.older.name}"), 404)["detail"]
-        )
-        problem_of(client.get(f"/data/{pair.older.name}/links.csv"), 404)
-
-
 # --- ?release= ---
 
 LABEL = f"SELECT ?l {{ <{C1}> <{names.expand('rdfs:label')}> ?l }}"
@@ -354,7 +341,8 @@ def serving_three(pair: Pair, home: Path, **settings: object) -> TestClient:
         shutil.copytree(release.path, home / "releases" / release.name)
     third = home / "releases" / "0123456789abcdef"
     shutil.copytree(pair.older.path, third)
-    (third / "built").write_text("2001-01-01T00:00:00Z\n")
+    (third / "built").write_text("2001-01-01T00:00:00Z 0\n")
+    seal(third)
     served = Release(home / "releases" / pair.newer.name)
     return TestClient(create_app(Settings.model_validate({"home": home, **settings}), served))
 

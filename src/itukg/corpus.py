@@ -14,7 +14,7 @@ from itukg.errors import DataError, NotFound
 from itukg.queries import AUDIENCES, SavedQuery, saved_query
 from itukg.rdf.parse import read_rdf
 
-LAYOUT = "8"
+LAYOUT = "9"
 """The version of a release's file layout: it is part of the fingerprint, so a new layout makes a new release."""
 NOT_MERGED = frozenset(names.graph(name) for name in ("derived", "shapes"))
 """Graphs that a query without GRAPH or FROM does not see."""
@@ -112,7 +112,10 @@ def replace_file(path: Path, content: bytes) -> None:
     """Write a file at once: who reads it meanwhile sees the whole of the old one or of the new one."""
     beside = path.with_name(f".{path.name}-{os.getpid()}")
     try:
-        beside.write_bytes(content)
+        with beside.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())  # else a power cut may leave an empty file under the new name
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)

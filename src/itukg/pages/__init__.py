@@ -1,12 +1,16 @@
 """Pages: one Jinja environment for `templates/`, which escapes everything; pages load `assets`, and nothing from elsewhere."""
 
-from functools import cache
+from functools import cache, lru_cache
 from urllib.parse import quote
 
 import jinja2
+from markupsafe import Markup
 
 from itukg import __version__, names
 from itukg.pages.assets import assets
+
+FILE = "file.html"
+"""The layout of a page that is a file of its own: nothing is loaded beside it, and all its links are whole."""
 
 
 def render(template: str, **values: object) -> bytes:
@@ -20,6 +24,7 @@ def compile_templates() -> None:
         _environment().get_template(name)
 
 
+@lru_cache(maxsize=20_000)
 def local_link(iri: str) -> str:
     """Return the path under which a deployment answers for `iri`, or the IRI itself where it is not ours."""
     if iri.startswith(names.SDG) and "#" not in iri:
@@ -35,6 +40,12 @@ def address(iri: str) -> str:
     """Return the path at which the description of `iri` stands, whoever's the IRI is."""
     path = local_link(iri)
     return path if path.startswith(("/id/", "/sdg/")) else f"/resource?iri={quote(iri, '')}"
+
+
+def plural(word: str) -> str:
+    """Return the plural of what a class is called: "Parts of an enabler"."""
+    head, of, rest = word.partition(" of ")
+    return (f"{head[:-1]}ies" if head.endswith("y") else f"{head}s") + of + rest
 
 
 def plan_name(iri: str) -> str:
@@ -55,9 +66,29 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(address=address, link=local_link, plan=plan_name, short=names.shorten)
-    environment.globals.update(asset=_asset, has_asset=lambda name: name in assets())
+    environment.filters.update(address=address, link=_link, plan=plan_name, plural=plural, short=names.shorten)
+    environment.globals.update(asset=_asset, content_of=_content, has_asset=lambda name: name in assets())
     return environment
+
+
+@jinja2.pass_context
+def _link(context: jinja2.runtime.Context, iri: str) -> str:
+    """Return where a page links an IRI: a path of the deployment, of the release that the page is `pinned` to, if it is.
+
+    A page that is a file of its own has no deployment around it, and links the IRI itself.
+    """
+    if context.get("layout") == FILE:
+        return iri if iri.startswith(("http://", "https://")) else ""
+    path, release = local_link(iri), context.get("pinned")
+    if not release or not path.startswith("/"):
+        return path
+    before, mark, fragment = path.partition("#")
+    return f"{before}{'&' if '?' in before else '?'}release={release}{mark}{fragment}"
+
+
+def _content(name: str) -> Markup:
+    """Return the text of a file that a page would load, for a page that is a file of its own."""
+    return Markup(assets()[name].content.decode())  # noqa: S704  (of ours)
 
 
 def _asset(name: str) -> str:

@@ -1,6 +1,8 @@
 """How a release is made of the files: read, derived, checked, described and published."""
 
+import os
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,8 +22,9 @@ from itukg.release.derive import derive, entail
 from itukg.release.dumps import STEM, dumped, write_dumps, write_sums
 from itukg.release.examples import examples as examples_of_terms
 from itukg.release.index import write_index
+from itukg.release.integrity import is_whole, seal, sync
 from itukg.release.mappings import write_mappings
-from itukg.release.model import Release, current, find
+from itukg.release.model import Release, current, find, known
 from itukg.release.overview import Overview
 from itukg.release.package import write_package
 from itukg.release.proposals import read_proposals, write_proposals
@@ -44,8 +47,16 @@ def build(
     release = find(home, name)
     if release is None:
         release = _make(corpus, home, name, current(home), announce, allow_unverified=allow_unverified)
-    replace_file(home / "current", name.encode())
+    publish(home, release)
     return release
+
+
+def publish(home: Path, release: Release) -> None:
+    """Make a release the current one, at once and lasting; where it is so already, nothing is written."""
+    pointer = home / "current"
+    if not pointer.is_file() or pointer.read_text().strip() != release.name:
+        replace_file(pointer, release.name.encode())
+        sync(home)
 
 
 def _make(
@@ -78,22 +89,57 @@ def _make(
     if not allow_unverified:
         refuse_unverified(doubts)
     announce(STEPS[3])
-    draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=releases))
+    _remove_leftovers(releases)
+    draft = Path(tempfile.mkdtemp(prefix=f".draft-{os.getpid()}-", dir=releases))
     try:
         dumps = _write(draft, corpus, quads + entailed + derived + asked, merge | merged(asked), report, name=name)
         write_proposals(draft, proposals, name)
-        if before is not None and before.files:
+        if before is not None:
             _write_changes(draft, before, name)
         write_sums(draft, dumps)
+        number = 1 + max((each.order[0] for each in known(home)), default=0)
+        (draft / "built").write_text(f"{now()} {number}\n")  # apart, so that all else is the same each time
         draft.chmod(0o755)
-        try:
-            draft.rename(releases / name)
-        except OSError:
-            if find(home, name) is None:  # else another process has built the same release meanwhile
-                raise
+        seal(draft)
+        if corpus.fingerprint() != name:
+            raise DataError("A file was changed while the release was built of it. Nothing was published; build again.")
+        _put(draft, releases / name)
+    except sqlite3.Error as error:
+        raise DataError(f"The release could not be written below {releases}: {error}.") from None
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return Release(releases / name)
+
+
+def _put(draft: Path, place: Path) -> None:
+    """Move a draft to its place, from which a damaged release of the same name is taken away before."""
+    if place.is_dir() and not is_whole(place):
+        place.rename(place.with_name(f".damaged-{os.getpid()}-{place.name}"))
+    try:
+        draft.rename(place)
+    except OSError:
+        if not is_whole(place):  # else another process has built the same release meanwhile
+            raise
+    sync(place.parent)
+
+
+def _remove_leftovers(releases: Path) -> None:
+    """Remove the drafts of builds that were killed, and damaged releases that were replaced."""
+    for path in releases.glob(".d*-*"):
+        process = path.name.split("-")[1]
+        if not (process.isdecimal() and _runs(int(process))):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _runs(process: int) -> bool:
+    """Tell whether there is a process of this number."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it is somebody else's
+        return True
+    return True
 
 
 def refuse_unverified(doubts: dict[str, str]) -> None:
@@ -138,7 +184,6 @@ def _write(
     (folder / "conformance.nt").write_bytes(report.graph)
     if path := corpus.waivers():
         shutil.copyfile(path, folder / "waivers.toml")
-    (folder / "built").write_text(f"{now()}\n")  # apart, so that all else is the same each time
     dumps = write_dumps(folder, quads)
     (folder / "examples.json").write_bytes(write_json(examples_of_terms(dumped(folder))))
     manifest = {

@@ -10,7 +10,6 @@ import pyoxigraph as ox
 
 from itukg import names
 from itukg.corpus import file_hash
-from itukg.errors import NotFound
 from itukg.formats import CSV, GZIP, JSON, JSONLD, N_QUADS, N_TRIPLES, PATCH, SSSOM, SSSOM_JSONLD, TOML, TRIG, Format
 from itukg.graphs import write_dataset
 from itukg.rdf.parse import canonical
@@ -95,30 +94,22 @@ def write_sums(folder: Path, dumps: dict[str, str]) -> None:
 
 
 def files(folder: Path) -> dict[str, File]:
-    """Return the files for download in a release's folder, by name; none where it was built before there were any."""
+    """Return the files for download in a release's folder, by name."""
     listed = folder / SUMS
-    if not listed.is_file():
-        return {}
     sums = [line.split("  ", 1) for line in listed.read_text().splitlines()]
     found = {name: _file(folder, name, digest) for digest, name in sums}
     return found | {SUMS: File(SUMS, listed, listed.stat().st_size, file_hash(listed))}
 
 
 def dumped(folder: Path) -> list[str]:
-    """Return the lines of the canonical N-Quads of the release in `folder`. Raises NotFound where it has no dump."""
+    """Return the lines of the canonical N-Quads of the release in `folder`."""
     dump = folder / (STEM + N_QUADS.suffix + GZIP.suffix)
-    if not dump.is_file():
-        raise NotFound(f"Release {folder.name} was built before releases had dumps.")
     return gzip.decompress(dump.read_bytes()).decode().split("\n")[:-1]  # a literal may hold other line ends
 
 
 def graph_of(folder: Path, name: str) -> Iterator[ox.Triple]:
     """Return the triples of one named graph of the release in `folder`."""
-    file, end = folder / f"{name}.nq", f" <{names.graph(name)}> ."
-    if file.is_file():
-        content = file.read_bytes()
-    else:  # the release is older than this file
-        content = "\n".join(line for line in dumped(folder) if line.endswith(end)).encode()
+    content = (folder / f"{name}.nq").read_bytes()
     return (quad.triple for quad in ox.parse(content, format=ox.RdfFormat.N_QUADS))
 
 

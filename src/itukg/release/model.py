@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,13 +12,12 @@ from itukg import names
 from itukg.conformance import (
     HistoryRow,
     Report,
-    moment,
     read_waivers,
     waived,
 )
 from itukg.queries import SavedQuery, read_saved
-from itukg.release.dumps import File, dumped, files
-from itukg.release.examples import examples as examples_of_terms
+from itukg.release.dumps import File, files
+from itukg.release.integrity import is_whole
 from itukg.release.overview import Overview
 
 _SELECT = ox.NamedNode(names.SH + "select")
@@ -71,15 +69,14 @@ class Release:
 
     @cached_property
     def examples(self) -> dict[str, str]:
-        """An instance of each class, and a thing with each property; computed where it is older than that file."""
-        noted = self.path / "examples.json"
-        return json.loads(noted.read_bytes()) if noted.is_file() else examples_of_terms(dumped(self.path))
+        """An instance of each class, and a thing with each property."""
+        loaded: dict[str, str] = json.loads((self.path / "examples.json").read_bytes())
+        return loaded
 
     @cached_property
     def overview(self) -> Overview:
-        """What lists and pages know of the graph; computed where the release is older than that file. Raises DataError."""
-        noted = self.path / "overview.json"
-        return Overview.read(noted.read_bytes()) if noted.is_file() else Overview.of_dataset(self.dataset)
+        """What lists and pages know of the graph."""
+        return Overview.read((self.path / "overview.json").read_bytes())
 
     @cached_property
     def files(self) -> dict[str, File]:
@@ -108,10 +105,16 @@ class Release:
     @cached_property
     def built(self) -> str:
         """When it was built (ISO 8601, UTC)."""
-        noted = self.path / "built"
-        if noted.is_file():
-            return noted.read_text().strip()
-        return moment(datetime.fromtimestamp((self.path / "manifest.json").stat().st_mtime, UTC))
+        return self._built[0]
+
+    @property
+    def order(self) -> tuple[int, str]:
+        """What tells which of two releases is newer: a number that grows with each build, whatever the clock says."""
+        return int(self._built[1]), self.name
+
+    @cached_property
+    def _built(self) -> list[str]:
+        return (self.path / "built").read_text().split()
 
     @cached_property
     def checked(self) -> Report:
@@ -141,20 +144,20 @@ class Release:
     @property
     def before(self) -> "Release | None":
         """The release built before this one, beside it."""
-        older = [each for each in known(self.home) if (each.built, each.name) < (self.built, self.name)]
+        older = [each for each in known(self.home) if each.order < self.order]
         return older[-1] if older else None
 
 
 def find(home: Path, name: str) -> Release | None:
-    """Return the release `name` below `home`, if it has been built."""
+    """Return the release `name` below `home`, if it has been built and is whole."""
     path = home / "releases" / name
-    return Release(path) if (path / "manifest.json").is_file() else None
+    return Release(path) if is_whole(path) else None
 
 
 def known(home: Path) -> list[Release]:
-    """Return the releases below `home`, in the order in which they were built."""
-    found = [_read(path.parent) for path in home.glob("releases/[!.]*/manifest.json")]
-    return sorted(found, key=lambda release: (release.built, release.name))
+    """Return the releases below `home` that are whole, in the order in which they were built."""
+    found = [_read(path) for path in home.glob("releases/[!.]*") if is_whole(path)]
+    return sorted(found, key=lambda release: release.order)
 
 
 @lru_cache(maxsize=64)  # what a release holds never changes, and reading its report takes a while

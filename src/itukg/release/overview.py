@@ -4,13 +4,11 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Self
 
 import pyoxigraph as ox
 
 from itukg import names
-from itukg.errors import DataError
 from itukg.formats import write_json
 from itukg.rdf.jsonld import natural, word
 
@@ -117,16 +115,6 @@ class Overview:
             {row["term"].value: row["label"].value for row in _rows(store, terms)},
             _words(store),
         )
-
-    @classmethod
-    def of_dataset(cls, dataset: Path) -> Self:
-        """Return the overview of the release in an N-Quads file. Raises DataError for a file that cannot be read."""
-        store = ox.Store()
-        try:
-            store.bulk_load(path=str(dataset), format=ox.RdfFormat.N_QUADS)
-        except (OSError, SyntaxError) as error:
-            raise DataError(f"{dataset}: {error}") from None
-        return cls.of_store(store)
 
     @classmethod
     def read(cls, content: bytes) -> Self:

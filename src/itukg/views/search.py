@@ -10,7 +10,7 @@ from contextlib import closing
 from html import escape
 from pathlib import Path
 
-from itukg.errors import BadRequest, NotSupported
+from itukg.errors import BadRequest
 from itukg.views.listing import Item
 
 MAX_LENGTH, MAX_WORDS = 200, 20
@@ -24,11 +24,8 @@ _BEGIN, _END = "\x02", "\x03"
 def search(path: Path, text: str) -> list[Item]:
     """Return the things in which every word of `text` stands, or one that begins with it; the best first.
 
-    Nothing in `text` is an operator. Raises BadRequest where it has no word or too many, and NotSupported for a
-    release that has no index.
+    Nothing in `text` is an operator. Raises BadRequest where it has no word or too many.
     """
-    if not path.is_file():
-        raise NotSupported("This release was built without an index to search in. Build it again: itukg build")
     words = [word for word in text.split() if any(character.isalnum() for character in word)]
     if not words or len(text) > MAX_LENGTH or len(words) > MAX_WORDS:
         raise BadRequest(

@@ -19,9 +19,11 @@ from functools import lru_cache
 from hashlib import sha256
 from http import HTTPStatus
 from time import monotonic
+from urllib.parse import quote
 
 from cachetools import LRUCache
 from fastapi import Response
+from fastapi.responses import RedirectResponse
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from werkzeug.datastructures import Accept
@@ -72,6 +74,8 @@ QUERY_TYPES = ("application/x-www-form-urlencoded", "application/sparql-query")
 _CONTEXT = names.CONTEXT.encode()
 _NAMES_CONTEXT = b'{\n  "@context": "%s"' % _CONTEXT
 """How JSON-LD begins, whoever of us writes it."""
+_DECORATION = re.compile(rb"(?:^|(?<=&))(?:utm_\w+|fbclid|gclid|dclid|msclkid|mc_[ce]id|igshid)=")
+"""What is added to links that people follow from elsewhere."""
 _COMPRESSED = (b"application/gzip", b"application/pdf", b"application/vnd.openxmlformats-officedocument", b"image/png")
 _LARGE = 200_000
 """Bytes from which on a body is hashed and compressed in a thread."""
@@ -159,9 +163,12 @@ class ResponseMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        scope = _undecorated(scope)
         exchange = _Exchange(self, scope, send)
         try:
-            if (cached := exchange.cached()) is not None:
+            if scope["path"].endswith("/") and scope["path"] != "/":
+                await _without_slash(scope)(scope, receive, exchange)
+            elif (cached := exchange.cached()) is not None:
                 await exchange.send_cached(cached)
             elif scope["method"] == "OPTIONS":
                 await self._options(scope)(scope, receive, exchange)
@@ -192,6 +199,21 @@ class ResponseMiddleware:
         if "QUERY" in methods:
             headers["Accept-Query"] = ", ".join(f'"{media_type}"' for media_type in QUERY_TYPES)
         return Response(status_code=204, headers=headers)
+
+
+def _undecorated(scope: Scope) -> Scope:
+    """Return a request without the parameters that newsletters and social networks add to links, and that say nothing to us."""
+    if not _DECORATION.search(scope["query_string"]):
+        return scope
+    parts = (part for part in scope["query_string"].split(b"&") if not _DECORATION.match(part))
+    return {**scope, "query_string": b"&".join(parts)}
+
+
+def _without_slash(scope: Scope) -> Response:
+    """Lead on to the address without the slash at its end, with the same method."""
+    query = f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else ""
+    path = "/" + quote(scope["path"].strip("/"), safe="/:@!$&'()*+,;=~")  # one slash before it: two would name a host
+    return RedirectResponse(f"{scope.get('root_path', '')}{path}{query}", HTTPStatus.PERMANENT_REDIRECT)
 
 
 def _requested_headers(scope: Scope) -> str:
