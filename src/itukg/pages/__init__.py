@@ -95,7 +95,7 @@ def _environment() -> jinja2.Environment:
         plural=plural,
         short=names.shorten,
     )
-    environment.globals.update(asset=_asset, content_of=_content)
+    environment.globals.update(asset=_asset, content_of=_content, has_asset=lambda name: name in assets())
     return environment
 
 
