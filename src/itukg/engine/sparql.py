@@ -134,9 +134,12 @@ def read_query(text: str, services: Collection[str] = (), *, known_prefixes: boo
         return Query(added + text, first, volatile, federated, added=len(added))  # type: ignore[arg-type]  # narrowed by the membership test
     line, column = bare.count("\n", 0, at) + 1, at - bare.rfind("\n", 0, at)
     instead = f", found {word[0]}." if word and first else "."
-    raise SyntaxProblem(
-        f"line {line}, column {column}: expected SELECT, ASK, CONSTRUCT or DESCRIBE{instead}", line, column
+    expected = (
+        "expected a prefix, a colon and an IRI after PREFIX, such as PREFIX ex: <http://example.org/>."
+        if first == "PREFIX"
+        else f"expected SELECT, ASK, CONSTRUCT or DESCRIBE{instead}"
     )
+    raise SyntaxProblem(f"line {line}, column {column}: {expected}", line, column)
 
 
 def _is_deep(bare: str) -> bool:
