@@ -135,7 +135,7 @@ def read_query(text: str, services: Collection[str] = (), *, known_prefixes: boo
     line, column = bare.count("\n", 0, at) + 1, at - bare.rfind("\n", 0, at)
     instead = f", found {word[0]}." if word and first else "."
     expected = (
-        "expected a prefix, a colon and an IRI after PREFIX, such as PREFIX ex: <http://example.org/>."
+        f"expected a prefix, a colon and an IRI after PREFIX, such as PREFIX itu: <{names.ITU}>."
         if first == "PREFIX"
         else f"expected SELECT, ASK, CONSTRUCT or DESCRIBE{instead}"
     )
