@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from lxml import html
 from rdflib import Graph, URIRef
 from test_cli import Run, itukg  # noqa: F401  (a fixture)
 from test_docs import run_of
@@ -273,3 +274,20 @@ def test_the_commands_on_derived_links_do_what_the_page_says(tmp_path: Path, ser
     assert "takes up through others" in changes
     assert len(outcomes.splitlines()) < len(changes.splitlines())
     assert json.loads(document)["total"] == chains.count("\n## Chain ")
+
+
+def test_a_page_walks_each_chain_from_one_thing_to_the_next(client: TestClient) -> None:
+    # A step may lead back: the indicator is of the topic, and matches the SDG indicator, which is of the target.
+    where = {"subject": "bap-2026-2029/topic/T2.3", "object": "sdg:4.4"}
+    page = html.fromstring(client.get("/because.html", params=where).text)
+    [chain] = page.xpath('//ol[@class="steps"]')
+    stops = [stop.get("href") for stop in chain.xpath(".//h3/a")]
+    assert stops == ["/id/bap-2026-2029/topic/T2.3", "/id/bap-2026-2029/indicator/T2.3-I2", "/sdg/C040401", "/sdg/4.4"]
+    steps = [" ".join(step.text_content().split()) for step in chain.xpath('.//div[@class="step"]/p[1]')]
+    assert steps[0] == "stated Indicator T2.3-I2 of bap-2026-2029 measures topic T2.3 of bap-2026-2029"
+    assert steps[1].startswith("judged Indicator T2.3-I2 of bap-2026-2029 close match ICT skills")
+    # Both sentences that a reader compared stand side by side, with the reason.
+    [both] = chain.xpath('.//div[@class="both"]')
+    assert len(both.xpath(".//blockquote")) == 2
+    assert "Both are the share of people with digital skills" in chain.text_content()
+    assert "Rule “measured”" in chain.text_content()

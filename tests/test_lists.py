@@ -255,6 +255,37 @@ def test_links_too_many_for_a_description_are_the_list_that_it_leads_to(client: 
     assert found >= 3
 
 
+def test_a_list_is_headed_by_what_is_in_it(client: TestClient) -> None:
+    heads = {
+        "/id": "Plans",
+        "/id/bap-2026-2029/outcome": "Outcomes of the Baku Action Plan 2026-2029",
+        "/id/sp-2020-2023/output?page=2": "Outputs of the ITU Strategic Plan 2020-2023",
+        "/id?plan=sp-2020-2023": "Things",  # of several kinds, though those of the first page are of one
+        "/id/instrument": "Things below /id/instrument",
+    }
+    for path, head in heads.items():
+        assert f"<h1>{head}</h1>" in get(client, path, "text/html").text, path
+    cards = get(client, "/id", "text/html").text
+    for item in items_of(client, "/id"):
+        assert f'<h2><a href="{item["id"].removeprefix(names.BASE[:-1])}">{item["label"]["en"]}</a></h2>' in cards
+
+
+def test_an_empty_list_says_so_and_keeps_its_filters(client: TestClient) -> None:
+    page = get(client, "/id?class=Output&plan=op-2026", "text/html").text
+    assert "Nothing fits." in page and "0 things" in page
+    assert '<option value="op-2026" selected>' in page
+
+
+def test_a_page_for_frames_names_what_it_shows_and_needs_no_style_of_its_own(client: TestClient) -> None:
+    reply = get(client, "/embed/id/bap-2026-2029/outcome/T1.1-O1", "text/html")
+    before, _, after = reply.text.partition("<svg")
+    assert (
+        "style.css" in before and "<style" not in before + after.partition("</svg>")[2]
+    )  # which its policy would stop
+    assert '<h1><a href="/id/bap-2026-2029/outcome/T1.1-O1">Results chain of Outcome T1.1-O1' in after
+    assert "frame-ancestors *" in reply.headers["content-security-policy"]
+
+
 def test_a_page_of_a_list_is_a_form_and_links_that_answer(client: TestClient) -> None:
     page = Page(get(client, "/id?class=Output&plan=sp-2020-2023&size=10", "text/html"))
     assert {"form", "select", "datalist", "table"} <= set(page.elements)

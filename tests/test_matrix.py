@@ -10,6 +10,7 @@ from typing import Any
 import openpyxl
 import pytest
 from fastapi.testclient import TestClient
+from lxml import html
 from test_cli import Run, itukg  # noqa: F401  (a fixture)
 from test_docs import run_of
 from test_resources import get
@@ -195,9 +196,66 @@ def test_the_same_cells_stand_in_csv_and_on_the_page(client: TestClient, lines_a
     cells = {(cell["row"], cell["column"]): (cell["count"], cell["state"]) for cell in lines_and_goals["cells"]}
     assert {ends: said for ends, said in told.items() if said[1] != EMPTY} == cells
     assert len(told) == 19 * 17
-    page = get(client, f"/matrix.html?{LINES_AND_GOALS}").text
-    shown = re.findall(r'<td>(?:<a href="[^"]+" title="[^"]+">(\w+)</a>)?</td>', page)
-    assert Counter(shown) == Counter(str(count or state).replace(EMPTY, "") for count, state in told.values())
+    shown = [[*map(seen, row.xpath("td"))] for row in page_of(client, f"/matrix?{LINES_AND_GOALS}").xpath("//tbody/tr")]
+    assert len(shown) == 19 and {*map(len, shown)} == {17}
+    states = {(cell["row"], cell["column"]): cell["states"] or {cell["state"]: 0} for cell in lines_and_goals["cells"]}
+    assert [cell for row in shown for cell in row] == [states.get(ends, {}) for ends in told]
+
+
+def page_of(client: TestClient, path: str) -> Any:
+    return html.fromstring(get(client, path, "text/html").text)
+
+
+def seen(cell: Any) -> dict[str, int]:
+    """Return what a cell of the page shows: numbers by state, or 0 by "all" or "gap"."""
+    words = [" ".join(count.text_content().split()) for count in cell.xpath('.//span[starts-with(@class, "count ")]')]
+    return {word.lstrip("0123456789 "): int(re.match(r"\d*", word)[0] or 0) for word in words}  # type: ignore[index]
+
+
+def test_a_page_says_what_is_linked_and_what_is_not(client: TestClient) -> None:
+    page = page_of(client, "/matrix?rows=plan&columns=sdgGoal")
+    # Of the Goals, the documents name all but 15 by their number; only the Buenos Aires plan names any.
+    goals, plans = (" ".join(line.text_content().split()) for line in page.xpath("//main/p")[1:3])
+    assert goals == "Of 17 Sustainable Development Goals, 16 are linked with plans. Without a link: 15."
+    assert plans.startswith(
+        "Of 6 plans, 1 is linked with Sustainable Development Goals. Without a link: ITU Strategic Plan 2020-2023, "
+    )
+    assert page.xpath("//thead//th/a/@href") == [f"/sdg/{number}" for number in range(1, 18)]
+    rows = [" ".join(row.text_content().split()) for row in page.xpath("//tbody//th")]
+    assert rows[0] == "Buenos Aires Action Plan 2018-2021" and rows[-1] == "ITU-D Operational Plan 2026"
+
+
+def test_the_form_of_a_page_chooses_another_matrix(client: TestClient) -> None:
+    page = page_of(client, f"/matrix?rows=output&columns=sdgGoal&plan={BUAP}&sdg=9&basis=stated,derived")
+    chosen = {field.get("name"): field.xpath("option[@selected]/@value") for field in page.xpath("//form//select")}
+    assert chosen["rows"] == ["output"] and chosen["columns"] == ["sdgGoal"] and chosen["plan"] == [BUAP]
+    assert chosen["basis"] == ["stated,derived"]
+    assert page.xpath('//input[@type="hidden"]/@name') == ["sdg"]  # what it has no field for is passed on
+    offered = page.xpath('//select[@name="rows"]/option/@value')
+    assert {"outcome", "actionLine", "sdgTarget", "plan"} < {*offered} and "linkage" not in offered
+    for name in offered:
+        assert get(client, f"/matrix?rows={name}&columns=sdgGoal&basis=", "text/html").status_code == 200, name
+    [swapped] = page.xpath('//a[text()="Swap rows and columns"]/@href')
+    assert "rows=sdgGoal&columns=output" in swapped and get(client, f"/matrix{swapped}").status_code == 200
+
+
+def test_a_page_has_fifty_rows_unless_more_are_asked_for(client: TestClient) -> None:
+    query = "rows=output&columns=sdgTarget"
+    total = len(asked(client, query)["rows"])
+    assert total > 50
+    assert len(page_of(client, f"/matrix?{query}").xpath("//tbody/tr")) == 50
+    assert len(page_of(client, f"/matrix?{query}&page=2").xpath("//tbody/tr")) == total - 50
+    assert len(page_of(client, f"/matrix?{query}&size=1000").xpath("//tbody/tr")) == total
+
+
+def test_a_page_says_when_there_is_nothing(client: TestClient) -> None:
+    page = page_of(client, "/matrix?rows=risk&columns=sdgGoal")
+    assert (
+        "Nothing links these risks and Sustainable Development Goals"
+        in page.xpath('//p[@class="empty"]')[0].text_content()
+    )
+    alone = page_of(client, f"/matrix?rows=output&columns=sdgGoal&row={BUAP}/output/1.1&column=9").xpath("//main")[0]
+    assert "Nothing links them" in alone.text_content()
 
 
 def test_every_cell_has_an_address_where_its_evidence_stands(
@@ -208,6 +266,13 @@ def test_every_cell_has_an_address_where_its_evidence_stands(
         assert alone["cells"] == [cell]
         page = get(client, cell["id"], "text/html").text
         assert all(f"line {line}" in page for line in lines_of(cell))
+    three = page_of(client, cell_of(lines_and_goals, "C7", "13")["id"])
+    assert three.xpath("//h1")[0].text_content() == "Action line C7 and Sustainable Development Goal 13"
+    # Of each thing both sentences, with the chain behind each.
+    assert len(three.xpath("//ol[@class='evidence']/li")) == 3
+    assert len(three.xpath("//ol[@class='evidence']//blockquote")) == 6
+    because = three.xpath("//ol[@class='evidence']//a[contains(@href, '/because?')]/@href")
+    assert len(because) == 6 and get(client, because[0], "text/html").status_code == 200
 
 
 @pytest.mark.parametrize("syntax", MATRIX_FORMATS, ids=lambda f: f.name)

@@ -1,5 +1,7 @@
 """Namespaces and the prefix table: the only place where Python spells an IRI."""
 
+import re
+
 BASE = "https://w3id.org/itukg/"
 """The start of all our identifiers. It is an identifier, not an address: a deployment answers by path."""
 
@@ -43,6 +45,8 @@ SEMAPV = "https://w3id.org/semapv/vocab/"
 SSSOM = "https://w3id.org/sssom/"
 SVG = "http://www.w3.org/2000/svg"
 GRAPHML = "http://graphml.graphdrawing.org/xmlns"
+EVIDENCED = ITU + "EvidencedProperty"
+"""The class of the properties whose links rest on Linkages."""
 SUCCESSION = tuple(ITU + name for name in ("restates", "revises", "merges", "splits", "succeeds"))
 """The properties by which a thing takes up an older one: itu:succeeds and its sub-properties."""
 RDF_TYPE = "http://www.w3.org/1999/02/22-rdf-syntax-ns#type"
@@ -74,6 +78,12 @@ PREFIXES = {
 
 PROLOGUE = "".join(f"PREFIX {prefix}: <{iri}>\n" for prefix, iri in PREFIXES.items())
 """Declarations of all prefixes for a SPARQL query."""
+
+
+def declared(query: str) -> str:
+    """Return a SPARQL query after the declarations of the prefixes that it uses."""
+    used = set(re.findall(r"\b([a-z-]+):(?=\w)", query))
+    return "".join(f"PREFIX {prefix}: <{iri}>\n" for prefix, iri in PREFIXES.items() if prefix in used) + query
 
 
 def graph(name: str) -> str:

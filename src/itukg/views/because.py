@@ -12,7 +12,8 @@ from itukg.engine.store import Store, rows, triples
 from itukg.errors import NotFound
 from itukg.formats import GRAPH_FORMATS, HTML, JSON, MARKDOWN, Format, write_json
 from itukg.graphs import write_graph
-from itukg.pages import render
+from itukg.pages import inside, render
+from itukg.release.overview import Overview
 from itukg.views.thing import is_iri
 
 BECAUSE_FORMATS = (HTML, JSON, MARKDOWN, *GRAPH_FORMATS)
@@ -121,15 +122,20 @@ async def because(store: Store, subject: str, object_: str, terms: Mapping[str, 
     return Because(first, last, tuple(shown), len(roads), documents, sorted(linkages, key=str))
 
 
-def write_because(found: Because, syntax: Format) -> bytes:
-    """Write the chains in one of BECAUSE_FORMATS."""
+def write_because(found: Because, syntax: Format, overview: Overview) -> bytes:
+    """Write the chains in one of BECAUSE_FORMATS; the page calls properties as the overview has it."""
     if syntax is HTML:
-        return render("because.html", found=found, rules=RULES, place=lambda said: _place(said, found))
+        return render("because.html", found=found, rules=RULES, words=_words(overview))
     if syntax is MARKDOWN:
         return _markdown(found).encode()
     if syntax is JSON:
         return write_json(as_rows(found))
     return write_graph(found.graph, syntax)
+
+
+def _words(overview: Overview) -> dict[str, str]:
+    """Return what pages call the properties of steps."""
+    return {overview.terms.get(iri) or names.shorten(iri): inside(overview.reader(iri)) for iri in overview.words}
 
 
 def as_rows(found: Because) -> dict[str, Any]:

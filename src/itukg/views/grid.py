@@ -1,20 +1,23 @@
 """How a matrix is written: as a grid with its evidence in a workbook, cell by cell as CSV, as JSON, as a page."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
+from weakref import WeakKeyDictionary
 
 from itukg import names
+from itukg.engine.store import Store, texts
 from itukg.formats import CSV, HTML, JSON, PICTURE_FORMATS, SSSOM, XLSX, Format, write_json
-from itukg.pages import render
+from itukg.pages import inside, plural, render
 from itukg.rdf.jsonld import Json
 from itukg.release.mappings import mappings_of
+from itukg.release.overview import Overview
 from itukg.sssom import write_tsv
 from itukg.tables import Table, write_workbook
-from itukg.views.linked import Link, because_address
+from itukg.views.linked import Link, because_address, documents, plans_by_year
 from itukg.views.listing import Item
-from itukg.views.matrix import EMPTY, SIDES, Cell, Evidence, Matrix, short
+from itukg.views.matrix import EMPTY, SIDES, Cell, Evidence, Matrix, chosen_kind, kinds, short
 
 MATRIX_FORMATS = (JSON, HTML, CSV, XLSX, SSSOM, *PICTURE_FORMATS)
 """Syntaxes of a matrix, best first; pictures are written by `views/network.py`."""
@@ -27,14 +30,10 @@ COUNTS = {
 
 
 def write_matrix(found: Matrix, syntax: Format, release: Path) -> bytes:
-    """Write a matrix in one of MATRIX_FORMATS; the mapping sets in the release's folder have the rows of SSSOM.
+    """Write a matrix in one of MATRIX_FORMATS but HTML; the mapping sets in the release's folder have the rows of SSSOM.
 
     Raises NotAcceptable for SSSOM where no link of the matrix is a mapping.
     """
-    if syntax is HTML:
-        return render(
-            "matrix.html", found=found, counts=COUNTS[found.through], because=lambda link: because(found, link)
-        )
     if syntax is XLSX:
         return write_workbook({"matrix": _grid(found), "evidence": _evidence(found), "cells": _cells(found)})
     if syntax is CSV:
@@ -42,6 +41,71 @@ def write_matrix(found: Matrix, syntax: Format, release: Path) -> bytes:
     if syntax is SSSOM:
         return write_tsv(mappings_of(release, _links(found), found.page.title, found.page.link(found.page.number)))
     return write_json(_document(found))
+
+
+_kinds: WeakKeyDictionary[Store, set[str]] = WeakKeyDictionary()
+_HEAT = (1, 2, 5, 10, 25)
+"""From which count on a cell is shown in the next of the shades."""
+_HIDDEN = ("rows", "columns", "row", "column", "plan", "basis", "format")
+"""Parameters that the form of a page does not pass on unseen: its fields, and what a new matrix does not have."""
+
+
+async def matrix_page(store: Store, overview: Overview, found: Matrix) -> bytes:
+    """Return a matrix as a page: a table that is its own heat map, the form that chooses another, or one cell with its evidence."""
+    if store not in _kinds:
+        ends = await texts(
+            store, names.PROLOGUE + "SELECT DISTINCT ?kind WHERE { ?l itu:subject|itu:object ?x . ?x a ?kind }"
+        )
+        _kinds[store] = {row["kind"] for row in ends}
+    given, known = dict(found.page.parameters), kinds(overview)
+    chosen = [chosen_kind(side, given[side], overview) for side in ("rows", "columns")]
+    linked = _kinds[store] | {kind.iri for kind in chosen}
+    all_ = ",".join(value.short for value in overview.values["basis"])
+    bases = [("", "All but what rules derive"), (all_, "Also what rules derive")]
+    bases += [(value.short, f"Only {value.label}") for value in overview.values["basis"]]
+    asked = given.get("basis", "")
+    asked = next((value for value, _ in bases if {*value.split(",")} == {*asked.split(",")}), asked)
+    schemes = {value.iri for name in ("sdg", "actionLine") for value in overview.values[name]}
+    words = [inside(overview.reader(kind.iri)) for kind in chosen]
+    plans = [*await plans_by_year(store)]
+    by_year = {iri: place for place, iri in enumerate(plans)}
+    rows_, columns = (sorted(side, key=lambda item: by_year.get(item.iri, 0)) for side in (found.rows, found.columns))
+    cells = [[found.cells.get((row.iri, column.iri)) for column in columns] for row in rows_]
+    turned = [[line[place] for line in cells] for place in range(len(columns))]
+    return render(
+        "matrix.html",
+        found=found,
+        given=given,
+        rows=[*zip(rows_, cells, strict=True)],
+        columns=columns,
+        names=words,
+        plurals=[plural(word) for word in words],
+        headings=headings(columns),
+        summary=[(rows_, _bare(rows_, cells)), (columns, _bare(columns, turned))],
+        states={state for line in cells for cell in line if cell for state in cell.states or (cell.state,)},
+        plan_iris=plans,
+        kinds=sorted({(overview.reader(kind.iri), name) for name, kind in known.items() if kind.iri in linked}),
+        chosen=[next(name for name, kind in known.items() if kind.iri == each.iri) for each in chosen],
+        plans=overview.values["plan"],
+        plan=next((value for value in overview.values["plan"] if value.is_named(given.get("plan", ""))), None),
+        bases=bases if asked in dict(bases) else [*bases, (asked, ", ".join(found.basis))],
+        asked=asked,
+        hidden=[(name, value) for name, value in given.items() if name not in _HIDDEN],
+        called=await documents(store),
+        mapped=any(cell.count for cell in found.cells.values())
+        and any(item.iri in schemes for item in (*rows_, *columns)),
+        counts=COUNTS[found.through],
+        heat=lambda count: sum(count >= least for least in _HEAT),
+        query=lambda **other: f"?{urlencode({**given, **other})}",
+        cell_query=lambda cell: f"?{found.address(cell).partition('?')[2]}",
+        because=lambda link: because(found, link),
+        word=lambda iri: inside(overview.reader(iri)),
+    )
+
+
+def _bare(items: Sequence[Item], lines: Sequence[Sequence[Cell | None]]) -> list[Item]:
+    """Return the rows, or columns, in whose cells nothing is counted."""
+    return [item for item, line in zip(items, lines, strict=True) if not any(cell and cell.count for cell in line)]
 
 
 def _links(found: Matrix) -> Iterator[tuple[str, str, str, str]]:

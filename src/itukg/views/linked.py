@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Self
 from urllib.parse import parse_qsl, urlencode
+from weakref import WeakKeyDictionary
 
 from itukg import names
 from itukg.engine.store import Store, texts
@@ -118,11 +119,37 @@ async def links_by(store: Store, property_: str, plan: str) -> list[Linked]:
     link = f"?l itu:predicate {property_} ; itu:subject ?thing ; itu:object ?x ; itu:basis ?basis ."
     rule, thing = "?l itu:strength ?strength ; itu:rule ?rule .", f"?thing itu:plan <{plan}> ."
     query = f"""SELECT * WHERE {{
-  {{ {link} {thing} {_EVIDENCE} }} UNION {{ GRAPH <{names.graph(DERIVED)}> {{ {link} {rule} }} {thing} }}
+  {{ {link} {thing} {EVIDENCE} }} UNION {{ GRAPH <{names.graph(DERIVED)}> {{ {link} {rule} }} {thing} }}
   BIND({property_} AS ?predicate)
   OPTIONAL {{ ?x itu:allOf ?all }}
 }}"""
     return [_linked(row, {}) for row in await texts(store, names.PROLOGUE + query)]
+
+
+_documents: WeakKeyDictionary[Store, dict[str, str]] = WeakKeyDictionary()
+
+
+async def documents(store: Store) -> Mapping[str, str]:
+    """Return what the documents are called that links rest on, by IRI."""
+    if store not in _documents:
+        query = "SELECT DISTINCT ?document ?label WHERE { ?l itu:basis ?basis ; dcterms:source ?document . ?document rdfs:label ?label }"
+        found = await texts(store, names.PROLOGUE + query)
+        _documents[store] = {row["document"]: row["label"] for row in found}
+    return _documents[store]
+
+
+_plans: WeakKeyDictionary[Store, dict[str, Row]] = WeakKeyDictionary()
+
+
+async def plans_by_year(store: Store) -> Mapping[str, Row]:
+    """Return the plans by IRI, in the order of their first years; of one year the longer first, and a draft before what was adopted."""
+    if store not in _plans:
+        query = """SELECT ?thing ?notation ?label ?start ?end ?status WHERE {
+  ?thing a itu:Plan ; skos:notation ?notation ; rdfs:label ?label ; itu:startYear ?start ; itu:endYear ?end ; itu:status ?status }"""
+        found = await texts(store, names.PROLOGUE + query)
+        found.sort(key=lambda row: (row["start"], -int(row["end"]), row["status"] == "adopted", row["thing"]))
+        _plans[store] = {row["thing"]: row for row in found}
+    return _plans[store]
 
 
 def because_address(at: str, link: Link, query: str = "") -> str:
@@ -144,8 +171,9 @@ def keep_plan(sides: Sequence[Side], plan: str, linked: Sequence[Linked]) -> Non
 
 _NAMED = "OPTIONAL { ?thing skos:notation ?notation } OPTIONAL { ?thing rdfs:label ?label } OPTIONAL { ?thing itu:plan ?plan }"
 _WHOLE = "?x itu:allOf ?all ."
-_EVIDENCE = """OPTIONAL { ?l itu:quote ?quote } OPTIONAL { ?l itu:rationale ?rationale }
+EVIDENCE = """OPTIONAL { ?l itu:quote ?quote } OPTIONAL { ?l itu:rationale ?rationale }
     OPTIONAL { ?l dcterms:source ?document } OPTIONAL { ?l itu:section ?section } OPTIONAL { ?l itu:line ?line }"""
+"""The pattern of what a Linkage ?l rests on."""
 
 
 def _between(sides: Sequence[Side]) -> Iterator[tuple[str, str]]:
@@ -169,7 +197,7 @@ def _query(patterns: Sequence[tuple[str, str]], named: str, *, derived: bool) ->
         subject, object_ = ("?x", "?thing") if back else ("?thing", "?x")
         link = f"?l itu:subject {subject} ; itu:object {object_} ; itu:predicate ?predicate ; itu:basis ?basis ."
         mark = "BIND(true AS ?back)" if back else ""
-        parts.append(f"{{ {end} {link} {thing} {_EVIDENCE} {mark} }}")
+        parts.append(f"{{ {end} {link} {thing} {EVIDENCE} {mark} }}")
         if derived:  # in this order, else the engine joins two large sets
             rule = "?l itu:strength ?strength ; itu:rule ?rule ."
             parts.append(f"{{ {end} GRAPH <{names.graph(DERIVED)}> {{ {link} {rule} }} {thing} {mark} }}")
@@ -179,7 +207,12 @@ def _query(patterns: Sequence[tuple[str, str]], named: str, *, derived: bool) ->
 def _linked(row: Row, known: Mapping[str, Item]) -> Linked:
     ends = (row["thing"], row["x"])
     subject, object_ = reversed(ends) if "back" in row else ends
-    link = Link(
+    return Linked(known.get(row["thing"]) or item_of(row), row["x"], link_of(row, subject, object_), "all" in row)
+
+
+def link_of(row: Row, subject: str, object_: str) -> Link:
+    """Return the link between two things that a row with its EVIDENCE tells of."""
+    return Link(
         subject=subject,
         predicate=row["predicate"],
         object=object_,
@@ -192,4 +225,3 @@ def _linked(row: Row, known: Mapping[str, Item]) -> Linked:
         section=row.get("section"),
         line=int(row["line"]) if "line" in row else None,
     )
-    return Linked(known.get(row["thing"]) or item_of(row), row["x"], link, "all" in row)

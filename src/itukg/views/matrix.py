@@ -107,26 +107,29 @@ def short(item: Item) -> str:
 def kinds(overview: Overview) -> dict[str, Value]:
     """Return the classes of rows and columns by name: "outcome", "actionLine", and "sdgGoal" for the United Nations' Goal."""
     ours_last = sorted(overview.values["class"], key=lambda value: value.iri.startswith((names.ITU, _SDGO)))
-    return {_kind(value.iri): value for value in ours_last}
+    return {kind_word(value.iri): value for value in ours_last}
 
 
-def _kind(iri: str) -> str:
+def kind_word(iri: str) -> str:
+    """Return what names a class in an address: "actionLine", "sdgGoal"."""
     local = iri.replace("#", "/").rpartition("/")[2]
     return f"sdg{local}" if iri.startswith(_SDGO) else local[:1].lower() + local[1:]
 
 
-async def matrix(store: Store, overview: Overview, given: Mapping[str, str], address: str) -> Matrix:
-    """Return the matrix that the parameters of a request choose; `address` is that of the view.
+async def matrix(
+    store: Store, overview: Overview, given: Mapping[str, str], address: str, default_size: int = MAX_PAGE_SIZE
+) -> Matrix:
+    """Return the matrix that the parameters of a request choose; `address` is that of the view, `default_size` the rows of a page.
 
     Raises BadRequest for an unknown kind or value, and for more than an answer holds.
     """
-    of = [_chosen_kind(name, given.get(name, ""), overview) for name in ("rows", "columns")]
+    of = [chosen_kind(name, given.get(name, ""), overview) for name in ("rows", "columns")]
     basis = _chosen_basis(given.get("basis"), overview.values["basis"])
     plan = chosen_value("plan", given["plan"], overview.values["plan"]) if "plan" in given else None
     chosen = selection(overview, {name: given[name] for name in (*_CHOOSING, "sort") if name in given})
     among = {item.iri for item in await select(store, chosen)} if chosen else None
     things, (gaps, covered, above, within) = await asyncio.gather(
-        texts(store, names.PROLOGUE + members(of)), _silence(store)
+        texts(store, names.PROLOGUE + members(of)), silence(store)
     )
     sides = [Side.of(kind.iri, things, chosen.sort, overview) for kind in of]
     through = goes_through(sides, plan)
@@ -138,7 +141,7 @@ async def matrix(store: Store, overview: Overview, given: Mapping[str, str], add
             side.keep({chosen_value(name, given[name], values)})
     plans = [value.label for value in overview.values["plan"] if value.iri == plan]
     title = ", ".join((" and ".join(kind.label.replace("sdgo:", "SDG ") for kind in of), *plans))
-    page = page_of([*sides[0].items.values()], title[:1].upper() + title[1:], address, dict(given), MAX_PAGE_SIZE)
+    page = page_of([*sides[0].items.values()], title[:1].upper() + title[1:], address, dict(given), default_size)
     columns = [*sides[1].items.values()]
     if len(page.items) * len(columns) > MAX_CELLS:
         raise BadRequest(
@@ -159,7 +162,7 @@ async def matrix(store: Store, overview: Overview, given: Mapping[str, str], add
 _said: WeakKeyDictionary[Store, Sequence[Sequence[Row]]] = WeakKeyDictionary()
 
 
-async def _silence(store: Store) -> Sequence[Sequence[Row]]:
+async def silence(store: Store) -> Sequence[Sequence[Row]]:
     """Return what explains cells without links, which is the same for all matrices of a release."""
     if store not in _said:
         _said[store] = await asyncio.gather(
@@ -180,7 +183,8 @@ def _narrow(sides: Sequence[Side], linked: list[Linked], among: set[str] | None,
     return linked
 
 
-def _chosen_kind(name: str, text: str, overview: Overview) -> Value:
+def chosen_kind(name: str, text: str, overview: Overview) -> Value:
+    """Return the class that a parameter names. Raises BadRequest for an unknown one."""
     known = kinds(overview)
     if text in known:
         return known[text]

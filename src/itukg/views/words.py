@@ -1,4 +1,4 @@
-"""What changed between two wordings, word by word.
+"""Words within sentences, and what changed between two wordings, word by word.
 
 The standard library's difflib compares sequences of words; diff-match-patch compares characters, and redlines and
 lxml.html.diff wrap difflib for texts with markup, which labels are not.
@@ -47,3 +47,19 @@ def _changed(deleted: str, inserted: str) -> list[Run]:
 def as_html(runs: Iterable[Run]) -> str:
     """Return runs as HTML, with <del> and <ins>."""
     return "".join(_TAGS[run.op].format(escape(run.text)) for run in runs)
+
+
+COMMON = 0.4
+"""The share of two wordings that must be in both for marks to help a reader: below it nearly all would be marked."""
+
+
+def beside(older: str, newer: str) -> tuple[str, str]:
+    """Return two wordings as HTML, the older with what was deleted marked, the newer with what was inserted.
+
+    Where less than COMMON of the longer one is in both, nothing is marked.
+    """
+    runs = word_diff(older, newer)
+    same = sum(len(run.text) for run in runs if run.op == "equal")
+    if same < COMMON * max(len(older), len(newer)):
+        return escape(older), escape(newer)
+    return as_html(run for run in runs if run.op != "inserted"), as_html(run for run in runs if run.op != "deleted")

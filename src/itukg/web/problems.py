@@ -137,6 +137,11 @@ def unknown_parameter(name: str, known: list[str]) -> str:
     return f'No parameter "{name[:80]}" here{listed}.'
 
 
+def missing_parameter(path: str, name: str) -> str:
+    """Return what is said where a query parameter that an address needs is missing."""
+    return f'"{name}" is missing; give it, percent-encoded: "{path}?{name}=…".'
+
+
 def _message(request: Request, refused: dict[str, object]) -> str:
     """Return what a parameter model says against a request, in our words."""
     location, context = refused["loc"], refused.get("ctx")
@@ -150,7 +155,7 @@ def _message(request: Request, refused: dict[str, object]) -> str:
         case "value_error", {"error": reason}:
             return f"{name} {reason}."
         case "missing", _:
-            return f'"{name}" is missing; give it, percent-encoded: "{request.scope["path"]}?{name}=…".'
+            return missing_parameter(request.scope["path"], name)
     return f"{name}: {refused['msg']}."
 
 
