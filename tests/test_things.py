@@ -635,8 +635,8 @@ def test_a_page_shows_links_both_ways_with_labels_and_evidence(client: TestClien
     assert "Output 2.1 will contribute to the achievement of the following UN SDGs" in page
     assert "Output 2.1, 19., line 343" in page
     target = get(client, "/sdg/9.c.html").text
-    linked = target.partition("Linked from")[2]
-    assert "contributes to SDG target" in linked
+    linked = target.partition("Who serves it")[2]
+    assert "serves the SDG target" in linked
     assert 'href="/id/buap-2018-2021/output/2.1"' in linked
     assert "Output 2.1 will contribute" in linked
 
