@@ -51,8 +51,9 @@ def opened(browser: Browser, server: str) -> Opened:
 
 
 def is_fault(said: ConsoleMessage) -> bool:
-    """Tell whether what the console says is a fault of the page; that a page itself is a 404 is none."""
-    return said.type in ("error", "warning") and said.location["url"] != (said.page.url if said.page else "")
+    """Tell whether what the console says is a fault of the page; that a page itself is a 404, or a query wrong, is none."""
+    at = said.location["url"]
+    return said.type in ("error", "warning") and at != (said.page.url if said.page else "") and "/sparql?" not in at
 
 
 def is_here(url: str, server: str) -> bool:

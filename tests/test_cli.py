@@ -320,9 +320,24 @@ def test_a_query_that_cannot_be_answered_says_why(
     fails(small("query", *arguments), 2, *words)
 
 
+def test_the_place_of_an_error_is_that_of_the_query_as_it_was_typed(small: Run, tmp_path: Path) -> None:
+    file = tmp_path / "my.rq"
+    file.write_text("# plans\nSELECT ?plan WHERE {\n  ?plan a itu:Plan ;\n    xyz:label ?label . }\n")
+    fails(small("query", "SELECT * WHERE { ?s a itu:Plan ; }}"), 2, "line 1, column 35", 'found "}"')
+    fails(
+        small("query", "SELECT * WHERE { ?s a itu:Plan ; xyz:label ?x }"),
+        2,
+        "line 1, column 34",
+        '"xyz:" is not declared',
+    )
+    fails(small("query", str(file)), 2, "line 4, column 5", '"xyz:" is not declared')
+
+
 def test_a_query_that_takes_too_long_ends_with_the_command(process: Run) -> None:
     cross = "SELECT (COUNT(*) AS ?n) { ?a ?b ?c . ?d ?e ?f . ?g ?h ?i }"
     fails(process("query", cross, "--timeout", "0.3"), 2, "0.3 s", "Time limit exceeded", "--timeout")
+    within = "ASK { ?x ?y ?z FILTER NOT EXISTS { ?a ?b ?c . ?d ?e ?f OPTIONAL { ?g ?h ?i } FILTER(?c = ?x + 1) } }"
+    fails(process("query", within, "--timeout", "0.3"), 2, "0.3 s", "MINUS, or OPTIONAL with !BOUND")
 
 
 def test_a_query_nested_as_deep_as_may_be_is_answered(small: Run) -> None:

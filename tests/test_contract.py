@@ -17,7 +17,7 @@ from itukg.corpus import Corpus
 from itukg.engine.sparql import read_query
 from itukg.engine.store import Dataset, graphs, rows, triples
 from itukg.errors import SyntaxProblem, TimeLimit
-from itukg.formats import BOOLEAN_FORMATS, CSV, GRAPH_FORMATS, JSONLD, N_TRIPLES, TABLE_FORMATS, Format
+from itukg.formats import BOOLEAN_FORMATS, CSV, FIRST_ROWS, GRAPH_FORMATS, JSONLD, N_TRIPLES, TABLE_FORMATS, Format
 from itukg.release.model import Release
 from itukg.settings import Settings
 from itukg.web.app import create_app
@@ -120,6 +120,23 @@ def test_a_graph_is_the_same_in_every_syntax(engine: Engine, embedded: Engine, s
     assert parsed(written, syntax) == parsed(expected, syntax)
     assert (syntax.name in ("ttl", "trig")) == written.startswith(b"@prefix dcterms:")
     assert (syntax is JSONLD) == (names.CONTEXT.encode() in written)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        f"SELECT ?p ?o ?none WHERE {{ <{OUTPUT}> ?p ?o FILTER(!isBlank(?o)) }} ORDER BY ?p ?o",
+        f"CONSTRUCT WHERE {{ <{OUTPUT}> ?p ?o }}",
+        f"ASK {{ <{OUTPUT}> ?p ?o }}",
+        "SELECT ?s ?p WHERE { ?s ?p ?o FILTER(isIRI(?s)) } ORDER BY ?s ?p ?o",
+    ],
+)
+def test_the_first_rows_with_their_labels_are_the_same(engine: Engine, embedded: Engine, query: str) -> None:
+    written = json.loads(engine.ask(query, FIRST_ROWS))
+    assert written == json.loads(embedded.ask(query, FIRST_ROWS))
+    if "boolean" not in written:
+        assert len(written["results"]["bindings"]) > 10
+        assert len(written["labels"]) > 5
 
 
 def test_describe_tells_the_whole_of_a_thing(engine: Engine, embedded: Engine) -> None:

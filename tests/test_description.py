@@ -381,6 +381,7 @@ def test_crawlers_are_excluded_from_addresses_without_end(client: TestClient) ->
     assert reply.text.splitlines() == [
         "User-agent: *",
         "Disallow: /sparql?",
+        "Disallow: /ask?",
         "Disallow: /matrix?",
         "Disallow: /matrix.",
         "Disallow: /embed/",

@@ -43,6 +43,7 @@ SHARED = (
 AUDIENCES = (
     "audit",
     "description",
+    "documents",
     "mapping",
     "queries",
     "releases",

@@ -36,6 +36,14 @@ def written(pattern: str) -> str:
             "?a :p ?b FILTER EXISTS { GRAPH ?h { ?c :r ?d . ?a :q ?c } }",
             "?a :p ?b FILTER EXISTS { GRAPH ?h { ?a :q ?c LATERAL { ?c :r ?d } } }",
         ),
+        (
+            "?a :p ?b FILTER NOT EXISTS { FILTER (?h != :g) GRAPH ?h { ?c :q ?a ; :r :x } FILTER (?c != :x) }",
+            "?a :p ?b FILTER(true) MINUS { FILTER (?h != :g) GRAPH ?h { ?c :q ?a ; :r :x } FILTER (?c != :x) }",
+        ),
+        (
+            "?a :p ?b FILTER EXISTS { GRAPH ?h { ?c :r ?d . ?a :q ?c } FILTER (?h != ?b) }",
+            "?a :p ?b FILTER EXISTS { GRAPH ?h { ?a :q ?c LATERAL { ?c :r ?d } } FILTER (?h != ?b) }",
+        ),
         (  # all is known: two lookups
             "?a :p ?b FILTER EXISTS { ?b :q ?a . ?a :r ?b }",
             "?a :p ?b FILTER EXISTS { ?b :q ?a LATERAL { ?a :r ?b } }",
@@ -113,6 +121,9 @@ def test_exists_of_several_triples_begins_at_the_row_or_is_matched_once(pattern:
         "?a :p ?b FILTER EXISTS { ?a :q ?c . { ?c :r ?d . } }",
         "?a :p ?b FILTER EXISTS { ?a :q ?c . { SELECT * { ?c :r ?d . } } }",
         "?a :p ?b FILTER EXISTS { ?a :q ?c . GRAPH :g { ?c :r ?d . } }",
+        "?a :p ?b FILTER EXISTS { GRAPH :g { ?c :r ?d . } GRAPH :h { ?a :q ?c } }",
+        "?a :p ?b FILTER NOT EXISTS { GRAPH ?h { ?c :q ?a ; :r :x } FILTER (?h != ?b) }",  # MINUS sees no ?b
+        "?a :p ?b FILTER NOT EXISTS { GRAPH ?h { ?c :q ?a ; :r :x } FILTER EXISTS { ?c :r ?h } }",
         "?a :p ?b BIND (EXISTS { ?a :q ?c . ?c :r ?d . } AS ?e)",
         "?a :p ?b FILTER EXISTS { ?a :q* ?c . ?c :r ?d . }",  # also where ?a is no node of the graph
         "?a :p ?b FILTER EXISTS { ?a :q ?c . ?c :r? ?d . }",
@@ -204,7 +215,13 @@ class Writer:
         )
         if depth and self.random.random() < 0.15:
             inner += self.element(depth - 1)
-        inner = self.pick(["{}"] * 4 + ["GRAPH x:g {{ {} }}", "GRAPH ?g {{ {} }}", "GRAPH ?i {{ {} }}"]).format(inner)
+        graphs = [
+            "GRAPH x:g {{ {} }}",
+            "GRAPH ?g {{ {} }}",
+            "GRAPH ?i {{ {} }}",
+            "GRAPH ?i {{ {} }} FILTER (?i != x:g)",
+        ]
+        inner = self.pick(["{}"] * 4 + graphs).format(inner)
         return f"{self.pick(['EXISTS', 'NOT EXISTS', '! EXISTS'])} {{ {inner} }}"
 
     def condition(self, depth: int) -> str:

@@ -106,6 +106,23 @@ def test_a_query_over_its_time_limit_is_504_in_time(client: httpx2.Client) -> No
         assert seconds <= time.monotonic() - began < seconds + PATIENT
 
 
+@pytest.mark.parametrize(
+    ("pattern", "is_advised"),
+    [
+        ("FILTER EXISTS { GRAPH ?h { ?d ?e ?f } ?g ?i ?k FILTER(?f = ?c + 1) }", True),
+        ("FILTER NOT EXISTS { ?d ?e ?f . ?g ?h ?i OPTIONAL { ?k ?l ?m } FILTER(?f = ?c + 1) }", True),
+        ("FILTER(!exists{ ?d ?e ?f . ?g ?h ?i MINUS { ?k ?l ?d } FILTER(?f = ?c + 1) })", True),
+        (". ?d ?e ?f . ?g ?h ?i FILTER(CONCAT(STR(?c), STR(?f), STR(?i)) = 'EXISTS { GRAPH ?h {')", False),
+    ],
+)
+def test_a_query_with_a_slow_exists_is_told_what_is_quick(
+    pattern: str, *, is_advised: bool, client: httpx2.Client
+) -> None:
+    detail = problem_of(ask(client, f"ASK {{ ?a ?b ?c {pattern} }}", timeout="0.4"), 504)["detail"]
+    assert "docs/sparql.md" in detail
+    assert ("MINUS, or OPTIONAL with !BOUND, is often quick" in detail) == is_advised
+
+
 def test_a_query_that_was_stopped_leaves_no_process_behind(limited: serving, client: httpx2.Client) -> None:
     settled = settled_processes(limited)
     problem_of(ask(client, BOMB, timeout="0.4"), 504)

@@ -3,7 +3,9 @@
 import csv
 import io
 import json
+import re
 import sqlite3
+from contextlib import closing
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from test_things import expand, graph_of_jsonld
 from itukg import names
 from itukg.engine.store import Row, Store, rows
 from itukg.errors import DataError
+from itukg.pages import address
 from itukg.rdf.jsonld import natural
 from itukg.release.model import Release
 from itukg.release.overview import FILTERS, Overview, Value
@@ -252,6 +255,37 @@ def test_links_too_many_for_a_description_are_the_list_that_it_leads_to(client: 
     assert found >= 3
 
 
+def test_a_list_is_headed_by_what_is_in_it(client: TestClient) -> None:
+    heads = {
+        "/id": "Plans",
+        "/id/bap-2026-2029/outcome": "Outcomes of the Baku Action Plan 2026-2029",
+        "/id/sp-2020-2023/output?page=2": "Outputs of the ITU Strategic Plan 2020-2023",
+        "/id?plan=sp-2020-2023": "Things",  # of several kinds, though those of the first page are of one
+        "/id/instrument": "Things below /id/instrument",
+    }
+    for path, head in heads.items():
+        assert f"<h1>{head}</h1>" in get(client, path, "text/html").text, path
+    cards = get(client, "/id", "text/html").text
+    for item in items_of(client, "/id"):
+        assert f'<h2><a href="{item["id"].removeprefix(names.BASE[:-1])}">{item["label"]["en"]}</a></h2>' in cards
+
+
+def test_an_empty_list_says_so_and_keeps_its_filters(client: TestClient) -> None:
+    page = get(client, "/id?class=Output&plan=op-2026", "text/html").text
+    assert "Nothing fits." in page and "0 things" in page
+    assert '<option value="op-2026" selected>' in page
+
+
+def test_a_page_for_frames_names_what_it_shows_and_needs_no_style_of_its_own(client: TestClient) -> None:
+    reply = get(client, "/embed/id/bap-2026-2029/outcome/T1.1-O1", "text/html")
+    before, _, after = reply.text.partition("<svg")
+    assert (
+        "style.css" in before and "<style" not in before + after.partition("</svg>")[2]
+    )  # which its policy would stop
+    assert '<h1><a href="/id/bap-2026-2029/outcome/T1.1-O1">Results chain of Outcome T1.1-O1' in after
+    assert "frame-ancestors *" in reply.headers["content-security-policy"]
+
+
 def test_a_page_of_a_list_is_a_form_and_links_that_answer(client: TestClient) -> None:
     page = Page(get(client, "/id?class=Output&plan=sp-2020-2023&size=10", "text/html"))
     assert {"form", "select", "datalist", "table"} <= set(page.elements)
@@ -375,6 +409,103 @@ def test_whose_code_or_name_it_is_comes_first(client: TestClient, text: str, iri
     assert found(client, text)[0]["id"] == iri
 
 
+@pytest.mark.parametrize(
+    ("text", "iri"),
+    [
+        ("SDG 4.4", names.SDG + "4.4"),
+        ("sdg4.4", names.SDG + "4.4"),
+        ("target 9.c", names.SDG + "9.c"),
+        ("9c", names.SDG + "9.c"),
+        ("goal 9", names.SDG + "9"),
+        ("SDG 9", names.SDG + "9"),
+        ("Resolution 37", names.THINGS + "instrument/wtdc/resolution/37"),
+        ("WTDC res. 37", names.THINGS + "instrument/wtdc/resolution/37"),
+        ("resolution 71 pp", names.THINGS + "instrument/pp/resolution/71"),
+        ("C5", names.THINGS + "wsis/C5"),
+        ("action line C5", names.THINGS + "wsis/C5"),
+        ("Output 2.1", names.THINGS + "buap-2018-2021/output/2.1"),
+        ("Priority 1", names.THINGS + "bap-2026-2029/priority/P1"),
+        ("Baku", names.THINGS + "bap-2026-2029"),
+        ("buenos aires", names.THINGS + "buap-2018-2021"),
+    ],
+)
+def test_what_people_call_a_thing_brings_it_first(client: TestClient, text: str, iri: str) -> None:
+    first = found(client, text)[0]["id"]
+    assert first == iri
+    page = get(client, f"/search?q={text}", "text/html").text
+    assert re.findall(r'<ul class="hits">\s*<li><a href="([^"]+)"', page)[0] == address(iri)
+
+
+def test_resolution_71_is_a_resolution_and_not_what_cites_it(client: TestClient) -> None:
+    ends = [item["id"].removeprefix(names.THINGS) for item in found(client, "Resolution 71")[:2]]
+    assert {*ends} == {"instrument/pp/resolution/71", "instrument/wtdc/resolution/71"}
+
+
+def test_records_behind_links_and_lineage_come_only_where_they_are_asked_for(client: TestClient) -> None:
+    records = ("Linkage", "NoPredecessor", "NoSuccessor")
+    assert not {item["type"] for item in found(client, "broadband", size="1000")} & {*records}
+    for kind in records:
+        assert {item["type"] for item in found(client, "outcome", size="1000", **{"class": kind})} == {kind}
+    page = get(client, "/search?q=outcome", "text/html").text
+    left = re.findall(r'<a href="/search\?q=outcome&amp;class=(\w+)">[^<]+</a> \((\d+)\)', page)
+    assert {kind: int(count) for kind, count in left} == {
+        kind: len(found(client, "outcome", size="1000", **{"class": kind})) for kind in records
+    }
+
+
+def test_kinds_and_plans_of_what_was_found_are_counted_and_lead_there(client: TestClient) -> None:
+    every = found(client, "skills", size="1000")
+    page = get(client, "/search?q=skills", "text/html").text
+    counted = dict(re.findall(r'<a href="(/search\?q=skills&amp;\w+=[^"]+)">[^<]+</a> <span class="note">(\d+)<', page))
+    outcomes = [item for item in every if item["type"] == "Outcome"]
+    baku = [item for item in every if item.get("plan") == names.THINGS + "bap-2026-2029"]
+    assert int(counted["/search?q=skills&amp;class=Outcome"]) == len(outcomes) > 1
+    assert int(counted["/search?q=skills&amp;plan=bap-2026-2029"]) == len(baku) > 1
+    for link, count in counted.items():
+        assert get(client, unescape(link)).json()["totalItems"] >= int(count)  # more where a class has classes below it
+    narrow = get(client, "/search?q=skills&class=Outcome", "text/html").text
+    assert '<strong aria-current="true">Outcome</strong>' in narrow and 'class=StrategicTarget">' in narrow
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("broadbnd", "broadband"),
+        ("brodband", "broadband"),
+        ("conectivity", "connectivity"),
+        ("cybersecurty outcomes", "cybersecurity outcomes"),
+        ("resolutoin 71", "resolution 71"),
+    ],
+)
+def test_a_word_nobody_wrote_is_taken_for_the_one_that_is_spelled_like_it(
+    client: TestClient, text: str, meant: str
+) -> None:
+    assert found(client, text) == []
+    page = get(client, f"/search?q={text}", "text/html").text
+    [link] = re.findall(r'Did you mean <a href="([^"]+)">', page)
+    assert f">{meant}</a>" in page
+    assert get(client, link).json()["totalItems"] > 0
+
+
+def test_nothing_is_suggested_for_a_word_unlike_all_others_or_spelled_right(client: TestClient) -> None:
+    for text in ("qqqqzzzz", "broadband zebra-9", "broadband"):
+        assert "Did you mean" not in get(client, f"/search?q={text}", "text/html").text
+
+
+def test_an_index_of_before_kinds_were_indexed_still_finds_words(release: Release, tmp_path: Path) -> None:
+    older = tmp_path / "search.db"
+    with closing(sqlite3.connect(older)) as index, index:
+        index.execute(
+            "CREATE VIRTUAL TABLE thing USING fts5(iri UNINDEXED, type UNINDEXED, plan UNINDEXED, notation, label, other, definition, quote)"
+        )
+        index.execute(f"ATTACH '{release.index}' AS newer")
+        index.execute(
+            "INSERT INTO thing SELECT iri, type, plan, notation, label, other, definition, quote FROM newer.thing"
+        )
+    assert search(older, "9.c")[0].iri == names.SDG + "9.c"
+    assert len(search(older, "broadband")) > len(search(release.index, "broadband")) > 10
+
+
 def test_a_printed_code_finds_a_thing_and_is_not_its_notation(client: TestClient, release: Release) -> None:
     code, notation = f"<{names.ITU}printedCode>", f"<{names.PREFIXES['skos']}notation>"
     printed = values(ask(client, f"SELECT ?s ?c ?n WHERE {{ ?s {code} ?c ; {notation} ?n }}"))
@@ -385,8 +516,9 @@ def test_a_printed_code_finds_a_thing_and_is_not_its_notation(client: TestClient
 
 def test_quotes_and_definitions_are_found_after_names(client: TestClient) -> None:
     words = "will contribute to the achievement of the following UN SDGs"
-    linkages = found(client, words)
-    assert {item["type"] for item in linkages} == {"Gap", "Linkage"}
+    assert {item["type"] for item in found(client, words)} == {"Gap"}
+    linkages = found(client, words, **{"class": "Linkage"})
+    assert {item["type"] for item in linkages} == {"Linkage"}
     assert len(linkages) > 5
     output = found(client, "output")
     kinds = [item["type"] for item in output]
@@ -436,7 +568,7 @@ def test_nothing_in_a_search_is_an_operator(client: TestClient) -> None:
 def test_a_search_for_nothing_finds_nothing(client: TestClient) -> None:
     for path in ("/search", "/search?q=", "/search?q=&class=Output"):
         assert get(client, path).json()["totalItems"] == 0
-        assert "0 things" in Page(get(client, path, "text/html")).text
+        assert "Type what you remember" in Page(get(client, path, "text/html")).text
 
 
 def test_the_index_cannot_be_written(release: Release) -> None:
@@ -449,5 +581,5 @@ def test_the_index_cannot_be_written(release: Release) -> None:
 
 def test_the_front_page_has_a_search_box(client: TestClient) -> None:
     text = get(client, "/", "text/html").text
-    assert '<form class="filters" action="/search">' in text
+    assert re.search('<form class="search[^"]*" action="/search"', text)
     assert 'name="q"' in text

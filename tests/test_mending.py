@@ -29,6 +29,14 @@ WRONG = [
     ("SELECT (COUNT(*)) { ?s ?p ?o }", (1, 8), "a name for the expression"),
     ("SELECT { ?s ?p ?o }", (1, 8), "columns after SELECT"),
     ("ASK { ?x foo:bar ?y }", (1, 10), 'the prefix "foo:" is not declared'),
+    ("ASK { ?x Itu:plan ?y }", (1, 10), 'the prefix "Itu:" is not declared: declare it with "PREFIX Itu: <…>"; nearest of ours: itu'),
+    ("PREFIX itu <urn:x:> ASK {}", (1, 1), "a prefix, a colon and an IRI after PREFIX"),
+    ("ASK { ?x a ?y .\n <plan> a ?y }", (2, 2), 'found "<plan>", expected an IRI in full, with its scheme, or BASE'),
+    ("ASK { ?x a ?y FILTER(SUBSTRING(?y, 1) = 'é') }", (1, 22), 'found "SUBSTRING", expected a function of SPARQL: SUBSTR'),
+    ("ASK { ?x a ?y FILTER(Length(?y) = 1) }", (1, 22), 'found "Length", expected STRLEN'),
+    ("ASK { ?x a ?y FILTER(?x = 1 AND (?y = 2)) }", (1, 29), 'found "AND", expected "&&"'),
+    ("ASK { ?x a ?y BIND(1 AS ?z)\n BIND('é😀' AS ?x) }", (2, 15), 'found "?x", expected another name after AS'),
+    ("SELECT ?x { ?x a ?y } GROUP BY ?y", (1, 34), "each column is a variable of GROUP BY or an aggregate"),
     ("ASK { # itu:plan\n ?x itu:plan ?y }", (2, 5), f'begin the query with "PREFIX itu: <{names.ITU}>", or send prefixes=auto'),
 ]  # fmt: skip
 CLASS = f"<{names.ITU}Plan>"
@@ -39,7 +47,7 @@ each_wrong = pytest.mark.parametrize(("query", "place", "words"), WRONG)
 def test_an_error_says_what_was_found_where_and_what_may_stand_there(
     query: str, place: tuple[int, int], words: str, client: TestClient
 ) -> None:
-    assert len(WRONG) == 20
+    assert len(WRONG) == 28
     reply = client.get("/sparql", params={"query": query})
     problem = reply.json()
     assert reply.status_code == 400
@@ -61,7 +69,8 @@ def test_known_prefixes_may_be_left_to_the_service(client: TestClient) -> None:
 def test_the_place_of_an_error_does_not_count_declarations_that_were_added(client: TestClient) -> None:
     for query, place in (
         ("ASK { ?x a itu:Plan ; }}", (1, 24)),
-        ("ASK { ?x a itu:Plan FILTER(NONE(?x)) }", None),
+        ("ASK { ?x a itu:Plan FILTER(NONE(?x)) }", (1, 28)),
+        ("ASK { ?x a itu:Plan ; sdg:a 'é' }}", (1, 34)),
         ("ASK {\n?x a itu:Plan ?y }", (2, 15)),
         ("ASK { ?x a itu:Plan ; x:y ?z }", (1, 23)),
     ):
@@ -78,6 +87,8 @@ def test_no_rule_finds_anything_wrong_in_a_query_that_is_right() -> None:
         "SELECT ?x { FILTER NOT EXISTS { ?x a ?y } FILTER regex(?x, 'a') FILTER(?a<?b && ?c>-1) VALUES (?x ?y) { (1 UNDEF) } ?x a ?y }",
         "CONSTRUCT { ?x a ?y } WHERE { ?x a ?y } HAVING (COUNT(*) > 1) OFFSET 2",
         "DESCRIBE <urn:a> ?x WHERE { ?x a \"a\"@en, 'b'^^xsd:string, 1.5 . }",
+        "BASE <urn:> SELECT ?k (COUNT(DISTINCT (?x)) AS ?n) { ?x a <b> ; ^(<x:a>|a)/!(a) (1 2) } GROUP BY (STR(?x) AS ?k) HAVING (?n > 1)",
+        "SELECT ?k { { SELECT ?k { ?s a ?y } GROUP BY (STR(?s) AS ?k) } { BIND(1 AS ?z) } UNION { BIND(2 AS ?z) } FILTER(?x NOT IN (1)) }",
         "SELECT * { ?x a ?y OPTIONAL { ?x a ?z } MINUS { ?x a ?z . } BIND(IF(?x = 1, 2, 3) AS ?c) } VALUES ?x { 1 }",
     ]
     assert len(texts) > 50

@@ -39,18 +39,34 @@ PAGES = (
     "/embed/matrix?rows=plan&columns=sdgGoal",
     "/because?subject=buap-2018-2021/output/2.1&object=sdg:9.c",
     "/because?subject=bap-2026-2029/outcome/T1.1-O1&object=sdg:11.b",
+    "/compare",
     "/compare?a=bap-2026-2029-draft&b=bap-2026-2029",
     "/lineage/bap-2026-2029/outcome/T1.1-O1",
     "/gaps",
+    "/gaps?plan=bap-2026-2029&class=outcome&columns=sdgTarget",
     "/budget",
+    "/budget?by=goal&rule=equal",
     "/risks",
+    "/documents",
+    "/documents/tdag-26-2-add-2",
+    "/documents/buap-2018-2021?line=339",
+    "/documents/sp-2024-2027?show=left",
     "/queries",
     "/queries/outputs-for-sdg-target",
+    "/ask",
+    "/ask?class=Outcome&plan=bap-2026-2029&aim=4.4&upTo=derived",
     "/search?q=skills",
     "/search?q=broadbnd",
     "/sparql",
+    "/sparql?saved=sdg-links",
+    "/sparql?query=SELECT * WHERE { ?plan a <https://w3id.org/itukg/ontology%23Plan> ; ?says ?what }",
+    "/sparql?query=SELECT * WHERE {%0A?s ?p }",
+    "/sparql?query=ASK {}",
     "/conformance",
     "/conformance/completeness",
+    "/conformance?shape=itush:GapReported",
+    "/conformance?plan=buap-2018-2021",
+    "/id/finding/8694e87ffe6d71a8",
     "/conformance/history",
     "/validate",
     "/ontology",
@@ -87,6 +103,36 @@ def test_a_page_is_small_and_the_same_without_a_script(path: str, server: str) -
     assert answer.headers["content-type"].startswith("text/html")
     assert len(gzip.compress(answer.content)) < LARGE
     assert not re.search(r'<[^>]* (style|on\w+)="|<script(?![^>]* (src=|type="application/))', answer.text)
+
+
+def test_search_suggests_things_as_one_types_by_keyboard(opened: Opened) -> None:
+    with opened("/data") as page:
+        box = page.get_by_role("combobox", name="Search words or codes")
+        box.press_sequentially("sdg 4.4")
+        options = page.get_by_role("option")
+        options.first.wait_for()
+        assert "SDG target" in options.first.inner_text()
+        assert box.get_attribute("aria-expanded") == "true"
+        assert not faults(page)
+        box.press("ArrowDown")
+        assert box.get_attribute("aria-activedescendant") == options.first.get_attribute("id")
+        box.press("Escape")
+        assert not options.first.is_visible() and box.input_value() == "sdg 4.4"
+        box.press_sequentially("x")
+        page.wait_for_timeout(600)
+        assert not options.first.is_visible()
+        box.fill("baku")
+        options.first.wait_for()
+        box.press("ArrowDown")
+        box.press("Enter")
+        page.wait_for_url("**/id/bap-2026-2029")
+
+
+def test_the_terms_of_a_long_page_are_found_on_it(opened: Opened) -> None:
+    with opened("/ontology") as page:
+        page.get_by_label("Find on this page").fill("budget line")
+        shown = page.locator(".terms > section:visible")
+        assert 0 < shown.count() < 20 and page.locator("#BudgetLine").is_visible()
 
 
 def test_each_route_that_answers_with_a_page_has_one_here(client: TestClient) -> None:

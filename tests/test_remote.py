@@ -22,6 +22,7 @@ from typer.testing import CliRunner
 from itukg import names
 from itukg.cli import app as cli
 from itukg.corpus import merged
+from itukg.engine.describe import answer_query
 from itukg.engine.sparql import read_query
 from itukg.engine.store import Dataset
 from itukg.errors import (
@@ -388,6 +389,20 @@ def test_the_column_of_an_error_is_that_of_the_query_as_it_came(asked: Asked) ->
     with pytest.raises(SyntaxProblem) as caught:
         asked(query, lambda handler: reply(handler, 400, "text/plain", f"error at 1:{there}: expected an object"))
     assert caught.value.column == query.index("}") + 1
+
+
+def test_the_place_of_an_error_does_not_count_declarations_that_were_added(holding: Holding) -> None:
+    query = "SELECT * { ?s a itu:Plan ;\n xyz:p ?o }"
+
+    def sent(_: BaseHTTPRequestHandler) -> None:
+        raise AssertionError("it was sent")
+
+    engine = holding(sent)
+    for text, place in ((query, (2, 2)), ("SELECT * { ?s a itu:Plan ; sdg:p ?o }}", (1, 38))):
+        with pytest.raises(SyntaxProblem) as caught:
+            engine.run(answer_query(engine.store, read_query(text, known_prefixes=True), Dataset(), CSV))
+        assert (caught.value.line, caught.value.column) == place
+        assert str(caught.value).startswith(f"line {place[0]}, column {place[1]}: ")
 
 
 def test_a_server_that_hangs_hits_the_time_limit(asked: Asked) -> None:

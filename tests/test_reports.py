@@ -1,7 +1,6 @@
 """The conformance report of the served release: one content in every syntax, and pure SHACL as RDF."""
 
 import csv
-import html
 import io
 import re
 from collections import Counter
@@ -17,6 +16,7 @@ from test_sparql import ask, graph_of, problem_of, values
 
 from itukg import names
 from itukg.conformance import REPORT_FORMATS, Finding
+from itukg.conformance.pages import PAGE_FINDINGS
 from itukg.formats import Format
 from itukg.release.model import Release
 
@@ -226,28 +226,82 @@ def test_json_ld_and_turtle_are_the_same_report(client: TestClient, graph: Graph
 # --- for people ---
 
 
-def test_the_page_shows_each_finding_with_its_thing_and_words(
+def test_the_pages_show_each_finding_with_its_thing_words_and_cure(
     client: TestClient, rows: dict[str, Any], findings: list[dict[str, Any]]
 ) -> None:
     reply = get(client, "/conformance.html")
-    page = Page(reply)
-    assert rows["verdict"] in page.text
-    assert rows["release"] in page.text
-    quotes = 0
-    for finding in findings:
-        assert f'id="{finding["id"]}"' in reply.text
-        assert path_of(finding["focus"]) in page.links
-        assert finding["focusLabel"] in page.text
-        assert finding["message"] in page.text
-        if finding["quote"]:
-            quotes += 1
-            assert finding["quote"] in page.text
-            assert f"{finding['section']}, line {finding['line']} of" in page.text
-    assert quotes > 10
+    whole = Page(reply)
+    assert f"The data {rows['verdict']}." in whole.text
+    assert rows["release"] in whole.text
     for row in rows["coverage"]:
-        assert row["label"] in page.text
-        assert f"{row['covered']} of {row['total']}" in page.text
-    assert html.unescape(page.text) == page.text
+        assert row["label"] in whole.text
+        assert all(f"{share['covered']} of {share['total']}" in whole.text for share in row["plans"])
+    quotes = 0
+    for shape in {finding["shape"] for finding in findings}:
+        of_rule = [finding for finding in findings if finding["shape"] == shape]
+        address = f"/conformance.html?shape={names.shorten(shape)}"
+        last = -(-len(of_rule) // PAGE_FINDINGS)
+        replies = [get(client, f"{address}&page={number}") for number in range(1, last + 1)]
+        pages = [*map(Page, replies)]
+        text = " ".join(" ".join(page.text for page in pages).split())
+        links = {link for page in pages for link in page.links}
+        for finding in of_rule:
+            assert any(f'id="{finding["id"]}"' in reply.text for reply in replies)
+            assert path_of(finding["focus"]) in links
+            assert f"/id/finding/{finding['id']}?release={rows['release']}" in links
+            assert finding["focusLabel"] in text or finding["message"].startswith(finding["focusLabel"])
+            assert " ".join(finding["message"].removesuffix(finding["cure"]).rstrip(": ").split()) in text
+            assert finding["cure"][1:] in text
+            if finding["quote"]:
+                quotes += 1
+                assert " ".join(finding["quote"].split()) in text
+                assert f"{finding['section']}, line {finding['line']} of" in text
+    assert quotes > 10
+
+
+def test_a_finding_has_a_page_that_says_where_why_and_how_to_cite_it(
+    client: TestClient, rows: dict[str, Any], findings: list[dict[str, Any]]
+) -> None:
+    finding = next(f for f in findings if f["quote"] and f["path"] is None)
+    others = [f for f in findings if f["focus"] == finding["focus"] and f["id"] != finding["id"]]
+    rule = next(rule for rule in rows["rules"] if rule["shape"] == finding["shape"])
+    reply = get(client, f"/id/finding/{finding['id']}")
+    assert (reply.status_code, media_type(reply)) == (200, "text/html")
+    page = Page(reply)
+    for words in (finding["quote"], rule["label"], rule["description"], finding["cure"][1:], finding["shape"]):
+        assert words in page.text
+    cited = f"{names.THINGS}finding/{finding['id']}?release={rows['release']}"
+    assert f'rel="canonical" href="{cited}"' in reply.text
+    assert page.text.count(cited) == 2  # as text and as BibTeX
+    assert path_of(finding["focus"]) in page.links
+    assert all(f"/id/finding/{other['id']}" in page.links for other in others)
+    moved = client.get(f"/id/finding/{finding['id']}.json?release={rows['release']}", follow_redirects=False)
+    assert (moved.status_code, moved.headers["location"]) == (
+        303,
+        f"/conformance.json?q={finding['id']}&release={rows['release']}",
+    )
+    assert [f["id"] for f in client.get(moved.headers["location"]).json()["findings"]] == [finding["id"]]
+
+
+def test_the_page_of_a_finding_of_a_release_leads_only_to_that_release(
+    client: TestClient, findings: list[dict[str, Any]], release: Release
+) -> None:
+    shared = next(f for f in findings if f["quote"] and sum(g["focus"] == f["focus"] for g in findings) > 1)
+    address = f"/id/finding/{shared['id']}"
+    for query, pages in (
+        (f"?release={release.name}", (address, "/conformance", f"/conformance?q={shared['id']}&")),
+        ("", (address,)),
+    ):
+        for path in pages:
+            reply = get(client, path.rstrip("&") + (query.replace("?", "&") if "?" in path else query))
+            main = reply.text.partition("<main")[2].partition("</main")[0]
+            links = [link for link in re.findall(r'href="(/[^"]+)"', main) if link not in ("/", "/conformance/history")]
+            assert len(links) > 8
+            named = [link for link in links if f"release={release.name}" in link]
+            if query:
+                assert named == links, sorted({*links} - {*named})
+            else:
+                assert 0 < len(named) < len(links)
 
 
 def test_every_link_is_a_row_of_links_csv_told_apart_by_its_basis(client: TestClient) -> None:

@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+from html import unescape
 
 import pyoxigraph as ox
 import pytest
@@ -190,10 +191,86 @@ def test_the_list_has_forms_and_is_json_and_csv(client: TestClient, release: Rel
         "values": 169,
     }
     assert len([*csv.DictReader(io.StringIO(client.get("/queries.csv").text))]) == len(listed)
-    page = client.get("/queries", headers={"accept": "text/html"}).text
-    assert page.count('<form class="filters"') == len({query.name for query, _ in WITH})
-    answer = client.get("/queries/gaps-of-the-plan", headers={"accept": "text/html"}).text
+    listed_on_page = re.findall(r'<li id="[^"]+"><a href="/queries/([^"]+)">', page(client, "/queries"))
+    assert sorted(listed_on_page) == [query.name for query in SAVED]
+    answer = page(client, "/queries/gaps-of-the-plan")
     assert '<select name="plan">' in answer and "26 rows" in answer and answer.count("<tr>") == 27
+
+
+def page(client: TestClient, address: str) -> str:
+    reply = client.get(address, headers={"accept": "text/html"})
+    assert reply.status_code == 200, reply.text
+    return reply.text
+
+
+def test_the_form_of_every_query_is_labelled_in_words_and_holds_what_was_given(client: TestClient) -> None:
+    for query, parameter in WITH:
+        answer = page(client, f"/queries/{query.name}")
+        [label] = re.findall(rf'<label>([^<]+)\n<(?:select|input) name="{parameter.name}"', answer)
+        assert label[0].isupper() and "(" not in label and not re.search("[a-z][A-Z]", label), (query.name, label)
+    given = page(client, "/queries/changes-between-plans?olderPlan=sp-2020-2023&newerPlan=sp-2024-2027")
+    assert "Older plan" in given and given.count('<option value="sp-2020-2023" selected>') == 1
+
+
+def test_an_answer_names_things_and_terms_in_words(client: TestClient) -> None:
+    answer = page(client, "/queries/sdg-links?plan=buap-2018-2021&size=500")
+    names_of_properties = re.findall(r">(?:itu:)?(contributesTo\w+|linkedTo\w+)<", answer)
+    assert not names_of_properties and "Output 2.1 will contribute to" in answer
+    counts = page(client, "/queries/things-by-plan-and-class")
+    assert ">outcome indicator<" in counts and "Buenos Aires Action Plan 2018-2021</a>" in counts
+
+
+def test_numbers_have_bars_as_long_as_they_are_large(client: TestClient) -> None:
+    answer = page(client, "/queries/goals-across-plans?sort=-things")
+    found = re.findall(r'<rect class="fill" width="([\d.]+)" height="7"/></svg></span>(\d+)</span>', answer)
+    rows = table(client, "goals-across-plans", sort="-things")
+    assert [int(number) for _, number in found] == [int(row["things"]) for row in rows] and len(found) > 20
+    highest = int(rows[0]["things"])
+    assert all(float(width) == round(100 * int(number) / highest, 1) for width, number in found)
+    assert "<rect" not in page(client, "/queries/gaps-of-the-plan")
+
+
+def test_the_snippets_of_an_answer_ask_the_same(client: TestClient) -> None:
+    answer = page(client, "/queries/things-without-sdg?plan=buap-2018-2021&class=Output")
+    said = {key: unescape(text) for key, text in re.findall(r'<code id="(\w+)">(.*?)</code>', answer, re.DOTALL)}
+    assert {"permalink", "sparql", "python", "pandas", "curl"} <= said.keys()
+    assert "kg.ask(\"things-without-sdg\", plan='buap-2018-2021', class_='Output')" in said["python"]
+    [address] = re.findall(r'read_csv\("http://testserver([^"]+)"\)', said["pandas"])
+    rows = table(client, "things-without-sdg", plan="buap-2018-2021", **{"class": "Output"})
+    assert f"'http://testserver{address}'" in said["curl"]
+    assert [*csv.DictReader(io.StringIO(client.get(address).text))] == rows and rows
+    asked = client.get("/sparql", params={"query": said["sparql"]}, headers={"accept": "text/csv"}).text
+    assert [*csv.DictReader(io.StringIO(asked))] == rows
+
+
+# --- a question in a sentence ---
+
+
+def test_a_sentence_finds_what_serves_a_target_and_on_what_grounds(client: TestClient) -> None:
+    chosen = "class=Outcome&plan=bap-2026-2029&aim=4.4"
+    assert "Nothing of what you chose serves it" in page(client, f"/ask?{chosen}&upTo=stated")
+    answer = page(client, f"/ask?{chosen}&upTo=derived")
+    rows = table(client, "who-serves", plan="bap-2026-2029", aim="4.4", upTo="derived", **{"class": "Outcome"})
+    codes = list(dict.fromkeys(row["code"] for row in rows))
+    assert "T2.3-O1" in codes
+    assert re.findall(r'<span class="code">([^<]+)</span>', answer) == codes
+    assert "derived, close" in answer and "derived, loose" in answer and 'class="basis stated' not in answer
+    for code in codes:
+        [link] = re.findall(rf'<a href="(/because[^"]+)">Why {code} serves 4.4', answer)
+        assert client.get(unescape(link)).status_code == 200
+
+
+def test_a_sentence_about_what_is_stated_quotes_the_document_with_its_place(client: TestClient) -> None:
+    answer = page(client, "/ask?aim=4.4&plan=buap-2018-2021")
+    assert answer.count("<blockquote") == 5 and "line 565 of" in answer and 'class="basis derived' not in answer
+    assert '<option value="4.4" selected>' in answer and '<option value="stated" selected>' in answer
+
+
+def test_a_code_that_is_a_goal_and_a_resolution_is_the_goal(client: TestClient) -> None:
+    assert table(client, "who-serves", aim="9") == table(client, "who-serves", aim="sdg:9") != []
+    assert "nearest" in refused(client, "who-serves", aim="9.z")
+    assert client.get("/ask?aim=9.z").status_code == 400
+    assert client.get("/ask", headers={"accept": "text/csv"}).status_code == 406
 
 
 def test_each_query_is_an_operation_with_its_parameters(client: TestClient) -> None:
@@ -221,6 +298,7 @@ def test_grlc_reads_the_header_and_finds_the_same_parameters(store: Engine) -> N
         header = yaml.safe_load("\n".join(lines))
         assert (header["summary"], header["description"]) == (query.summary, query.description)
         assert tuple(header["tags"]) == query.tags
+        assert header.get("bars", "") == query.bars
         assert header.get("parameters", {}) == {each.name: each.kind for each in query.parameters}
         found = grlc_parameters(query.text)
         assert found.keys() == {each.name for each in query.parameters}

@@ -24,6 +24,7 @@ from rdflib.term import Node
 from rdflib.util import from_n3
 
 from itukg import names
+from itukg.engine.sparql import read_query
 from itukg.formats import BOOLEAN_FORMATS, GRAPH_FORMATS, JSONLD, TABLE_FORMATS, Format
 from itukg.release.model import Release
 from itukg.settings import Settings
@@ -555,6 +556,32 @@ def test_deep_nesting_is_refused_and_the_server_goes_on(server: str, query: str)
 
 def test_nesting_that_people_write_is_answered(client: TestClient) -> None:
     assert ask(client, "SELECT * WHERE " + "{" * 50 + "?s ?p ?o" + "}" * 50 + " LIMIT 1").status_code == 200
+
+
+# --- how it is read ---
+
+
+def test_true_and_false_may_be_written_in_capitals(client: TestClient) -> None:
+    query = "SELECT ?x { VALUES ?x { TRUE False true 'TRUE' } FILTER(!FALSE) }"
+    assert values(ask(client, query)) == [("true",), ("false",), ("true",), ("TRUE",)]
+
+
+def test_what_is_named_true_keeps_its_name() -> None:
+    for name in (
+        "?TRUE",
+        "TRUE:a",
+        "x:TRUE",
+        "x:a.TRUE",
+        "x:a\\~TRUE",
+        "_:TRUE",
+        "'a'@TRUE",
+        "<urn:TRUE>",
+        "x:%20TRUE",
+        "xTRUE",
+    ):
+        query = f"ASK {{ ?x ?y {name} }} # TRUE"
+        assert read_query(query).text == query
+        assert read_query(query.replace("?y", "TRUE")).text == query.replace("?y", "true")
 
 
 # --- what a query sees ---

@@ -2,6 +2,8 @@
 
 import asyncio
 import base64
+import gzip
+import html
 import json
 import re
 import socket
@@ -27,7 +29,7 @@ from itukg import names
 from itukg.conformance import REPORT_FORMATS
 from itukg.corpus import Corpus
 from itukg.errors import Overloaded
-from itukg.formats import HTML
+from itukg.formats import GRAPH_FORMATS, HTML
 from itukg.rdf.parse import parse_rdf
 from itukg.release.model import Release
 from itukg.settings import Settings
@@ -580,32 +582,121 @@ class Page(HTMLParser):
         return [attributes[key] for name, attributes in self.elements if name == tag and key in attributes]
 
 
+def form_of(**texts: str) -> bytes:
+    """A form as a browser sends it, without files: those have no name and nothing in them."""
+    file, text = '; filename=""\r\nContent-Type: application/octet-stream', ""
+    fields = [("data", file, ""), *((name, text, value) for name, value in texts.items()), ("shapes", file, "")]
+    parts = (
+        f'--x\r\nContent-Disposition: form-data; name="{name}"{more}\r\n\r\n{value}\r\n' for name, more, value in fields
+    )
+    return "".join(parts).replace("\n", "\r\n").replace("\r\r", "\r").encode() + b"--x--\r\n"
+
+
+BROWSER = FORM_HEAD | {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+
+
 def test_the_page_sends_a_file_or_text_with_a_profile_and_own_shapes_and_runs_nothing(client: TestClient) -> None:
     reply = client.get("/validate")
     page = Page(reply.text)
     assert reply.headers["content-type"].startswith(HTML.media_type)
-    assert {"script", "iframe"}.isdisjoint(tag for tag, _ in page.elements)
-    assert (page.all("form", "action"), page.all("form", "enctype")) == (["/validate"], [FORM])
-    assert page.all("input", "name") == ["data", "with-release", "shapes"]
-    assert set(page.all("option", "value")) >= {*RDF_TYPES, "structure", "completeness", ""}
-    assert len(page.all("button", "formaction")) == len(REPORT_FORMATS) - 1
-    # As a browser sends it with text and without files: those have no name and nothing in them.
-    file, text = b'; filename=""\r\nContent-Type: application/octet-stream', b""
-    form = (
-        (b"data", file, b""),
-        (b"data", text, DATA.replace("\n", "\r\n").encode()),
-        (b"contentSyntax", text, b"text/turtle"),
-        (b"profile", text, b""),
-        (b"shapes", file, b""),
-    )
-    parts = (b'--x\r\nContent-Disposition: form-data; name="%s"%s\r\n\r\n%s\r\n' % part for part in form)
-    body = b"".join(parts)
-    report_page = client.post("/validate", content=body + b"--x--\r\n", headers=FORM_HEAD | {"accept": "text/html"})
+    assert {"iframe"}.isdisjoint(tag for tag, _ in page.elements)
+    assert all(source.startswith("/assets/") for source in page.all("script", "src") if source)
+    assert (page.all("form", "action")[-1], page.all("form", "enctype")) == ("/validate", [FORM])
+    profiles = client.get("/conformance.json").json()["header"]["profiles"]
+    radios = [attributes for tag, attributes in page.elements if tag == "input" and attributes.get("type") == "radio"]
+    assert {each["value"] for each in radios} == {"", *(profile["name"] for profile in profiles)}
+    assert [each["value"] for each in radios if "checked" in each] == [""]
+    assert {"data", "with-release", "shapes"} < {*page.all("input", "name")}
+    assert {*page.all("option", "value")} == {
+        *(syntax.media_type for syntax in GRAPH_FORMATS),
+        *(syntax.name for syntax in REPORT_FORMATS),
+    }
+    labelled = {*page.all("label", "for")}
+    assert {"text", "syntax", "data", "shapes", "format"} <= labelled
+    body = form_of(data=DATA, contentSyntax="text/turtle", profile="", format="html")
+    report_page = client.post("/validate", content=body, headers=BROWSER)
     assert "ActionLine-notation" in report_page.text
-    assert "does not conform" in report_page.text
+    assert "The data does not conform." in report_page.text
     # A report that is not served has no other parts to lead to.
     assert not [link for link in Page(report_page.text).all("a", "href") if link and "/conformance?" in link]
     assert "default-src 'none'" in report_page.headers["content-security-policy"]
+
+
+def test_a_profile_may_be_chosen_on_the_page_by_its_address(client: TestClient) -> None:
+    page = Page(client.get("/validate?profile=preparation").text)
+    checked = [each["value"] for tag, each in page.elements if tag == "input" and "checked" in each]
+    assert checked == ["preparation"]
+
+
+DRAFT = f"""@prefix itu: <{names.ITU}> .
+@prefix rdfs: <{names.PREFIXES["rdfs"]}> .
+@prefix skos: <{names.PREFIXES["skos"]}> .
+<{names.THINGS}draft> a itu:Plan ; rdfs:label "A draft"@en ; skos:notation "draft" .
+<{names.THINGS}draft/output/1> a itu:Output ; itu:plan <{names.THINGS}draft> ; skos:notation "1" ;
+    rdfs:label "Skills <for> all"@en ; itu:contributesToSDGTarget <{names.SDG}4.4> .
+"""
+
+
+def test_the_answer_says_first_whether_a_draft_conforms_then_why_not_and_what_each_rule_looked_at(
+    client: TestClient,
+) -> None:
+    body = form_of(data=DRAFT, contentSyntax="text/turtle", profile="preparation", format="html")
+    reply = client.post("/validate", content=body, headers=BROWSER | {"accept-encoding": "gzip"})
+    rows = client.post("/validate?format=json&profile=preparation", content=DRAFT, headers=TURTLE).json()
+    assert reply.headers["content-encoding"] == "gzip"
+    assert len(gzip.compress(reply.content)) < 25_000
+    page = reply.text
+    at = [page.index(words) for words in ("The data does not conform.", 'class="finding"', "What each rule looked at")]
+    assert at == sorted(at)
+    assert len(rows["findings"]) > 5
+    for finding in rows["findings"]:
+        assert f'<article class="finding" id="{finding["id"]}">' in page
+        assert html.escape(finding["cure"][1:], quote=False) in page.replace("&#34;", '"').replace("&#39;", "'")
+    assert "Skills &lt;for&gt; all" in page
+    looked = {rule["label"]: rule["nodes"] for rule in rows["rules"] if rule["nodes"]}
+    table = dict(re.findall(r'>([^<>]+)</a></th><td><span class="severity.*?<td class="number">(\d+)</td>', page))
+    assert {label: int(count) for label, count in table.items()} == looked
+    assert f"{len([rule for rule in rows['rules'] if not rule['nodes']])} rules had nothing to look at" in page
+
+
+def test_a_form_that_cannot_be_read_comes_back_with_what_was_typed_and_what_is_missing(client: TestClient) -> None:
+    kept = {"contentSyntax": "application/trig", "profile": "preparation", "with-release": "1", "format": "csv"}
+    broken = DRAFT.replace('"A draft"', '"A draft')
+    for text, words in (("", "No data was sent"), (broken, "line 4, column")):
+        reply = client.post("/validate", content=form_of(data=text, **kept), headers=BROWSER)
+        assert (reply.status_code, reply.headers["content-type"].partition(";")[0]) == (400, HTML.media_type)
+        assert reply.headers["cache-control"] == "no-store"
+        page = Page(reply.text)
+        assert "Nothing was validated." in reply.text
+        assert words in reply.text
+        checked = [each["value"] for tag, each in page.elements if tag == "input" and "checked" in each]
+        assert checked == ["preparation", "1"]
+        selected = [each["value"] for tag, each in page.elements if tag == "option" and "selected" in each]
+        assert selected == ["application/trig", "csv"]
+        area = re.search(r"<textarea[^>]*>\n(.*?)</textarea>", reply.text, re.DOTALL)
+        assert area and html.unescape(area[1]).split() == text.split()
+    assert "<mark>4  " in reply.text  # the line that cannot be read
+    # A program, which names no preference for pages, gets the problem.
+    problem_of(client.post("/validate", content=form_of(data=""), headers=FORM_HEAD), 400)
+    both = form_of(data=DATA).replace(b'filename=""', b'filename="a.ttl"', 1)
+    assert "Both a text and the file a.ttl" in client.post("/validate", content=both, headers=BROWSER).text
+
+
+def test_a_report_in_a_file_is_complete_in_itself(
+    itukg: Run,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "draft.ttl"
+    file.write_text(DRAFT)
+    for command in (("check", file), ("check", "--plan", "buap-2018-2021"), ("history",)):
+        page = itukg(*command, "--format", "html").stdout
+        assert page.startswith("<!doctype html>")
+        assert "--accent:" in page.partition("<style>")[2].partition("</style>")[0]
+        elements = Page(page).elements
+        assert {"link", "script", "img", "iframe"}.isdisjoint(tag for tag, _ in elements)
+        links = [attributes["href"] for tag, attributes in elements if tag == "a"]
+        assert all(link and link.startswith(("https://", "http://", "#")) for link in links)
+        assert "url(" not in page
 
 
 def test_the_description_tells_of_bodies_and_answers(client: TestClient) -> None:

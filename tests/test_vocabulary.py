@@ -74,7 +74,7 @@ def test_the_uses_of_a_term_are_counted_and_shown_by_an_example(client: TestClie
         pattern = f"a <{ITU}{name}>" if name[0].isupper() else f"<{ITU}{name}> ?o"
         [(count,)] = values(ask(client, f"SELECT (COUNT(*) AS ?n) {{ ?s {pattern} }}"))
         assert f"{count} uses in the merged graph" in said
-        [example] = re.findall(r'Example</th><td><a href="/id/([^"]+)"', found[name])
+        [example] = re.findall(r'Example: <a href="/id/([^"]+)"', found[name])
         subject = f"<{names.THINGS}{example}>"
         pattern = f"a/<{RDFS.subClassOf}>* <{ITU}{name}>" if name[0].isupper() else f"<{ITU}{name}> ?o"
         assert ask(client, f"ASK {{ {subject} {pattern} }}").json()["boolean"] is True

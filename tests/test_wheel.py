@@ -8,6 +8,7 @@ import sys
 import tomllib
 from importlib.metadata import distributions, packages_distributions, requires
 from pathlib import Path
+from zipfile import ZipFile
 
 import httpx2
 import pytest
@@ -29,6 +30,14 @@ def test_the_files_that_go_into_the_wheel_are_those_of_the_release(corpus: Corpu
     packed = Corpus(tmp_path / "itukg/_data")
     assert packed.fingerprint() == corpus.fingerprint()
     assert len(packed.queries()) == len(corpus.queries()) > 10
+
+
+def test_the_editor_is_packed_with_its_sources_and_its_lock_file_names_no_address() -> None:
+    hatch = PROJECT["tool"]["hatch"]["build"]
+    assert hatch["artifacts"] == ["src/itukg/_ui/**"]  # which the repository does not have
+    assert {"ui", "hatch_build.py"} <= {*hatch["targets"]["sdist"]["include"]}
+    lock = (ROOT / "ui/package-lock.json").read_text()
+    assert lock.count('"integrity"') > 20 and '"resolved"' not in lock
 
 
 def test_what_is_imported_is_installed_with_the_wheel() -> None:
@@ -71,6 +80,8 @@ def test_the_wheel_serves_the_same_from_another_directory(
 
     run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", tmp_path, ROOT)
     [wheel] = tmp_path.glob("itukg-*.whl")
+    assert wheel.stat().st_size < 3_000_000
+    assert "itukg/_ui/editor.js" in ZipFile(wheel).namelist()
     run(sys.executable, "-m", "venv", tmp_path / "env")
     run(tmp_path / "env" / "bin" / "pip", "install", "--quiet", "-c", ROOT / "constraints.txt", wheel)
     monkeypatch.chdir(tmp_path)
@@ -78,8 +89,12 @@ def test_the_wheel_serves_the_same_from_another_directory(
     with serving(home, (str(tmp_path / "env" / "bin" / "itukg"),)) as address:
         ready = httpx2.get(f"{address}/readyz").json()
         thing = httpx2.get(f"{address}/id/buap-2018-2021/output/2.1")
+        page = httpx2.get(f"{address}/sparql", headers={"accept": "text/html"}).text
+        [editor] = re.findall(r'src="(/assets/\w+/editor\.js)"', page)
+        script = httpx2.get(f"{address}{editor}")
     assert ready == {"status": "ready", "release": release.name}
     [manifest] = tmp_path.glob("home/releases/*/manifest.json")
     assert json.loads(manifest.read_bytes())["canonical_sha256"] == release.manifest["canonical_sha256"]
     assert thing.json()["notation"] == "2.1"
     assert len(thing.json()["linkages"]) == 5
+    assert script.headers["content-type"].startswith("text/javascript") and len(script.content) > 100_000

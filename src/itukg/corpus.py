@@ -14,7 +14,7 @@ from itukg.errors import DataError, NotFound
 from itukg.queries import AUDIENCES, SavedQuery, saved_query
 from itukg.rdf.parse import read_rdf
 
-LAYOUT = "9"
+LAYOUT = "10"
 """The version of a release's file layout: it is part of the fingerprint, so a new layout makes a new release."""
 NOT_MERGED = frozenset(names.graph(name) for name in ("derived", "shapes"))
 """Graphs that a query without GRAPH or FROM does not see."""
@@ -81,6 +81,10 @@ class Corpus:
         _check_names(found, "the address of a mapping set")
         return found
 
+    def uncovered(self) -> list[Path]:
+        """Return the files that say why lines of a document produced nothing, sorted."""
+        return sorted(self.root.glob("data/uncovered/*.csv"))
+
     def query(self, name: str) -> SavedQuery:
         """Return the saved query `name`. Raises NotFound, listing the saved queries."""
         found = {query.name: query for query in self.queries()}
@@ -98,7 +102,7 @@ class Corpus:
         digest = hashlib.sha256(f"{__version__} {LAYOUT}".encode())
         waivers = [path] if (path := self.waivers()) else []
         record = [path] if (path := self.root / "data" / "evidence.json").is_file() else []
-        for path in [*self.files(), *self.query_files(), *self.proposals(), *waivers, *record]:
+        for path in [*self.files(), *self.query_files(), *self.proposals(), *self.uncovered(), *waivers, *record]:
             digest.update(f"\n{path.relative_to(self.root).as_posix()} {file_hash(path)}".encode())
         return digest.hexdigest()[:16]
 

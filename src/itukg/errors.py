@@ -83,6 +83,10 @@ class TooSlow(ItukgError, title="Request timeout", status=408):
     """A request whose body does not arrive in time."""
 
 
+class Conflict(ItukgError, title="Changed meanwhile", status=409):
+    """A change of what somebody else has changed since it was read."""
+
+
 class Gone(ItukgError, title="Retired", status=410):
     """A retired thing; `successors` are the IRIs of the things that replace it."""
 

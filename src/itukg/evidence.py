@@ -9,6 +9,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,8 @@ class Checked:
     lines: int
     found: tuple[Text, ...]
     missed: tuple[Text, ...]
+    covered: tuple[int, ...]
+    """Lines with words that a text covers."""
     uncovered: tuple["Uncovered", ...]
     """Lines with words, none of which a text covers."""
 
@@ -167,8 +170,8 @@ def check(corpus: Corpus, sources: Path, file: Path | None = None) -> list[Check
                 "name the folder of the text copies with --sources or ITUKG_SOURCES."
             )
         source = SourceText(by_digest[digest].read_bytes())
-        reasons = _reasons(corpus, row["notation"].value)
-        results.append(_read(document, source, [t for t in texts if t.document == document], reasons))
+        given = reasons(corpus, row["notation"].value)
+        results.append(_read(document, source, [t for t in texts if t.document == document], given))
     return results
 
 
@@ -193,7 +196,7 @@ def record(corpus: Corpus, results: Iterable[Checked], only: Path | None = None)
             **({"noTextCopy": without} if without else {}),
         }
     if only is not None:
-        stands = _recorded(corpus)
+        stands = recorded(corpus)
         return stands | {"files": dict(sorted((stands["files"] | files).items()))}
     documents = {
         names.shorten(r.document): {
@@ -201,10 +204,18 @@ def record(corpus: Corpus, results: Iterable[Checked], only: Path | None = None)
             "lines": r.lines,
             "uncovered": len(r.uncovered),
             "unexplained": len(r.unexplained),
+            "coveredLines": in_ranges(r.covered),
+            "uncoveredLines": in_ranges(each.line for each in r.uncovered),
         }
         for r in results
     }
     return {"documents": documents, "files": files}
+
+
+def in_ranges(lines: Iterable[int]) -> str:
+    """Write sorted line numbers as ranges: "1-3 7"."""
+    runs = ([line for _, line in run] for _, run in groupby(enumerate(lines), lambda pair: pair[1] - pair[0]))
+    return " ".join(f"{run[0]}-{run[-1]}" if run[1:] else f"{run[0]}" for run in runs)
 
 
 def unverified(corpus: Corpus) -> dict[str, str]:
@@ -212,7 +223,7 @@ def unverified(corpus: Corpus) -> dict[str, str]:
 
     `data/evidence.json` says what was found, and in which state of a file.
     """
-    checked = _recorded(corpus)["files"]
+    checked = recorded(corpus)["files"]
     quoted = _quoted(_load(data_files(corpus)))
     quoting = (path for path in data_files(corpus) if not quoted.keys().isdisjoint(_things(path)))
     doubts = {(name := _name(corpus, path)): _doubt(checked.get(name), file_hash(path)) for path in quoting}
@@ -222,9 +233,9 @@ def unverified(corpus: Corpus) -> dict[str, str]:
 def _other_copies(corpus: Corpus) -> dict[str, str]:
     """Return the record, if the texts in which words were looked up are not those that the data names."""
     named = _with_text_copy(_load(data_files(corpus)))
-    recorded = _recorded(corpus)["documents"]
+    noted = recorded(corpus)["documents"]
     others = sorted(
-        each for each, said in recorded.items() if named.get(names.expand(each), said["sha256"]) != said["sha256"]
+        each for each, said in noted.items() if named.get(names.expand(each), said["sha256"]) != said["sha256"]
     )
     return {"data/evidence.json": f"is of another text copy of {', '.join(others)} than the data"} if others else {}
 
@@ -241,7 +252,7 @@ def without_text_copy(corpus: Corpus) -> dict[str, str]:
     }
 
 
-def _recorded(corpus: Corpus) -> dict[str, Any]:
+def recorded(corpus: Corpus) -> dict[str, Any]:
     """Return what `data/evidence.json` says. Raises DataError for a file that is no such record."""
     path = corpus.root / "data" / "evidence.json"
     if not path.is_file():
@@ -331,7 +342,7 @@ def write_page(results: Iterable[Checked]) -> bytes:
     return render("evidence.html", results=list(results), reasons=REASONS)
 
 
-def _read(document: str, source: SourceText, texts: list[Text], reasons: dict[int, tuple[str, str | None]]) -> Checked:
+def _read(document: str, source: SourceText, texts: list[Text], given: dict[int, tuple[str, str | None]]) -> Checked:
     found: list[Text] = []
     missed: list[Text] = []
     covered: set[int] = set()
@@ -340,14 +351,15 @@ def _read(document: str, source: SourceText, texts: list[Text], reasons: dict[in
         (missed if lines is None else found).append(text)
         covered.update(lines or ())
     uncovered = [
-        Uncovered(number, words, *reasons.get(number, (None, None)))
+        Uncovered(number, words, *given.get(number, (None, None)))
         for number, words in enumerate(source.lines, 1)
         if words and number not in covered
     ]
-    return Checked(document, source.digest, len(source.lines), tuple(found), tuple(missed), tuple(uncovered))
+    worded = tuple(number for number in sorted(covered) if source.lines[number - 1])
+    return Checked(document, source.digest, len(source.lines), tuple(found), tuple(missed), worded, tuple(uncovered))
 
 
-def _reasons(corpus: Corpus, name: str) -> dict[int, tuple[str, str | None]]:
+def reasons(corpus: Corpus, name: str) -> dict[int, tuple[str, str | None]]:
     """Return the reason, and its note, for each line that `data/uncovered/<name>.csv` speaks of."""
     path = corpus.root / "data" / "uncovered" / f"{name}.csv"
     if not path.is_file():

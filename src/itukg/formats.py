@@ -88,6 +88,9 @@ GRAPH_FORMATS = (
 )
 """Syntaxes of CONSTRUCT, DESCRIBE and whole graphs, best first. TriG and N-Quads hold one graph, without a name."""
 
+FIRST_ROWS = Format("application/sparql-results+json;first", "")
+"""The first rows of any answer with their labels, of which pages are made; no client can request it."""
+
 PROFILES = ("compacted", "expanded", "flattened", "framed")
 
 

@@ -1,5 +1,7 @@
 """Namespaces and the prefix table: the only place where Python spells an IRI."""
 
+import re
+
 BASE = "https://w3id.org/itukg/"
 """The start of all our identifiers. It is an identifier, not an address: a deployment answers by path."""
 
@@ -76,6 +78,12 @@ PREFIXES = {
 
 PROLOGUE = "".join(f"PREFIX {prefix}: <{iri}>\n" for prefix, iri in PREFIXES.items())
 """Declarations of all prefixes for a SPARQL query."""
+
+
+def declared(query: str) -> str:
+    """Return a SPARQL query after the declarations of the prefixes that it uses."""
+    used = set(re.findall(r"\b([a-z-]+):(?=\w)", query))
+    return "".join(f"PREFIX {prefix}: <{iri}>\n" for prefix, iri in PREFIXES.items() if prefix in used) + query
 
 
 def graph(name: str) -> str:

@@ -20,7 +20,7 @@ AUDIENCES = ("auditors", "partners", "researchers")
 class Kind:
     """What the values of a parameter are.
 
-    `filter` names the filter of lists that has the same values, `pattern` is the SPARQL pattern of each ?value; text and
+    `filter` names the filter of lists that has the same values, or several filters, `pattern` is the SPARQL pattern of each ?value; text and
     numbers have neither. `suffix` is what the variable ends in, by the conventions of grlc.
     """
 
@@ -37,6 +37,7 @@ KINDS = {
     "SDG target": Kind(pattern="?value a sdgo:Target"),
     "action line": Kind(filter="actionLine"),
     "instrument": Kind(filter="instrument"),
+    "aim": Kind(filter="sdg actionLine instrument"),
     "basis": Kind(filter="basis"),
     "thing": Kind(pattern="?value itu:plan ?plan"),
     "text": Kind(suffix="literal"),
@@ -84,6 +85,8 @@ class SavedQuery:
     tags: tuple[str, ...]
     text: str
     parameters: tuple[Parameter, ...] = field(default=())
+    bars: str = ""
+    """The column of numbers that a page draws as bars, if the header names one."""
 
     def bound(self, **terms: str | Term) -> str:
         """Return the query with these parameters set, to IRIs or terms; terms are written as SPARQL writes them, never as text.
@@ -142,7 +145,10 @@ def read_saved(name: str, text: str, where: str) -> SavedQuery:
             f'such as "BIND(COALESCE(?__{odd[0]}_iri, <default>) AS ?{odd[0]})".'
         )
     parameters = tuple(_parameter(name, kind, places[name], where) for name, kind in told.items())
-    return SavedQuery(name, header["summary"], header["description"], tags, text, parameters)
+    query = SavedQuery(name, header["summary"], header["description"], tags, text, parameters, header.get("bars", ""))
+    if query.bars and query.bars not in query.columns:
+        raise DataError(f'{where}: bars are of a column, not "{query.bars}"; known: {", ".join(query.columns)}.')
+    return query
 
 
 def _parameter(name: str, kind: str, place: re.Match[str], where: str) -> Parameter:

@@ -3,11 +3,12 @@
 import json
 import re
 from codecs import lookup
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from io import BytesIO
+from itertools import islice
 from typing import Self
 
 import pyoxigraph as ox
@@ -26,13 +27,18 @@ Labels = Callable[[Collection[str]], Mapping[str, str]]
 XLSX_ROWS, XLSX_COLUMNS, XLSX_TEXT = 1_048_575, 16_384, 32_767
 """What a sheet holds: rows under the header, columns, and UTF-16 units of text in a cell."""
 
-_NUMBERS = {names.PREFIXES["xsd"] + kind for kind in ("integer", "decimal", "double", "float")}
+MAX_FIRST = 500
+"""Rows of an answer that a page shows."""
+
+NUMBERS = {names.PREFIXES["xsd"] + kind for kind in ("integer", "decimal", "double", "float")}
+"""Datatypes of numbers."""
 _DATATYPES = {
     bool: names.PREFIXES["xsd"] + "boolean",
     int: names.PREFIXES["xsd"] + "integer",
     float: names.PREFIXES["xsd"] + "decimal",
 }
 """The datatypes of plain values; all others are text."""
+_TRIPLE = ("subject", "predicate", "object")
 _MADE = datetime(2000, 1, 1, tzinfo=UTC)
 lookup("utf-16-le")  # Spreadsheets need this codec; a worker that may open no files cannot import it later.
 
@@ -90,6 +96,48 @@ def write_table(solutions: ox.QuerySolutions, syntax: Format, labels: Labels) ->
     table = Table(found["head"]["vars"], found["results"]["bindings"])
     table.add_labels(labels)
     return table.write(syntax)
+
+
+def write_first(results: ox.QuerySolutions | ox.QueryBoolean | Iterable[ox.Triple], labels: Labels) -> bytes:
+    """Write the first MAX_FIRST rows of any answer as the JSON of SPARQL, with `labels` by IRI, and whether there are `more`.
+
+    Each triple of a graph is a row, in alphabetical order. No further row is evaluated.
+    """
+    if isinstance(results, ox.QueryBoolean):
+        return json.dumps({"head": {}, "boolean": bool(results)}).encode()
+    if isinstance(results, ox.QuerySolutions):
+        columns = [variable.value for variable in results.variables]
+        found = [[*row] for row in islice(results, MAX_FIRST + 1)]
+    else:
+        columns = [*_TRIPLE]
+        found = [[*triple] for triple in sorted(islice(_distinct(results), MAX_FIRST + 1), key=str)]
+    rows = [{c: _cell(term) for c, term in zip(columns, row, strict=True) if term is not None} for row in found]
+    shown = rows[:MAX_FIRST]
+    things = {cell["value"] for row in shown for cell in row.values() if cell["type"] == "uri"}
+    table = {"head": {"vars": columns}, "results": {"bindings": shown}}
+    return json.dumps({**table, "labels": {**labels(things)}, "more": len(rows) > MAX_FIRST}).encode()
+
+
+def _distinct(triples: Iterable[ox.Triple]) -> Iterator[ox.Triple]:
+    seen = set()
+    for triple in triples:
+        if triple not in seen:
+            seen.add(triple)
+            yield triple
+
+
+def _cell(term: ox.NamedNode | ox.BlankNode | ox.Literal | ox.Triple) -> Json:
+    """Return a term as the JSON of SPARQL has it (and triple terms as SPARQL 1.2 has them)."""
+    match term:
+        case ox.NamedNode():
+            return {"type": "uri", "value": term.value}
+        case ox.BlankNode():
+            return {"type": "bnode", "value": term.value}
+        case ox.Triple():
+            return {"type": "triple", "value": dict(zip(_TRIPLE, map(_cell, term), strict=True))}
+    if term.language:
+        return {"type": "literal", "value": term.value, "xml:lang": term.language}
+    return {"type": "literal", "value": term.value, "datatype": term.datatype.value}
 
 
 def _serialize(results: ox.QuerySolutions | ox.QueryBoolean, syntax: Format) -> bytes:
@@ -163,7 +211,7 @@ def _write_sheet(sheet: Worksheet, table: Table, bold: CellFormat, quoted: CellF
 
 def _write_cell(sheet: Worksheet, row: int, column: int, cell: Json, quoted: CellFormat) -> None:
     text = _text(cell)
-    if cell.get("datatype") in _NUMBERS and _is_exact(text):
+    if cell.get("datatype") in NUMBERS and _is_exact(text):
         sheet.write_number(row, column, float(text))
     elif text.startswith("<r>") and text.endswith("</r>"):
         # write_string takes this for markup and writes it unescaped; in fragments it is text.

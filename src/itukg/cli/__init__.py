@@ -10,7 +10,7 @@ from itukg.cli.audit import budget, gaps, risks
 from itukg.cli.build import build
 from itukg.cli.check import check, evidence, history
 from itukg.cli.command import say
-from itukg.cli.curate import accept, propose
+from itukg.cli.curate import accept, propose, triage
 from itukg.cli.data import doctor, export, load
 from itukg.cli.serve import serve
 
@@ -39,6 +39,7 @@ COMMANDS = (
     history,
     evidence,
     propose,
+    triage,
     accept,
     export,
     load,

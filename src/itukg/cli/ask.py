@@ -159,8 +159,9 @@ def lineage(
 
     Example: itukg lineage bap-2026-2029/outcome/T1.1-O1
     """
-    from itukg.formats import PICTURE_FORMATS, choose
+    from itukg.formats import HTML, PICTURE_FORMATS, choose
     from itukg.pictures import write_picture
+    from itukg.views.changed import lineage_page
     from itukg.views.lineage import LINEAGE_FORMATS, TEXT, write_lineage
     from itukg.views.lineage import lineage as chain
     from itukg.views.network import picture_of_lineage
@@ -175,6 +176,8 @@ def lineage(
         found = await chain(store, await named(store, thing), terms)
         if syntax in PICTURE_FORMATS:
             content = write_picture(await picture_of_lineage(store, terms, found, release.name), syntax)
+        elif syntax is HTML:
+            content = await lineage_page(store, release.overview, found)
         else:
             content = await write_lineage(store, found, syntax)
         write_out(content, output)
@@ -193,9 +196,10 @@ def describe(
     output: Output = "-",
 ) -> None:
     """Print what the graph says of a thing, with the evidence behind its links."""
-    from itukg.formats import PICTURE_FORMATS, THING_FORMATS, choose
+    from itukg.formats import HTML, PICTURE_FORMATS, THING_FORMATS, choose
     from itukg.pictures import write_picture
     from itukg.views.network import picture_of_thing
+    from itukg.views.profile import profile_page
     from itukg.views.thing import describe as described
     from itukg.views.thing import named
 
@@ -205,10 +209,13 @@ def describe(
     terms = release.overview.terms
 
     async def write(store: "Store") -> None:
+        thing = await named(store, iri)
         if syntax in PICTURE_FORMATS:
-            content = write_picture(await picture_of_thing(store, terms, await named(store, iri), release.name), syntax)
+            content = write_picture(await picture_of_thing(store, terms, thing, release.name), syntax)
+        elif syntax is HTML:
+            content = await profile_page(store, release, thing)
         else:
-            content = await described(store, terms, await named(store, iri), syntax)
+            content = await described(store, thing, syntax)
         write_out(content, output)
 
     with_store(settings, write)

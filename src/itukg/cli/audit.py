@@ -49,11 +49,13 @@ def gaps(
 
     Example: itukg gaps --plan buap-2018-2021 --class output --columns sdgTarget
     """
-    from itukg.views.gaps import GAP_FORMATS, write_gaps
+    from itukg.formats import HTML
+    from itukg.views.gaps import GAP_FORMATS, gaps_page, write_gaps
     from itukg.views.gaps import gaps as gaps_of
 
     async def answer(store: "Store", overview: "Overview", syntax: "Format") -> bytes:
-        return write_gaps(await gaps_of(store, overview, plan=plan, level=level, columns=columns), "", syntax)
+        found = await gaps_of(store, overview, plan=plan, level=level, columns=columns)
+        return await gaps_page(store, overview, found) if syntax is HTML else write_gaps(found, "", syntax)
 
     _print(answer, GAP_FORMATS, format, output)
 
@@ -63,11 +65,13 @@ def risks(plan: Plan = None, format: Syntax = "csv", output: Output = "-") -> No
 
     Example: itukg risks --plan op-2026
     """
-    from itukg.views.risks import RISK_FORMATS, write_risks
+    from itukg.formats import HTML
+    from itukg.views.risks import RISK_FORMATS, risks_page, write_risks
     from itukg.views.risks import risks as risks_of
 
     async def answer(store: "Store", overview: "Overview", syntax: "Format") -> bytes:
-        return write_risks(await risks_of(store, overview, plan=plan), syntax)
+        found = await risks_of(store, overview, plan=plan)
+        return await risks_page(store, overview, found) if syntax is HTML else write_risks(found, syntax)
 
     _print(answer, RISK_FORMATS, format, output)
 

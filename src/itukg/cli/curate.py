@@ -60,3 +60,45 @@ def accept(
     say(f"{done.path}: links added: {done.added}, removed: {done.removed}, in all: {done.total}. Next: itukg check")
     for link in done.elsewhere:
         say(f"Accepted before, and not in {file}: {link}. It stays; --prune removes it.")
+
+
+def triage(
+    file: Annotated[Path, typer.Argument(help="A file that itukg propose wrote.")],
+    role: Annotated[
+        str, typer.Option(help="The role in which you decide, such as curator of the plan; no person's name.")
+    ] = "curator of the plan",
+    port: Annotated[int, typer.Option(help="Port to listen on, on this machine only; 0 picks a free one.")] = 0,
+) -> None:
+    """Decide the candidates of a file of proposals on a page in your browser, one at a time, by keyboard or mouse.
+
+    Keys: y accepts, n rejects, ? leaves it unsure, u takes the last decision back, j and k or the arrows move. Each
+    decision is saved at once, with your role and the day. The page is served to this machine only, and to no other site's
+    pages; a change of the file by somebody else is never overwritten. Ctrl-C ends.
+
+    Example: itukg triage data/proposals/bap-2026-2029.sssom.tsv --role "curator of the plan"
+    """
+    import socket
+    from contextlib import suppress
+
+    import uvicorn
+
+    from itukg.errors import BadRequest
+    from itukg.proposals.background import Facts
+    from itukg.proposals.decide import Decisions, one_line
+    from itukg.proposals.triage import LOOPBACK, Triage
+
+    if not one_line(role):
+        raise BadRequest('The role is empty: name as what you decide, such as --role "curator of the plan".')
+    decisions = Decisions(file, one_line(role))
+    pages = Triage(decisions, Facts(corpus_of(settings_of())))
+    with socket.create_server((LOOPBACK, port)) as listening:
+        port = listening.getsockname()[1]
+        typer.echo(f"Triage: http://{LOOPBACK}:{port}/")
+        server = uvicorn.Server(uvicorn.Config(pages.app(port), log_level="warning", access_log=False, lifespan="off"))
+        with suppress(KeyboardInterrupt):  # which the server raises again once it has ended
+            server.run(sockets=[listening])
+    counts = decisions.counts
+    say(
+        f"{counts.total() - counts['open']} of {counts.total()} decided, {counts['accepted']} accepted. "
+        f"Next, to write what is accepted into the data: itukg accept {file}"
+    )

@@ -2,6 +2,7 @@
 
 from itukg.conformance.findings import SEVERITIES, Finding, Selection
 from itukg.conformance.model import Header, HistoryRow, Report, moment, now, read_baseline
+from itukg.conformance.pages import Site, write_answer, write_finding, write_history_page, write_part
 from itukg.conformance.shacl import results_of, to_rdflib
 from itukg.conformance.validation import Own, everything, for_derived, for_report, header_of, report_of, validate
 from itukg.conformance.waivers import Waiver, read_waivers, waived
@@ -26,6 +27,7 @@ __all__ = [
     "Own",
     "Report",
     "Selection",
+    "Site",
     "Waiver",
     "everything",
     "for_derived",
@@ -43,7 +45,11 @@ __all__ = [
     "validate",
     "waived",
     "write",
+    "write_answer",
+    "write_finding",
     "write_history",
+    "write_history_page",
+    "write_part",
     "write_text",
     "write_violations",
 ]

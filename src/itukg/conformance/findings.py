@@ -1,7 +1,7 @@
 """A finding, how bad it is, who can act on it, and which of them a reader chooses."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any, Self
 
 from itukg import names
@@ -69,6 +69,12 @@ class Finding:
     """The language tag of its message."""
 
     @property
+    def statement(self) -> str:
+        """What was found: the message without its end, which is the cure."""
+        found = self.message.removesuffix(self.cure or "").rstrip(": ")
+        return f"{found}." if self.cure and found and found[-1] not in ".!?" else found or self.message
+
+    @property
     def stands(self) -> bool:
         """Whether it counts: whether it is neither fixed nor waived."""
         return self.status not in ("fixed", "waived")
@@ -128,8 +134,10 @@ class Selection:
         for name in ("severity", "actor", "status"):
             if (chosen := getattr(self, name)) and getattr(finding, name) not in chosen:
                 return False
-        texts = " ".join(str(value) for value in asdict(finding).values() if value is not None).casefold()
-        return not self.q or any(text.casefold() in texts for text in self.q)
+        if not self.q:
+            return True
+        texts = " ".join(str(value) for value in vars(finding).values() if value is not None).casefold()
+        return any(text.casefold() in texts for text in self.q)
 
 
 def finding_of(row: Row) -> Finding:

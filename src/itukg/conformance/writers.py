@@ -6,18 +6,17 @@ from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from functools import cache, partial
 from importlib import resources
-from urllib.parse import urlencode
 
 import pyoxigraph as ox
 
 from itukg import __version__, names
-from itukg.conformance.findings import ACTORS, STATUSES, Finding, Row, Selection, decides, iri_of
+from itukg.conformance.findings import ACTORS, STATUSES, Finding, Row, decides, iri_of
 from itukg.conformance.junit import write_junit
 from itukg.conformance.model import HistoryRow, Report
+from itukg.conformance.pages import write_file, write_history_file
 from itukg.conformance.validation import REPORT, finding_iri
 from itukg.formats import CSV, GRAPH_FORMATS, HTML, JSON, JUNIT, PDF, SARIF, XLSX, Format, write_json
 from itukg.graphs import write_graph
-from itukg.pages import render
 from itukg.rdf.jsonld import Json
 from itukg.tables import Table, write_workbook
 
@@ -30,7 +29,7 @@ _KEYS = [f.name for f in fields(Finding)]
 
 
 def write(report: Report, syntax: Format) -> bytes:
-    """Write the report in one of REPORT_FORMATS. The same report gives the same bytes."""
+    """Write the report in one of REPORT_FORMATS, HTML as a file of its own. The same report gives the same bytes."""
     return _WRITERS[syntax](report)
 
 
@@ -79,40 +78,6 @@ def _some(iris: Sequence[str]) -> str:
 
 def _waived(row: Row) -> str:
     return row["finding"] or f"{names.shorten(row['shape'])} on {names.shorten(row['focus'])}"
-
-
-def _write_page(report: Report) -> bytes:
-    return render(
-        "conformance.html",
-        report=report,
-        severities=report.header.policy,
-        actors=ACTORS,
-        statuses=STATUSES,
-        chosen=report.selection.as_row(),
-        formats=[syntax.name for syntax in REPORT_FORMATS],
-        link=partial(_link, report.selection) if report.release else _no_link,
-        labels={profile["name"]: profile["label"] for profile in report.header.profiles},
-        groups=_groups(report),
-    )
-
-
-def _groups(report: Report) -> list[tuple[str, list[tuple[str, list[Finding]]]]]:
-    """Return the findings that are listed by profile, then by shape."""
-    profiles: dict[str, dict[str, list[Finding]]] = {}
-    for finding in report.listed:
-        profiles.setdefault(finding.profile or "", {}).setdefault(finding.shape, []).append(finding)
-    return [(profile, sorted(shapes.items())) for profile, shapes in sorted(profiles.items())]
-
-
-def _no_link(_path: str = "", **_changes: str) -> str:
-    """Return the address of the page itself: of a report that is not served there are no other parts."""
-    return ""
-
-
-def _link(selection: Selection, path: str = "/conformance", **changes: str) -> str:
-    """Return the address of this selection with some fields changed."""
-    query = selection.as_row() | {key: [value] for key, value in changes.items()}
-    return path + ("?" + urlencode(query, doseq=True) if query else "")
 
 
 def _write_rdf(report: Report, syntax: Format) -> bytes:
@@ -312,7 +277,7 @@ def _write_rows(report: Report) -> bytes:
 
 _RDF: dict[Format, Callable[[Report], bytes]] = {s: partial(_write_rdf, syntax=s) for s in GRAPH_FORMATS}
 _WRITERS: dict[Format, Callable[[Report], bytes]] = {
-    HTML: _write_page,
+    HTML: write_file,
     **_RDF,
     CSV: _write_csv,
     XLSX: _write_spreadsheet,
@@ -330,11 +295,6 @@ def write_history(releases: Sequence[HistoryRow], syntax: Format) -> bytes:
     return _HISTORY_WRITERS[syntax](releases)
 
 
-def _write_history_page(releases: Sequence[HistoryRow]) -> bytes:
-    highest = max((r.violations + r.warnings + r.infos for r in releases), default=0)
-    return render("history.html", releases=releases, highest=max(highest, 1))
-
-
 def _write_history_csv(releases: Sequence[HistoryRow]) -> bytes:
     return Table.of_values((f.name for f in fields(HistoryRow)), map(asdict, releases)).write(CSV)
 
@@ -344,7 +304,7 @@ def _write_history_rows(releases: Sequence[HistoryRow]) -> bytes:
 
 
 _HISTORY_WRITERS: dict[Format, Callable[[Sequence[HistoryRow]], bytes]] = {
-    HTML: _write_history_page,
+    HTML: write_history_file,
     CSV: _write_history_csv,
     JSON: _write_history_rows,
 }

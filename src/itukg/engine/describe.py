@@ -13,11 +13,12 @@ from itertools import count
 from math import inf
 
 from itukg import names
+from itukg.engine.exists import advice
 from itukg.engine.mending import mended
 from itukg.engine.pool import BUFFER_BYTES
 from itukg.engine.sparql import IRI, Query, after_prologue, blank_out
 from itukg.engine.store import Answer, Dataset, Store, things_in
-from itukg.errors import SyntaxProblem
+from itukg.errors import SyntaxProblem, TimeLimit
 from itukg.formats import TABLE_FORMATS, Format
 
 _GAP = r"(?:\s|#[^\n\r]*[\n\r])*"
@@ -49,7 +50,7 @@ async def answer_query(
 ) -> Answer:
     """Answer a query as `Store.answer` does, and DESCRIBE with a symmetric concise bounded description.
 
-    Raises SyntaxProblem with the place in the query as it arrived, and with what may stand there.
+    Raises SyntaxProblem with the place in the query as it arrived, and with what may stand there; TimeLimit with advice.
     """
     try:
         if query.form == "DESCRIBE" and (parts := _parts(query.text)):
@@ -58,6 +59,10 @@ async def answer_query(
         return await store.answer(query, dataset, syntax, deadline=deadline, client=client)
     except SyntaxProblem as error:
         raise mended(error, query) from None
+    except TimeLimit as error:
+        if (words := advice(query.text)) and "Ask for less" in str(error):  # else it only waited for its turn
+            raise TimeLimit(f"{error} {words}") from None
+        raise
 
 
 async def _described(

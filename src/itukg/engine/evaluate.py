@@ -17,11 +17,11 @@ from itukg.engine.exists import quick_exists
 from itukg.engine.sparql import Query, after_prologue, blank_out
 from itukg.engine.worker import Work, Writable, main
 from itukg.errors import BadRequest, DataError, ItukgError, QueryRefused, SyntaxProblem
-from itukg.formats import GRAPH_FORMATS, PROFILE_FORMATS, TABLE_FORMATS, Format
+from itukg.formats import FIRST_ROWS, GRAPH_FORMATS, PROFILE_FORMATS, TABLE_FORMATS, Format
 from itukg.graphs import write_graph
-from itukg.tables import best_labels, write_table
+from itukg.tables import best_labels, write_first, write_table
 
-SYNTAXES = {syntax.media_type: syntax for syntax in (*TABLE_FORMATS, *GRAPH_FORMATS, *PROFILE_FORMATS)}
+SYNTAXES = {syntax.media_type: syntax for syntax in (*TABLE_FORMATS, *GRAPH_FORMATS, *PROFILE_FORMATS, FIRST_ROWS)}
 
 
 def pack_request(query: Query, default: Collection[str], named: Collection[str], syntax: Format) -> bytes:
@@ -64,7 +64,9 @@ def answer(
     graphs = graphs_of(default, named)
     try:
         results = evaluate(engine, in_order_of_columns(query), graphs)
-        if isinstance(results, ox.QueryTriples):
+        if syntax is FIRST_ROWS:
+            output.write(write_first(results, partial(labels_in, engine)))
+        elif isinstance(results, ox.QueryTriples):
             output.write(write_graph(results, syntax, root))
         elif syntax.labels:
             output.write(write_table(results, syntax, partial(labels_in, engine)))

@@ -24,6 +24,7 @@ from itertools import takewhile
 from typing import NamedTuple
 
 from itukg.engine.patterns import Element, Group, NotUnderstoodError, Pattern, Reader
+from itukg.engine.sparql import blank_out
 
 MAX_LENGTH = 10_000
 """Characters of a query; a longer one is not rewritten."""
@@ -33,6 +34,12 @@ MAX_EXISTS = 20
 """EXISTS in one query: the groups around are read again for each."""
 _SEVERAL = re.compile(r"\bEXISTS\s*\{(?:[^{}]*\{)?[^{}]*?(?:\s[.;,]|[.;,]\s)", re.IGNORECASE)
 """An EXISTS of several triples, as most people write it; a query without one is not read."""
+_GROUP_INSIDE = re.compile(r"\bEXISTS\s*\{[^{}]*\{", re.IGNORECASE)
+"""An EXISTS with another group inside: of GRAPH, OPTIONAL, MINUS, UNION, VALUES or a sub-select."""
+ADVICE = (
+    "An EXISTS or NOT EXISTS with GRAPH, OPTIONAL, MINUS or another group inside is mostly evaluated once for each row; "
+    "MINUS, or OPTIONAL with !BOUND, is often quick."
+)
 _JOINED = {"", "{", "GRAPH", "VALUES", "FILTER"}
 """Keywords of elements that are joined, and of those that apply to the whole group."""
 
@@ -57,6 +64,11 @@ def quick_exists(query: str) -> str:
         pieces += [query[at:begin], text]
         at = end
     return "".join((*pieces, query[at:]))
+
+
+def advice(query: str) -> str:
+    """Return what may help a query that hit its time limit; "" where nothing is known."""
+    return ADVICE if _GROUP_INSIDE.search(blank_out(query)) else ""
 
 
 class Block(NamedTuple):
@@ -91,18 +103,19 @@ class _Rewriter(Reader):
 
     def _block(self, group: Group) -> Block:
         """Return the content of an EXISTS. Raises NotUnderstoodError for more than patterns and filters."""
-        graph, names = "", set[str]()
-        if [element.keyword for element in group.elements] == ["GRAPH"]:
-            [element] = group.elements
-            [group] = element.groups
+        graph, names, elements = "", set[str](), group.elements
+        if [element.keyword for element in elements if element.keyword != "FILTER"] == ["GRAPH"]:
+            [element] = [element for element in elements if element.keyword == "GRAPH"]
+            [inner] = element.groups
             graph, names = self.tokens[element.first + 1].text, self.variables(element.first, element.first + 2)
-        if any(element.keyword not in {"", "FILTER"} or element.groups for element in group.elements):
+            elements = [*inner.elements, *(beside for beside in elements if beside is not element)]
+        if any(element.keyword not in {"", "FILTER"} or element.groups for element in elements):
             raise NotUnderstoodError
-        patterns = [each for element in group.elements if not element.keyword for each in self.patterns(element)]
+        patterns = [each for element in elements if not element.keyword for each in self.patterns(element)]
         if not 1 < len(patterns) <= MAX_PATTERNS:
             raise NotUnderstoodError
         names = names.union(*(pattern.names for pattern in patterns))
-        filters = [element for element in group.elements if element.keyword]
+        filters = [element for element in elements if element.keyword]
         filtered = {name for element in filters for name in self.variables(element.first, element.last)}
         return Block(patterns, [self._text(each.first, each.last) for each in filters], filtered, graph, names)
 
@@ -113,7 +126,7 @@ class _Rewriter(Reader):
             chain = _chain(block.patterns, shared)
             if chain and self._around(exists).isdisjoint(block.names - shared):
                 text = f"{chain[0]} " + " ".join(f"LATERAL {{ {pattern} }}" for pattern in chain[1:])
-                self._replace(exists.first, exists.last, f"{{ {block.written(' '.join((text, *block.filters)))} }}")
+                self._replace(exists.first, exists.last, f"{{ {' '.join((block.written(text), *block.filters))} }}")
         elif shared and _chain(new, new[0].names - shared, shared) and not any(map(_matches_all, new)):
             self._match_once(block, exists, group, filter_)
 

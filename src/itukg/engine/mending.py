@@ -7,6 +7,7 @@ few rules that most mistakes break; where it finds none broken, the engine's own
 import re
 from bisect import bisect_right
 from contextlib import suppress
+from difflib import get_close_matches
 from typing import NamedTuple
 
 from itukg import names
@@ -59,10 +60,51 @@ _AFTER = {
 """What may follow a keyword."""
 
 
+_NAMES = """
+ABS ADJUST AVG BNODE BOUND CEIL COALESCE CONCAT CONTAINS COUNT DATATYPE DAY ENCODE_FOR_URI FLOOR GROUP_CONCAT HASLANG
+HASLANGDIR HOURS IF IRI ISBLANK ISIRI ISLITERAL ISNUMERIC ISTRIPLE ISURI LANG LANGDIR LANGMATCHES LCASE MAX MD5 MIN
+MINUTES MONTH NOW OBJECT PREDICATE RAND REGEX REPLACE ROUND SAMETERM SAMPLE SECONDS SHA1 SHA256 SHA384 SHA512 STR
+STRAFTER STRBEFORE STRDT STRENDS STRLANG STRLANGDIR STRLEN STRSTARTS STRUUID SUBJECT SUBSTR SUM TIMEZONE TRIPLE TZ
+UCASE URI UUID YEAR
+"""
+_FUNCTIONS = frozenset(_NAMES.split())
+_BEFORE_BRACKETS = {
+    "ASC",
+    "BIND",
+    "BY",
+    "DESC",
+    "DISTINCT",
+    "FILTER",
+    "HAVING",
+    "IN",
+    "REDUCED",
+    "SELECT",
+    "VALUES",
+    "WHERE",
+    "A",
+}
+"""Keywords, which are no functions, that may stand before a bracket."""
+_INSTEAD = {
+    "NOT": '"!" before a condition, or NOT EXISTS before a pattern',
+    "AND": '"&&" between conditions',
+    "OR": '"||" between conditions',
+    "LIKE": "CONTAINS or REGEX",
+    "LENGTH": "STRLEN",
+    "LOWER": "LCASE",
+    "UPPER": "UCASE",
+    "IFNULL": "COALESCE",
+}
+"""What SPARQL has for words of other languages."""
+_RELATIVE = re.compile(r"<(?![A-Za-z][A-Za-z0-9+.-]*:)[^?$&]*>")
+"""An IRI without a scheme; not two comparisons, which may look like one."""
 _KEYWORDS = re.compile(r"expected (?:one of )?[A-Za-z]+(?:, \w+)*$")
 """The engine's list of keywords of which one may stand where its parser gave up."""
 _OBSCURE = {
     "expected something else": "this is not SPARQL here, or a few words before.",
+    "The SELECT contains a variable that is unbound": "beside aggregates or GROUP BY, each column is a variable of GROUP BY "
+    "or an aggregate, such as (SAMPLE(?x) AS ?any).",
+    "The SELECT contains an expression with a variable that is unbound": "beside aggregates or GROUP BY, an expression has only "
+    "aggregates and variables of GROUP BY; the name of another column is neither.",
     "IRI parsing failed": "an IRI before this is not written in full, with its scheme, or holds a character that no IRI has.",
 }
 """Messages of the engine, in a reader's words."""
@@ -102,7 +144,9 @@ def mended(error: SyntaxProblem, query: Query) -> SyntaxProblem:
         if known:
             cure = f'begin the query with "PREFIX {prefix}: <{known}>", or send prefixes=auto with it.'
         else:
-            cure = f'declare it with "PREFIX {prefix}: <…>"; known here: {", ".join(names.PREFIXES)}.'
+            near = get_close_matches(prefix.lower(), names.PREFIXES, 3)
+            shown = f"nearest of ours: {', '.join(near)}" if near else f"known here: {', '.join(names.PREFIXES)}"
+            cure = f'declare it with "PREFIX {prefix}: <…>"; {shown}.'
         return _problem(text, missing[0].start() - query.added, f'the prefix "{prefix}:" is not declared: {cure}')
     try:
         with suppress(IndexError):  # something beyond these rules
@@ -146,15 +190,21 @@ def _read(tokens: list[Token], length: int) -> None:
     """Raise Wrong at a word that cannot stand where it does, as far as these few rules go."""
     end = Token("sign", "", length)
     _check_brackets(tokens, end)
-    before = Token("sign", "", 0)
+    before, has_base = Token("sign", "", 0), any(token.word == "BASE" for token in tokens)
     for token in (*tokens, end):
         if (expected := _AFTER.get(before.word)) and not _follows(before.word, token):
             raise Wrong(token, f"{expected} after {before.word}")
         if before.text in _OPERATORS and token.text == ")":
             raise Wrong(token, f'a value after "{before.text}": a variable, an IRI, a string or a number')
+        if token.text == "(" and before.word and before.word not in _FUNCTIONS | _BEFORE_BRACKETS:
+            near = get_close_matches(before.word, _FUNCTIONS, 2, 0.75) or ["such as STRLEN, CONTAINS or COALESCE"]
+            raise Wrong(before, _INSTEAD.get(before.word) or f"a function of SPARQL: {' or '.join(near)}")
+        if token.kind == "iri" and _RELATIVE.match(token.text) and not has_base:
+            raise Wrong(token, "an IRI in full, with its scheme, or BASE with one at the head of the query")
         before = token
     _check_columns(tokens)
     _check_triples(tokens)
+    _check_names(tokens)
 
 
 def _check_brackets(tokens: list[Token], end: Token) -> None:
@@ -214,6 +264,22 @@ def _column(tokens: list[Token], place: int) -> int:
     if not any(each.word == "AS" for each in tokens[place:behind]):
         raise Wrong(token, "a name for the expression, such as (COUNT(*) AS ?n)")
     return behind
+
+
+def _check_names(tokens: list[Token]) -> None:
+    """Check that no BIND gives a name to a value that its group has used for another before."""
+    around: list[tuple[str, set[str]]] = [("", set())]  # brackets, each with the keyword before it and its variables
+    for place, token in enumerate(tokens):
+        if token.text in _CLOSING:
+            around.append((tokens[place - 1].word, set()))
+        elif token.text in _CLOSING.values():
+            around.pop()
+        elif token.kind == "variable":
+            named = tokens[place - 1].word == "AS" and around[-1][0] == "BIND"
+            variables = around[-2][1] if named else around[-1][1]
+            if named and token.text[1:] in variables:
+                raise Wrong(token, "another name after AS, for this variable has a value in the same group")
+            variables.add(token.text[1:])
 
 
 def _check_triples(tokens: list[Token]) -> None:

@@ -47,7 +47,7 @@ class Messages(NamedTuple):
     """What a client reads when a request hits its time or memory limit."""
 
     late: str = (
-        "No answer within {seconds:.2g} s. Ask for less, bind more of the pattern, or write MINUS instead of NOT EXISTS: "
+        "No answer within {seconds:.2g} s. Ask for less, or bind more of the pattern: "
         'see "A slow query?" in docs/sparql.md.'
     )
     memory: str = (

@@ -32,10 +32,10 @@ from itukg.engine.sparql import Query, blank_out, read_query
 from itukg.engine.store import Answer, Dataset
 from itukg.engine.translate import TIMEOUT_MESSAGES, lines, pack, solutions, to_local_iris, unreadable
 from itukg.errors import ItukgError, MemoryLimit, Overloaded, QueryRefused, StoreUnavailable, SyntaxProblem, TimeLimit
-from itukg.formats import N_TRIPLES, TABLE_FORMATS, TURTLE, Format
+from itukg.formats import FIRST_ROWS, N_TRIPLES, TABLE_FORMATS, TURTLE, Format
 from itukg.rdf.jsonld import Json
 from itukg.settings import Settings, address
-from itukg.tables import best_labels
+from itukg.tables import MAX_FIRST, best_labels
 
 MERGED_SUFFIX = "#merged"
 """What follows the release's IRI in that of the merged graph."""
@@ -171,14 +171,15 @@ class RemoteStore:
                     content = await _collected(response)
                     given = {"content": content, "host": self._host}
                     to = {"release": self._release, "media_type": syntax.media_type}
+                    written = _TRIPLES[media_type].media_type if graph else ""
+                    labels: Mapping[str, str] = {}
+                    if syntax.labels or syntax is FIRST_ROWS:
+                        rows = MAX_FIRST if syntax is FIRST_ROWS else None
+                        found = await work("things", written=written, rows=rows, **given)
+                        labels = await self._labels(json.loads(await Answer(_SPARQL_JSON, found).read()))
                     if graph:
-                        written = _TRIPLES[media_type].media_type
-                        body = await work("graph", written=written, root=query.root, **given, **to)
+                        body = await work("graph", written=written, root=query.root, labels=labels, **given, **to)
                     else:
-                        labels: Mapping[str, str] = {}
-                        if syntax.labels:
-                            found = await work("things", **given)
-                            labels = await self._labels(json.loads(await Answer(_SPARQL_JSON, found).read()))
                         body = await work("table", query=query.text, labels=labels, **given, **to)
             except TimeoutError:
                 raise out_of_time(deadline - started) from None

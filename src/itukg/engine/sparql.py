@@ -45,6 +45,8 @@ _PROLOGUE = re.compile(r"\s*(?:(?:BASE|VERSION|PREFIX\s+[^\s:]*:)\s*)*", re.IGNO
 _WORD = re.compile(r"\w*")
 _UPDATES = ("INSERT", "DELETE", "LOAD", "CLEAR", "DROP", "CREATE", "ADD", "MOVE", "COPY", "WITH")
 _CHANGING = ("NOW", "RAND", "UUID", "BNODE")
+_VALUE = re.compile(rf"{_OPAQUE.pattern}|(?<![\w?$:@.%-])(?<!\\.)(?P<value>(?i:TRUE|FALSE))(?!\.?[\w:-])", re.DOTALL)
+"""A Boolean, which is no part of a name, a variable or a language tag (what is opaque is skipped)."""
 _VOLATILE = re.compile(r"\b(?:NOW|RAND|UUID|STRUUID|BNODE)\s*\(", re.IGNORECASE)
 _SERVICE = re.compile(r"(?<![?$:\w-])SERVICE(?=\s*(?:SILENT\b\s*)?[^\s{}]*\s*\{)", re.IGNORECASE)
 """The keyword before a pattern; the service that it names may be blanked out."""
@@ -124,13 +126,20 @@ def read_query(text: str, services: Collection[str] = (), *, known_prefixes: boo
         # IRIs stay, as two comparisons may look like one: 1<2&&RAND()>0.5
         volatile = federated or (changing and _VOLATILE.search(blank_out(text, iris=False)) is not None)
         used = [place[1] for place in undeclared(bare)] if known_prefixes else []
+        if (
+            "TRUE" in words or "FALSE" in words
+        ):  # keywords in any case (SPARQL 1.1 Query, 19.8), which the engine refuses
+            text = _VALUE.sub(lambda found: found[0].lower() if found["value"] else found[0], text)
         added = "".join(f"PREFIX {prefix}: <{names.PREFIXES[prefix]}> " for prefix in used if prefix in names.PREFIXES)
         return Query(added + text, first, volatile, federated, added=len(added))  # type: ignore[arg-type]  # narrowed by the membership test
     line, column = bare.count("\n", 0, at) + 1, at - bare.rfind("\n", 0, at)
     instead = f", found {word[0]}." if word and first else "."
-    raise SyntaxProblem(
-        f"line {line}, column {column}: expected SELECT, ASK, CONSTRUCT or DESCRIBE{instead}", line, column
+    expected = (
+        f"expected a prefix, a colon and an IRI after PREFIX, such as PREFIX itu: <{names.ITU}>."
+        if first == "PREFIX"
+        else f"expected SELECT, ASK, CONSTRUCT or DESCRIBE{instead}"
     )
+    raise SyntaxProblem(f"line {line}, column {column}: {expected}", line, column)
 
 
 def _is_deep(bare: str) -> bool:

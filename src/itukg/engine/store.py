@@ -6,6 +6,7 @@ The process that evaluates also writes, so the syntax is chosen beforehand.
 import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from math import inf
 from typing import NamedTuple, Protocol
 
@@ -102,12 +103,17 @@ async def texts(store: Store, query: str) -> list[dict[str, str]]:
     return [{name: term["value"] for name, term in solution.items()} for solution in solutions]
 
 
-def things_in(table: bytes) -> list[str]:
-    """Return the IRIs in a SPARQL JSON table, sorted, in SPARQL's syntax; results belong to the thread that made them."""
+def things_in(table: bytes, rows: int | None = None) -> list[str]:
+    """Return the IRIs in the first `rows` of a SPARQL JSON table, or in all, sorted, in SPARQL's syntax.
+
+    Results belong to the thread that made them.
+    """
     solutions = ox.parse_query_results(table, format=ox.QueryResultsFormat.JSON)
     if isinstance(solutions, ox.QueryBoolean):
         return []
-    return sorted({str(term) for solution in solutions for term in solution if isinstance(term, ox.NamedNode)})
+    return sorted(
+        {str(term) for solution in islice(solutions, rows) for term in solution if isinstance(term, ox.NamedNode)}
+    )
 
 
 async def triples(store: Store, query: str) -> list[ox.Triple]:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import pyoxigraph as ox
@@ -21,9 +22,10 @@ from itukg.engine.sparql import blank_out
 from itukg.engine.store import things_in
 from itukg.engine.worker import Work, Writable, main
 from itukg.errors import QueryRefused, StoreUnavailable, TimeLimit
+from itukg.formats import FIRST_ROWS
 from itukg.graphs import write_graph
 from itukg.rdf.jsonld import Json
-from itukg.tables import write_table
+from itukg.tables import write_first, write_table
 
 TIMEOUT_MESSAGES = ("S1T00", "The SPARQL operation has been cancelled")
 """What Virtuoso and Oxigraph write, maybe in the middle of an answer, when a query hits their time limit."""
@@ -69,10 +71,14 @@ def read(engine: ox.Store, query: str, default: tuple[str, ...], named: tuple[st
     return b""
 
 
-def things(content: bytes, host: str) -> bytes:
-    """Return the result of `things_in` as JSON."""
+def things(content: bytes, *, host: str, written: str = "", rows: int | None = None) -> bytes:
+    """Return as JSON the IRIs in the first `rows` of a table, as `things_in` does, or of a graph in the syntax `written`."""
     with unreadable(host, content):
-        return json.dumps(things_in(content)).encode()
+        if not written:
+            return json.dumps(things_in(content, rows)).encode()
+        quads = ox.parse(content, format=SYNTAXES[written].engine)  # type: ignore[arg-type]  # a syntax of graphs
+        terms = {str(term) for quad in islice(quads, rows) for term in quad.triple if isinstance(term, ox.NamedNode)}
+        return json.dumps(sorted(terms)).encode()
 
 
 def table(content: bytes, *, query: str, labels: Mapping[str, str], release: str, media_type: str, host: str) -> bytes:
@@ -85,6 +91,8 @@ def table(content: bytes, *, query: str, labels: Mapping[str, str], release: str
             _mend(found, query, release)
         results = solutions(found)
         syntax = SYNTAXES[media_type]
+        if syntax is FIRST_ROWS:
+            return write_first(results, lambda _things: labels)
         if isinstance(results, ox.QuerySolutions):
             return write_table(results, syntax, lambda _things: labels)
         return results.serialize(format=syntax.engine) or b""  # type: ignore[arg-type]  # no boolean has labels
@@ -101,13 +109,18 @@ def _mend(found: Json, query: str, release: str) -> None:
                 term["value"] = to_local_iris(term["value"], release)
 
 
-def graph(content: bytes, *, written: str, root: str, release: str, media_type: str, host: str) -> bytes:
+def graph(
+    content: bytes, *, written: str, root: str, labels: Mapping[str, str], release: str, media_type: str, host: str
+) -> bytes:
     """Return a graph, which is in the syntax `written`, in the client's, with local graph IRIs; `root` as in `write_graph`."""
     engine = SYNTAXES[written].engine
     assert isinstance(engine, ox.RdfFormat)
     with unreadable(host, content):
         quads = ox.parse(to_local_iris(content.decode(), release), format=engine)
-        return write_graph((quad.triple for quad in quads), SYNTAXES[media_type], root)
+        triples, syntax = (quad.triple for quad in quads), SYNTAXES[media_type]
+        if syntax is FIRST_ROWS:
+            return write_first(triples, lambda _things: labels)
+        return write_graph(triples, syntax, root)
 
 
 def lines(content: bytes, release: str, host: str) -> bytes:

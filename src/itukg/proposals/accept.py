@@ -62,7 +62,7 @@ def accept(corpus: Corpus, path: Path, *, prune: bool = False) -> Accepted:
     that says what acceptance does not write.
     """
     found = read_proposals(path)
-    with _locked(corpus.root / "data"):
+    with locked(corpus.root / "data"):
         known = _Known.of(corpus)
         refuse(
             f"{path}, line {found.lines[key]}: {' '.join(key)}: {problem}"
@@ -94,8 +94,8 @@ def accept(corpus: Corpus, path: Path, *, prune: bool = False) -> Accepted:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Wait until no other process accepts into this folder, and keep others waiting."""
+def locked(folder: Path) -> Iterator[None]:
+    """Wait until no other process of ours writes into this folder, and keep others waiting."""
     opened = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(opened, fcntl.LOCK_EX)

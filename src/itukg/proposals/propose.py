@@ -96,7 +96,7 @@ def renewed(path: Path, plan: str, facts: Facts, announce: Callable[[float], Non
     rows |= decided
     wording = {curie(iri): label for iri, label in labels.items()}
     changed = sorted({key[0] for key, row in decided.items() if row.get("subject_label") != wording.get(key[0])})
-    metadata = _metadata(plan, before.metadata if before else {})
+    metadata = head_of(plan, before.metadata if before else {})
     content = write_tsv(MappingSet(metadata, [*rows.values()]), keep=CURATORS)
     return Proposed(path, content, len(found), sum(key[2] == NOTHING for key in rows), len(decided), changed)
 
@@ -141,8 +141,8 @@ def _justification(candidate: Candidate) -> str:
     return "semapv:LexicalMatching" if lexical == {True} else "semapv:MappingChaining"
 
 
-def _metadata(plan: str, said: Mapping[str, object]) -> dict[str, object]:
-    """Return the head of the file: what it said before stays."""
+def head_of(plan: str, said: Mapping[str, object]) -> dict[str, object]:
+    """Return the head of the file of a plan: what it said before stays."""
     prefixes = said.get("curie_map", {})
     assert isinstance(prefixes, dict)
     defined = {name: {"slot_name": name, "property": iri} for name, iri in EXTENSIONS.items()}

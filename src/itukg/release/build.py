@@ -19,6 +19,7 @@ from itukg.evidence import unverified, without_text_copy
 from itukg.formats import JSON, N_QUADS, PATCH, write_json
 from itukg.release.changes import compare, write_changes
 from itukg.release.derive import derive, entail
+from itukg.release.documents import Documents
 from itukg.release.dumps import STEM, dumped, write_dumps, write_sums
 from itukg.release.examples import examples as examples_of_terms
 from itukg.release.index import write_index
@@ -175,6 +176,7 @@ def _write(
     write_mappings(folder, store, corpus.mappings(), corpus.rules(), name)
     write_index(store, folder / "search.db")
     (folder / "overview.json").write_bytes(Overview.of_store(store).write())
+    (folder / "documents.json").write_bytes(Documents.of_store(store, corpus).write())
     # Counted as the store holds it: it makes "4.0" into "4".
     _write_triples(folder / "void.nt", describe(store, name))
     _write_triples(folder / "provenance.nt", provenance(corpus, quads))

@@ -30,6 +30,7 @@ _OURS = (
     "built",
     "examples.json",
     "overview.json",
+    "documents.json",
     *(f"{name}.nq" for name in READ_BY_PAGES),
 )
 """Files of a release that are not for download: what store, search and pages read, and when it was built."""

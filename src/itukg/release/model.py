@@ -16,6 +16,7 @@ from itukg.conformance import (
     waived,
 )
 from itukg.queries import SavedQuery, read_saved
+from itukg.release.documents import Documents
 from itukg.release.dumps import File, files
 from itukg.release.integrity import is_whole
 from itukg.release.overview import Overview
@@ -77,6 +78,11 @@ class Release:
     def overview(self) -> Overview:
         """What lists and pages know of the graph."""
         return Overview.read((self.path / "overview.json").read_bytes())
+
+    @cached_property
+    def documents(self) -> Documents:
+        """The documents, with what was made of each line."""
+        return Documents.read((self.path / "documents.json").read_bytes())
 
     @cached_property
     def files(self) -> dict[str, File]:

@@ -112,7 +112,7 @@ class Overview:
         return cls(
             {each.name: _values(store, each) for each in FILTERS},
             _folders(store),
-            {row["term"].value: row["label"].value for row in _rows(store, terms)},
+            {row["term"].value: row["label"].value for row in rows_of(store, terms)},
             _words(store),
         )
 
@@ -131,7 +131,7 @@ class Overview:
 
 def _values(store: ox.Store, chosen: Filter) -> list[Value]:
     led_to = f"{{ SELECT DISTINCT ?value WHERE {{ ?thing {'|'.join(chosen.properties)} ?value }} }}"
-    found = _rows(
+    found = rows_of(
         store,
         f"""SELECT DISTINCT ?value ?notation ?label WHERE {{ {chosen.values or led_to}
   OPTIONAL {{ ?value skos:notation ?notation }} OPTIONAL {{ ?value rdfs:label ?label }} }} ORDER BY ?value ?notation ?label""",
@@ -144,7 +144,7 @@ def _values(store: ox.Store, chosen: Filter) -> list[Value]:
 
 
 def _words(store: ox.Store) -> dict[str, Words]:
-    found = _rows(
+    found = rows_of(
         store,
         f"""SELECT ?term ?label ?inverse ?sentence ?machine WHERE {{ GRAPH <{names.graph("ontology")}> {{
   ?term itu:readerLabel ?label OPTIONAL {{ ?term itu:readerLabelInverse ?inverse }}
@@ -161,11 +161,12 @@ def _words(store: ox.Store) -> dict[str, Words]:
 
 def _folders(store: ox.Store) -> frozenset[str]:
     things = f'SELECT DISTINCT ?thing WHERE {{ ?thing ?p ?o FILTER(STRSTARTS(STR(?thing), "{names.THINGS}")) }}'
-    parts = (row["thing"].value.removeprefix(names.THINGS).split("/") for row in _rows(store, things))
+    parts = (row["thing"].value.removeprefix(names.THINGS).split("/") for row in rows_of(store, things))
     return frozenset("/".join(path[:end]) for path in parts for end in range(1, len(path)))
 
 
-def _rows(store: ox.Store, query: str) -> Iterator[ox.QuerySolution]:
+def rows_of(store: ox.Store, query: str) -> Iterator[ox.QuerySolution]:
+    """Return the solutions of a SELECT query, which may use our prefixes."""
     found = store.query(names.PROLOGUE + query)
     assert isinstance(found, ox.QuerySolutions)
     return found

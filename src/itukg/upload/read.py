@@ -12,6 +12,7 @@ from io import BytesIO
 from typing import Any
 
 import pyoxigraph as ox
+from werkzeug.datastructures import FileStorage, MultiDict
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
 from werkzeug.http import parse_options_header
@@ -94,19 +95,18 @@ def read(body: bytes, content_type: str, fields: Fields) -> Upload:
     return Upload(Document(body, media_type), fields=fields)
 
 
-def _read_form(body: bytes, options: dict[str, str], fields: Fields) -> Upload:
-    parser = FormDataParser(
-        stream_factory=lambda *_, **__: BytesIO(),  # not a temporary file: a worker can open none
-        max_form_memory_size=len(body),
-        max_form_parts=MAX_FORM_PARTS,
-        silent=False,
-    )
+def typed(body: bytes, content_type: str) -> Fields:
+    """Return what stands in the text fields of a form, and in its file fields the names of the files; nothing of what is no form."""
     try:
-        _, texts, files = parser.parse(BytesIO(body), FORM, len(body), options)
-    except RequestEntityTooLarge:
-        raise TooLarge(f"The form has more than {MAX_FORM_PARTS} parts.") from None
-    except ValueError as error:
-        raise BadRequest(f"The form cannot be read as {FORM}: {error}.") from None
+        texts, files = _form(body, parse_options_header(content_type)[1])
+    except (BadRequest, TooLarge):
+        return {}
+    named = {f"{name}.file": [_plain(file.filename)] for name, file in files.items() if file.filename}
+    return {name: list(values) for name, values in texts.lists()} | named
+
+
+def _read_form(body: bytes, options: dict[str, str], fields: Fields) -> Upload:
+    texts, files = _form(body, options)
     found: dict[str, list[Document]] = {"data": [], "shapes": []}
     for name, documents in found.items():
         documents += [
@@ -122,6 +122,23 @@ def _read_form(body: bytes, options: dict[str, str], fields: Fields) -> Upload:
         )
     others = {name: values for name, values in texts.lists() if name not in (*found, "contentSyntax")}
     return Upload(found["data"][0], tuple(found["shapes"]), _joined(fields, others))
+
+
+def _form(body: bytes, options: dict[str, str]) -> tuple[MultiDict[str, str], MultiDict[str, FileStorage]]:
+    """Return the text fields and the files of a form. Raises BadRequest and TooLarge."""
+    parser = FormDataParser(
+        stream_factory=lambda *_, **__: BytesIO(),  # not a temporary file: a worker can open none
+        max_form_memory_size=len(body),
+        max_form_parts=MAX_FORM_PARTS,
+        silent=False,
+    )
+    try:
+        _, texts, files = parser.parse(BytesIO(body), FORM, len(body), options)
+    except RequestEntityTooLarge:
+        raise TooLarge(f"The form has more than {MAX_FORM_PARTS} parts.") from None
+    except ValueError as error:
+        raise BadRequest(f"The form cannot be read as {FORM}: {error}.") from None
+    return texts, files
 
 
 def _plain(name: str) -> str:

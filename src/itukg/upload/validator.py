@@ -68,6 +68,12 @@ class Validator:
         found: dict[str, Any] = json.loads(content)
         return found
 
+    async def typed(self, body: bytes, content_type: str, *, deadline: float, client: str) -> Fields:
+        """Return what was typed into a form, as `read.typed` does. Raises MemoryLimit, TimeLimit and Overloaded."""
+        _, content = await self._submit(pack("form", body, content_type=content_type), deadline, client)
+        found: Fields = json.loads(content)
+        return found
+
     async def pdf(self, report: Report, client: str) -> bytes:
         """Return a report as PDF. Raises TimeLimit and Overloaded."""
         _, content = await self._submit(pack("pdf", write_json(report.as_rows())), inf, client)

@@ -13,15 +13,15 @@ from functools import partial
 from pathlib import Path
 
 from itukg import names
-from itukg.conformance import REPORT_FORMATS, Selection, now, pdf_of, pdf_template, write
+from itukg.conformance import REPORT_FORMATS, Selection, now, pdf_of, pdf_template, write, write_answer
 from itukg.engine.pool import BUFFER_BYTES
 from itukg.engine.worker import Work, Writable, main
 from itukg.errors import BadRequest, DataError, ItukgError, MemoryLimit
-from itukg.formats import JSON, PDF, choose, write_json
+from itukg.formats import HTML, JSON, PDF, choose, write_json
 from itukg.release.model import Release
 from itukg.upload.context import ValidationContext
 from itukg.upload.plan import read_plan
-from itukg.upload.read import FORM, Fields, read
+from itukg.upload.read import FORM, Fields, read, typed
 
 _CLASS = f"{names.ITU}ActionLine".encode()
 
@@ -44,7 +44,7 @@ def load(release: str) -> Work:
     except (OSError, ValueError, SyntaxError) as error:
         raise DataError(f"{release}: {error}") from None
     _warm_up(context)
-    tasks: dict[str, Task] = {"check": partial(check, context), "pdf": pdf, "plan": plan}
+    tasks: dict[str, Task] = {"check": partial(check, context), "pdf": pdf, "plan": plan, "form": form}
 
     def work(request: bytes, output: Writable) -> None:
         task, content, given = marshal.loads(request)  # noqa: S302  (of ours)
@@ -70,7 +70,8 @@ def check(
             with_release=_is_set(upload.fields, "with-release"),
             place=upload.name,
         )
-        content = write(report.dated(now()).selected(selection), syntax)
+        selected = report.dated(now()).selected(selection)
+        content = write_answer(selected) if syntax == HTML else write(selected, syntax)
     except OSError as error:  # a library that wanted a file or a socket
         raise ItukgError(f"The validation tried to open a file or a socket, which it may not: {error}") from error
     if len(content) > BUFFER_BYTES:
@@ -84,6 +85,11 @@ def check(
 def plan(body: bytes, *, content_type: str) -> tuple[str, bytes]:
     """Return the plan in an upload as JSON. Raises errors in the upload."""
     return JSON.media_type, write_json(read_plan(read(body, content_type, {}).data.quads()))
+
+
+def form(body: bytes, *, content_type: str) -> tuple[str, bytes]:
+    """Return what was typed into a form as JSON."""
+    return JSON.media_type, write_json(typed(body, content_type))
 
 
 def pdf(rows: bytes) -> tuple[str, bytes]:
@@ -100,13 +106,15 @@ def _is_set(fields: Fields, name: str) -> bool:
 
 def _warm_up(context: ValidationContext) -> None:
     """Do the tasks once, so that everything they need is read and imported: a worker can open no file."""
-    form = (
+    sent = (
         b'--x\r\nContent-Disposition: form-data; name="data"; filename="a.ttl"\r\n\r\n[] a <%s> .\r\n--x--\r\n' % _CLASS
     )
-    report = context.check(read(form, f"{FORM}; boundary=x", {}).data.quads(), "")
+    report = context.check(read(sent, f"{FORM}; boundary=x", {}).data.quads(), "")
     for syntax in REPORT_FORMATS:
         if syntax != PDF:  # its writer starts threads, which a fork does not copy
             write(report, syntax)
+    write_answer(report)
+    typed(sent, f"{FORM}; boundary=x")
     pdf_template()
 
 

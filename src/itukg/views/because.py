@@ -12,10 +12,9 @@ from itukg.engine.store import Store, rows, triples
 from itukg.errors import NotFound
 from itukg.formats import GRAPH_FORMATS, HTML, JSON, MARKDOWN, Format, write_json
 from itukg.graphs import write_graph
-from itukg.pages import render
+from itukg.pages import inside, render
 from itukg.release.overview import Overview
 from itukg.views.thing import is_iri
-from itukg.views.words import inside
 
 BECAUSE_FORMATS = (HTML, JSON, MARKDOWN, *GRAPH_FORMATS)
 """Syntaxes of an answer, best first."""

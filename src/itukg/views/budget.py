@@ -66,6 +66,8 @@ class Line:
     document: str
     section: str
     line: int
+    called: str | None = None
+    """The title of the document."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,8 @@ class Share:
     parts: tuple[Part, ...]
     line: Line | None = None
     computed: Decimal | None = None
+    below: "tuple[Share, ...]" = ()
+    """Its parts for which the document prints amounts."""
 
     @property
     def hundredths(self) -> int:
@@ -113,6 +117,8 @@ class Budget:
     rows: tuple[Share, ...]
     basis: str | None = None
     """The basis of the links that count; None for all."""
+    notes: tuple[str, ...] = ()
+    """What the document notes of the plan."""
 
     def percent(self, row: Share) -> float:
         """Return how many per cent of the total a row is."""
@@ -159,7 +165,11 @@ async def budget(
         rows = await _linked(store, leaves, by, rule, of)
     else:
         rows = [_printed(line, lines) for line in (tops if by == "priority" else leaves)]
-    return Budget(of_plan, by, rule, total, lines[0].currency, tuple(rows), of and of.removeprefix(names.ITU))
+    noted = await texts(
+        store, f"{names.PROLOGUE}SELECT ?note WHERE {{ <{of_plan.iri}> skos:note ?note }} ORDER BY ?note"
+    )
+    notes = tuple(row["note"] for row in noted)
+    return Budget(of_plan, by, rule, total, lines[0].currency, tuple(rows), of and of.removeprefix(names.ITU), notes)
 
 
 async def _lines(store: Store, plan: str | None) -> list[Line]:
@@ -169,7 +179,7 @@ async def _lines(store: Store, plan: str | None) -> list[Line]:
         f"""{names.PROLOGUE}SELECT * WHERE {{
   ?budget itu:budgetFor ?thing ; itu:plan ?of ; itu:amount ?amount ; itu:currency ?currency ;
           dcterms:source ?document ; itu:section ?section ; itu:line ?line . {chosen}
-  OPTIONAL {{ ?of itu:startYear ?year }}
+  OPTIONAL {{ ?of itu:startYear ?year }} OPTIONAL {{ ?document rdfs:label ?called }}
   OPTIONAL {{ ?thing skos:notation ?notation }} OPTIONAL {{ ?thing rdfs:label ?label }}
   OPTIONAL {{ ?thing itu:topicOf|itu:partOf ?above }} OPTIONAL {{ ?thing itu:plan ?ofThing }}
   OPTIONAL {{ ?budget itu:printedAmount ?printed }} OPTIONAL {{ ?budget itu:printedShareOfTotal ?printedShare }}
@@ -190,6 +200,7 @@ async def _lines(store: Store, plan: str | None) -> list[Line]:
             row["document"],
             row["section"],
             int(row["line"]),
+            row.get("called"),
         )
         for row in found
         if (row.get("year", ""), row["of"]) == newest
@@ -198,9 +209,10 @@ async def _lines(store: Store, plan: str | None) -> list[Line]:
 
 
 def _printed(line: Line, lines: Sequence[Line]) -> Share:
-    below = [each.amount for each in lines if each.above == line.thing.iri]
+    below = tuple(_printed(each, lines) for each in lines if each.above == line.thing.iri)
     part = Part(line, int(line.amount * 100))
-    return Share(line.thing, {PRINTED: part.hundredths}, (part,), line, sum(below, Decimal()) if below else None)
+    computed = sum((each.line.amount for each in below if each.line), Decimal()) if below else None
+    return Share(line.thing, {PRINTED: part.hundredths}, (part,), line, computed, below)
 
 
 async def _linked(store: Store, leaves: Sequence[Line], by: str, rule: str, basis: str | None) -> list[Share]:
@@ -279,15 +291,10 @@ def write_budget(found: Budget, at: str, syntax: Format, query: str = "") -> byt
     """
     because = partial(because_address, at, query=query)
     if syntax is HTML:
-        return render(
-            "budget.html",
-            found=found,
-            by=BY,
-            rules=RULES,
-            money=_money,
-            query=query,
-            because=because,
-        )
+        linked = bool(BY[found.by])
+        pages = {"found": found, "linked": linked, "states": STATES_OF_MONEY, "rules": RULES, "query": query}
+        amounts = partial(_thin, decimals=2 if any(row.hundredths % 100 for row in found.rows) else 0)
+        return render("budget.html", money=amounts, because=partial(because_address, "", query=query), **pages)
     if syntax is JSON:
         return write_json(_document(found, because))
     columns = list(dict.fromkeys(name for row in found.rows for name in _row(found, row)))
@@ -302,6 +309,11 @@ def write_budget(found: Budget, at: str, syntax: Format, query: str = "") -> byt
 def _money(hundredths: int) -> int | float:
     """Return hundredths as an amount: a whole number where it is one."""
     return hundredths // 100 if hundredths % 100 == 0 else hundredths / 100
+
+
+def _thin(hundredths: int, decimals: int) -> str:
+    """Return hundredths as people read an amount: with narrow spaces between thousands."""
+    return f"{hundredths / 100:,.{decimals}f}".replace(",", "\N{NARROW NO-BREAK SPACE}")
 
 
 def _column(state: str) -> str:

@@ -3,14 +3,13 @@
 import asyncio
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from itukg import names
 from itukg.engine.store import Row, Store, rows
 from itukg.errors import BadRequest
 from itukg.formats import CSV, HTML, JSON, XLSX, Format, write_json
-from itukg.pages import render
 from itukg.queries import SavedQuery
 from itukg.rdf.jsonld import Json, natural
 from itukg.tables import Table, write_workbook
@@ -31,13 +30,15 @@ from itukg.views.succession import (
 )
 
 COMPARE_FORMATS = (JSON, HTML, CSV, XLSX)
-"""Syntaxes of an answer, best first."""
+"""Syntaxes of an answer, best first; the page is written by `views/changed.py`."""
 SENT_FORMATS = (JSON, CSV, XLSX)
 """Those of a comparison with a plan that was sent, whose things have no pages."""
 CHANGES = "changes-between-plans"
 """The saved query that finds the rows, here and for `itukg diff`."""
 CHANGE_COLUMNS = ("change", "newer", "newerLabel", "older", "olderLabel", "sameWords", "confidence", "rationale")
 """The columns of the saved query."""
+KINDS = ("restates", "revises", "merges", "splits", "succeeds", "takes up through others", "adds", "drops")
+"""The kinds of changes, as the saved query calls them, from what stays to what goes."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,11 @@ class Change:
     newer: str | None
     older: str | None
     links: tuple[Link, ...]
+
+    @property
+    def ends(self) -> tuple[tuple[str, str | None], tuple[str, str | None]]:
+        """The older and the newer thing, each after the word that its columns begin with."""
+        return ("older", self.older), ("newer", self.newer)
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,14 @@ class Comparison:
     def counts(self) -> dict[str, int]:
         """How many changes there are of each kind."""
         return dict(sorted(Counter(change.told["change"] or "" for change in self.changes).items()))
+
+    def only(self, kind: str | None) -> "Comparison":
+        """Return it with only the changes of one of KINDS, or with all. Raises BadRequest for an unknown kind."""
+        if kind is None:
+            return self
+        if kind not in KINDS:
+            raise BadRequest(f'No change "{kind[:80]}"; known: {", ".join(KINDS)}.')
+        return replace(self, changes=tuple(each for each in self.changes if each.told["change"] == kind))
 
 
 async def compare(
@@ -150,15 +164,8 @@ def _plain(words: str) -> str:
     return " ".join(words.casefold().split()).rstrip(".;:")
 
 
-async def write_comparison(
-    store: Store, found: Comparison, syntax: Format, *, basis: str | None = None, query: str = ""
-) -> bytes:
-    """Write a comparison in one of COMPARE_FORMATS; a workbook has the evidence of all links as its second sheet.
-
-    `query` is the query string by which a page asks for its other syntaxes.
-    """
-    if syntax is HTML:
-        return render("compare.html", found=found, link_columns=LINK_COLUMNS, cells=link_cells, query=query)
+async def write_comparison(store: Store, found: Comparison, syntax: Format, *, basis: str | None = None) -> bytes:
+    """Write a comparison in one of SENT_FORMATS; a workbook has the evidence of all links as its second sheet."""
     if syntax is JSON:
         return write_json(as_json(found))
     table = Table.of_values((*CHANGE_COLUMNS, *LINK_COLUMNS, "newerId", "olderId"), map(_row, found.changes))

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from itukg import names
 from itukg.engine.store import Store, texts
@@ -16,7 +17,8 @@ from itukg.release.overview import Overview
 from itukg.tables import Table, write_workbook
 from itukg.views.linked import DERIVED, Link, because_address
 from itukg.views.listing import MAX_PAGE_SIZE, Item, chosen_value
-from itukg.views.matrix import ALL, GAP, Cell, Matrix, matrix
+from itukg.views.matrix import ALL, GAP, Cell, Matrix, kinds, matrix
+from itukg.views.succession import statements
 
 GAP_FORMATS = (JSON, HTML, CSV, XLSX)
 """Syntaxes of what is missing, best first."""
@@ -103,6 +105,40 @@ async def gaps(
     return Gaps(tuple(rows), tuple(ordered), {"plan": plan or "", "class": level, "columns": columns or ""})
 
 
+async def gaps_page(store: Store, overview: Overview, found: Gaps, query: str = "") -> bytes:
+    """Return what is missing as a page; `query` is the query string by which it asks for its other syntaxes."""
+    told = await statements(store, {iri for row in found.rows for iri in (row.document, row.about) if iri})
+    if store not in _levels:
+        _levels[store] = await texts(store, names.PROLOGUE + _LEVELS)
+    return render(
+        "gaps.html",
+        found=found,
+        query=query,
+        states=STATES,
+        told=told,
+        plans={value.iri: value.label for value in overview.values["plan"]},
+        levels={(row["plan"], word(row["class"])) for row in _levels[store]},
+        words={word(iri): overview.reader(iri) for iri in (*overview.terms, *overview.words)},
+        called={text: overview.reader(value.iri) for text, value in kinds(overview).items()},
+        counts=Counter((row.missing, row.plan) for row in found.rows),
+        most=[what for what, _ in Counter(row.missing for row in found.rows).most_common()],
+        together=_together,
+    )
+
+
+_LEVELS = "SELECT DISTINCT ?plan ?class WHERE { ?thing itu:plan ?plan ; a ?class }"
+"""The query of the classes of each plan's things, which are the same for all pages of a release."""
+_levels: WeakKeyDictionary[Store, list[dict[str, str]]] = WeakKeyDictionary()
+
+
+def _together(rows: Iterable[Missing]) -> list[list[Missing]]:
+    """Return rows with those together that rest on the same words."""
+    found: dict[tuple[str | int | None, ...], list[Missing]] = {}
+    for row in rows:
+        found.setdefault((row.text, row.quote, row.document, row.line), []).append(row)
+    return [*found.values()]
+
+
 async def _noted(store: Store, plan: str | None) -> list[Missing]:
     """Return the gaps of a plan, or of all, in the order of plans and documents."""
     found = await texts(
@@ -178,12 +214,10 @@ def _bare(kind: str, lines: Lines, plan: str, *, said: bool) -> Iterator[Missing
 
 
 def write_gaps(found: Gaps, at: str, syntax: Format, query: str = "") -> bytes:
-    """Write what is missing in one of GAP_FORMATS; `at` is the address of the service, where chains are explained.
+    """Write what is missing as JSON, CSV or XLSX; `at` is the address of the service, where chains are explained.
 
-    `query` is the query string by which a page asks for its other syntaxes.
+    `query` is the query string of the request, whose release those addresses name.
     """
-    if syntax is HTML:
-        return render("gaps.html", found=found, kinds=KINDS, states=STATES, query=query)
     because = partial(because_address, at, query=query)
     rows = [{_key(name): value for name, value in asdict(row).items()} for row in found.rows]
     if syntax is JSON:

@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 from itukg import names
 from itukg.engine.store import Store, texts
 from itukg.formats import CSV, HTML, JSON, PICTURE_FORMATS, SSSOM, XLSX, Format, write_json
-from itukg.pages import render
+from itukg.pages import inside, plural, render
 from itukg.rdf.jsonld import Json
 from itukg.release.mappings import mappings_of
 from itukg.release.overview import Overview
@@ -18,7 +18,6 @@ from itukg.tables import Table, write_workbook
 from itukg.views.linked import Link, because_address, documents, plans_by_year
 from itukg.views.listing import Item
 from itukg.views.matrix import EMPTY, SIDES, Cell, Evidence, Matrix, chosen_kind, kinds, short
-from itukg.views.words import inside, plural
 
 MATRIX_FORMATS = (JSON, HTML, CSV, XLSX, SSSOM, *PICTURE_FORMATS)
 """Syntaxes of a matrix, best first; pictures are written by `views/network.py`."""

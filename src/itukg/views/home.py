@@ -1,6 +1,7 @@
 """What the front page shows: the plans on a timeline, with what takes up what, and how many plans name each Goal."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from itukg import names
@@ -84,6 +85,12 @@ async def front_page(store: Store) -> tuple[Timeline, list[Goal]]:
     plans, steps, goals = await asyncio.gather(*(texts(store, query) for query in (_PLANS, _STEPS, _GOALS)))
     found = [Goal(row["iri"], row["code"], row["label"], int(row["plans"])) for row in goals]
     return _timeline(plans, steps), sorted(found, key=lambda goal: int(goal.code))
+
+
+async def timeline_of(store: Store, steps: Mapping[tuple[str, str], int]) -> Timeline:
+    """Return the timeline of the plans with these steps: newer and older plan → how many things take up something."""
+    drawn = [{"newer": newer, "older": older, "things": str(things)} for (newer, older), things in steps.items()]
+    return _timeline(await texts(store, _PLANS), drawn)
 
 
 def _timeline(plans: list[dict[str, str]], steps: list[dict[str, str]]) -> Timeline:

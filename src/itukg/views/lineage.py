@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,7 +11,6 @@ from itukg import names
 from itukg.engine.store import Row, Store, rows
 from itukg.errors import NotFound
 from itukg.formats import CSV, HTML, JSON, PICTURE_FORMATS, XLSX, Format, write_json
-from itukg.pages import render
 from itukg.rdf.jsonld import natural
 from itukg.tables import Table, write_workbook
 from itukg.views.succession import (
@@ -33,7 +32,7 @@ from itukg.views.thing import is_iri, is_told
 from itukg.views.words import Run, as_html, word_diff
 
 LINEAGE_FORMATS = (JSON, HTML, CSV, XLSX, *PICTURE_FORMATS)
-"""Syntaxes of an answer, best first; pictures are written by `views/network.py`."""
+"""Syntaxes of an answer, best first; the page is written by `views/changed.py`, pictures by `views/network.py`."""
 TEXT = Format("text/plain", ".text")
 """The syntax of a terminal."""
 
@@ -139,11 +138,7 @@ async def lineage(
 
     steps = [step(row) for row in sorted(judged, key=place) if plan in (None, *(row[p].value for p in _PLANS))]
     passed = sorted({plan_of[iri] for iri in plan_of}, key=order.__getitem__)
-    notes = [
-        Note(terms.get(row["kind"].value, names.shorten(row["kind"].value)), row["plan"].value, row["rationale"].value)
-        for row in await rows(store, _notes(iri))
-    ]
-    return Lineage(told[iri], tuple(passed), tuple(steps), tuple(notes))
+    return Lineage(told[iri], tuple(passed), tuple(steps), tuple((await notes_of(store, [iri], terms)).get(iri, ())))
 
 
 _PLANS = ("newerPlan", "olderPlan")
@@ -165,10 +160,20 @@ def _steps(iri: str) -> str:
 }}"""
 
 
-def _notes(iri: str) -> str:
-    return f"""{names.PROLOGUE}SELECT ?kind ?plan ?rationale WHERE {{
-  GRAPH <{names.graph("lineage")}> {{ ?note itu:about <{iri}> ; a ?kind ; itu:plan ?plan ; itu:rationale ?rationale }}
-}} ORDER BY ?kind ?plan"""
+async def notes_of(store: Store, things: Iterable[str], terms: Mapping[str, str]) -> dict[str, list[Note]]:
+    """Return what was noted of things: in which plans a reader looked for what they take up, or what takes them up, in vain."""
+    found = await rows(
+        store,
+        f"""{names.PROLOGUE}SELECT ?thing ?kind ?plan ?rationale WHERE {{
+  GRAPH <{names.graph("lineage")}> {{ {values(things)} ?note itu:about ?thing ; a ?kind ; itu:plan ?plan ; itu:rationale ?rationale }}
+}} ORDER BY ?thing ?kind ?plan""",
+    )
+    notes = defaultdict[str, list[Note]](list)
+    for row in found:
+        kind = row["kind"].value
+        note = Note(terms.get(kind, names.shorten(kind)), row["plan"].value, row["rationale"].value)
+        notes[row["thing"].value].append(note)
+    return notes
 
 
 def _steps_of(rows_: Collection[Row], start: str, end: str) -> Mapping[str, list[str]]:
@@ -182,12 +187,8 @@ def _steps_of(rows_: Collection[Row], start: str, end: str) -> Mapping[str, list
 # --- written ---
 
 
-async def write_lineage(
-    store: Store, found: Lineage, syntax: Format, *, basis: str | None = None, query: str = ""
-) -> bytes:
-    """Write a chain in one of LINEAGE_FORMATS, or as TEXT; a workbook has the evidence of all links as its second sheet."""
-    if syntax is HTML:
-        return render("lineage.html", found=found, link_columns=LINK_COLUMNS, cells=link_cells, query=query)
+async def write_lineage(store: Store, found: Lineage, syntax: Format, *, basis: str | None = None) -> bytes:
+    """Write a chain as JSON, CSV, XLSX or TEXT; a workbook has the evidence of all links as its second sheet."""
     if syntax is JSON:
         return write_json(as_json(found))
     if syntax is TEXT:

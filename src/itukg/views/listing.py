@@ -5,7 +5,7 @@ new plan, class or action line needs no line here.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from html import unescape
@@ -19,7 +19,7 @@ from itukg import names
 from itukg.engine.store import Store, rows
 from itukg.errors import BadRequest, NotFound
 from itukg.formats import CSV, HTML, JSON, JSONLD, XLSX, Format, write_json
-from itukg.pages import render
+from itukg.pages import inside, plural, render
 from itukg.rdf.jsonld import Json, natural, short, word
 from itukg.release.overview import FILTERS, Overview, Value
 from itukg.tables import Table
@@ -192,6 +192,9 @@ class Page:
     total: int
     number: int
     size: int
+    kinds: frozenset[str] = frozenset()
+    """The classes of all things of the list, and `plans` their plans; "" where a thing has none."""
+    plans: frozenset[str] = frozenset()
 
     @property
     def last(self) -> int:
@@ -216,7 +219,8 @@ def page_of(
     """Return the page that `page` and `size` ask for. Raises BadRequest for numbers that cannot be, NotFound past the end."""
     page = empty_page(len(items), title, address, given, default_size)
     begin = (page.number - 1) * page.size
-    return replace(page, items=list(items[begin : begin + page.size]))
+    kinds, of = (frozenset(getattr(item, name) for item in items) for name in ("type", "plan"))
+    return replace(page, items=list(items[begin : begin + page.size]), kinds=kinds, plans=of)
 
 
 def empty_page(
@@ -228,7 +232,7 @@ def empty_page(
     what: str = "the list has {} things",
 ) -> Page:
     """Return the page that `page` and `size` ask for, of so many things, without them. Raises as `page_of` does."""
-    number, size = _number(given, "page", 1, None), _number(given, "size", default_size, MAX_PAGE_SIZE)
+    number, size = whole_number(given, "page", 1, None), whole_number(given, "size", default_size, MAX_PAGE_SIZE)
     kept = tuple((key, value) for key, value in given.items() if key != "page")
     page = Page(title, address, kept, [], total, number, size)
     if number > page.last:
@@ -236,7 +240,8 @@ def empty_page(
     return page
 
 
-def _number(given: dict[str, str], name: str, default: int, most: int | None) -> int:
+def whole_number(given: Mapping[str, str], name: str, default: int, most: int | None) -> int:
+    """Return the number that a parameter gives. Raises BadRequest for what is no whole number from 1 to `most`."""
     text = given.get(name, str(default))
     if not re.fullmatch(r"[1-9][0-9]{0,8}", text, re.ASCII) or (most and int(text) > most):
         raise BadRequest(f'{name} must be a whole number from 1{f" to {most}" if most else ""}, not "{text[:40]}".')
@@ -247,9 +252,9 @@ def write_list(page: Page, syntax: Format, overview: Overview, **more: Any) -> b
     """Write a page of a list; `more` is what the template of the HTML gets besides."""
     plans = {value.iri: value.label for value in overview.values["plan"]}
     if syntax == HTML:
-        words = {value.iri: value.label for value in overview.values["class"]}
         form = [(each, overview.values[each.name]) for each in FILTERS]
-        return render("list.html", page=page, form=form, plans=plans, words=words, sorts=SORTS, **more)
+        told = _heading(page, overview, plans) | {"reader": overview.reader, "plans": plans, "sorts": SORTS}
+        return render("list.html", page=page, form=form, **told, **more)
     if syntax in (JSONLD, JSON):
         return write_json(_document(page))
     columns = ["id", "type", "notation", "label", "plan", "planLabel", *(["highlight"] if more else [])]
@@ -270,6 +275,19 @@ def write_list(page: Page, syntax: Format, overview: Overview, **more: Any) -> b
     # A sheet has no cell for an empty text.
     filled = ({column: text or None for column, text in row.items()} for row in cells)
     return Table.of_values(columns, filled).write(syntax, "list")
+
+
+def _heading(page: Page, overview: Overview, plans: Mapping[str, str]) -> dict[str, Any]:
+    """Return what a page of a list is headed: by the kind of its things, and their plan, where all have the same."""
+    one_kind, one_plan = len(page.kinds) == 1, len(page.plans) == 1
+    heading, kind, plan = page.title, "".join(page.kinds), plans.get("".join(page.plans), "")
+    if heading.startswith("Things") and one_kind and kind:
+        heading = inside(plural(overview.reader(kind)))
+        heading = heading[:1].upper() + heading[1:] + (f" of the {plan}" if one_plan and plan else "")
+    given = dict(page.parameters)
+    by, to = (names.expand(given[name]) if name in given else "" for name in ("by", "to"))
+    below = f"{overview.reader(by) if by else 'Linked to'}: {names.shorten(to)}" if to else ""
+    return {"heading": heading, "below": below, "one_kind": one_kind, "one_plan": one_plan}
 
 
 def _plain(item: Item) -> str:

@@ -14,6 +14,7 @@ from itukg.rdf.jsonld import natural
 from itukg.release.overview import Overview
 from itukg.tables import Table, write_workbook
 from itukg.views.listing import chosen_value
+from itukg.views.succession import statements
 
 RISK_FORMATS = (JSON, HTML, CSV, XLSX)
 """Syntaxes of the registers, best first."""
@@ -111,13 +112,32 @@ def _said(row: dict[str, str]) -> Said:
 # --- written ---
 
 
-def write_risks(found: Sequence[Risk], syntax: Format, query: str = "") -> bytes:
-    """Write registers in one of RISK_FORMATS: as a table a row for each mitigation, and one for a risk without any.
+async def risks_page(store: Store, overview: Overview, found: Sequence[Risk], query: str = "") -> bytes:
+    """Return registers as a page, with what plans say of registers that they do not give.
 
-    `query` is the query string by which a page asks for its other syntaxes.
+    `query` is the query string by which it asks for its other syntaxes.
     """
-    if syntax is HTML:
-        return render("risks.html", risks=found, query=query)
+    every = await risks(store, overview) if query else found
+    documents = {said.document for risk in every for said in (risk.said, *risk.mitigations)}
+    return render(
+        "risks.html",
+        risks=found,
+        every={risk.said.id: risk for risk in every},
+        query=query,
+        plans={value.iri: value.label for value in overview.values["plan"]},
+        told=await statements(store, documents),
+        missing=await texts(store, names.PROLOGUE + _MISSING),
+    )
+
+
+_MISSING = """SELECT ?plan ?gap ?label WHERE {
+  itu:mitigatedBy rdfs:domain|rdfs:range ?class . ?gap itu:missing ?class ; a itu:Gap ; itu:plan ?plan ; rdfs:label ?label
+} ORDER BY ?plan ?gap"""
+"""The query of the gaps that are risks, or mitigations, that a plan speaks of and does not give."""
+
+
+def write_risks(found: Sequence[Risk], syntax: Format) -> bytes:
+    """Write registers as JSON, CSV or XLSX: in a table a row for each mitigation, and one for a risk without any."""
     if syntax is JSON:
         return write_json({"rows": [_as_json(risk) for risk in found]})
     table = Table.of_values(_COLUMNS, (row for risk in found for row in _rows(risk)))

@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 
 from itukg import names
 from itukg.engine.store import Store, texts
-from itukg.pages import address, render
+from itukg.pages import address, inside, plural, render
 from itukg.rdf.jsonld import natural
 from itukg.release.overview import Overview, Value
 from itukg.views.bare import Note, gap_cells
@@ -35,7 +35,6 @@ from itukg.views.listing import Item
 from itukg.views.matrix import ALL, GAP, kind_word, silence
 from itukg.views.matrix import kinds as kinds_of
 from itukg.views.thing import is_iri
-from itukg.views.words import inside, plural
 
 _DERIVED = f"<{names.graph(DERIVED)}>"
 _BELOW = "sdgo:isTargetOf|sdgo:isIndicatorOf|skos:broader|itu:editionOf|org:unitOf"

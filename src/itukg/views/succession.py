@@ -101,6 +101,31 @@ async def plans(store: Store) -> tuple[list[str], list[tuple[str, str]]]:
     return sorted(order, key=order.__getitem__, reverse=True), pairs
 
 
+@dataclass(frozen=True)
+class Period:
+    """A plan with the years that it is for, and its class."""
+
+    iri: str
+    label: str
+    first: int
+    last: int
+    kind: str
+
+
+async def periods(store: Store) -> dict[str, Period]:
+    """Return the plans by IRI, the earliest first."""
+    found = await rows(
+        store,
+        f"""{names.PROLOGUE}SELECT ?plan ?label ?first ?last ?kind WHERE {{
+  ?plan itu:startYear ?first ; itu:endYear ?last ; rdfs:label ?label ; a ?kind . ?kind rdfs:subClassOf itu:Plan FILTER(?kind != itu:Plan)
+}} ORDER BY ?first ?plan""",
+    )
+    each = ({name: term.value for name, term in row.items()} for row in found)
+    return {
+        row["plan"]: Period(row["plan"], row["label"], int(row["first"]), int(row["last"]), row["kind"]) for row in each
+    }
+
+
 def _taken_up(pairs: Iterable[tuple[str, str]]) -> Mapping[str, list[str]]:
     """Return which plans each plan takes up something of."""
     found = defaultdict[str, list[str]](list)

@@ -1,4 +1,4 @@
-"""What the graph says of a thing, defined once, and laid out as JSON-LD, as a page or in another syntax of RDF.
+"""What the graph says of a thing, defined once, and written as JSON-LD or in another syntax of RDF.
 
 The description of a thing is what one CONSTRUCT gives: its triples, its Linkages whole, the links to it with their
 Linkages, and what each thing that it is linked with is called. Of links to it more than MAX_INCOMING by one property
@@ -6,11 +6,9 @@ are not told one by one: `rdfs:seeAlso` leads to the list of them.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection
 from functools import cache, partial
-from itertools import pairwise
 from typing import Any
-from urllib.parse import unquote
 
 import pyoxigraph as ox
 
@@ -19,12 +17,10 @@ from itukg.engine.describe import NESTED
 from itukg.engine.sparql import read_query
 from itukg.engine.store import Dataset, Store, rows, triples
 from itukg.errors import BadRequest, Gone, NotFound
-from itukg.formats import HTML, JSON, Format, write_json
+from itukg.formats import JSON, Format, write_json
 from itukg.graphs import in_form, write_graph
-from itukg.pages import address, local_link, render
 from itukg.queries import SavedQuery, saved_query
 from itukg.rdf import jsonld
-from itukg.rdf.jsonld import Json
 from itukg.rdf.parse import canonical
 from itukg.settings import shipped
 
@@ -34,14 +30,14 @@ MAX_INCOMING = 100
 MAX_NAMED = 10
 """How many things that have a code are named, at most."""
 
-_RDFS, _SKOS, _DCTERMS = (names.PREFIXES[prefix] for prefix in ("rdfs", "skos", "dcterms"))
+_DCTERMS = names.PREFIXES["dcterms"]
 _ENTAILED = f"<{names.graph('entailed')}>"
 _STATED = f"FILTER(?p != rdf:type || NOT EXISTS {{ GRAPH {_ENTAILED} {{ ?s a ?o }} }})"
 _CALLED = f"?s ?p ?o FILTER(?p IN (rdf:type, rdfs:label, skos:notation)) {_STATED}"
 
 
-async def describe(store: Store, terms: Mapping[str, str], iri: str, syntax: Format) -> bytes:
-    """Return the description of `iri` in `syntax`; `terms` is what a page calls terms of the ontology.
+async def describe(store: Store, iri: str, syntax: Format) -> bytes:
+    """Return the description of `iri` in `syntax`, one of RDF; pages are made by `views/profile.py`.
 
     Entailed links are in it, entailed types are not: a thing shows its most specific class. What the merged graph does
     not speak of is looked for in the graphs beside it. Raises NotFound where nothing is said, Gone for what is
@@ -50,8 +46,6 @@ async def describe(store: Store, terms: Mapping[str, str], iri: str, syntax: For
     if syntax.frame is not None:
         return await _framed(store, iri, syntax)
     found = await description(store, iri)
-    if syntax is HTML:
-        return _page(terms, iri, jsonld.tree(iri, jsonld.expanded(found)))
     if syntax.engine == ox.RdfFormat.JSON_LD or syntax is JSON:
         return write_json(in_form(jsonld.expanded(found), syntax, iri))
     return write_graph(found, syntax)
@@ -93,9 +87,8 @@ async def description(store: Store, iri: str) -> list[ox.Triple]:
     found: list[ox.Triple] = []
     if is_iri(iri):
         found = await triples(store, _construct(iri)) or await triples(store, _beside(iri))
-    if not found:
-        raise NotFound(f'Nothing is known of <{iri}>. Plans are listed at /id; codes are as printed ("output/2.1").')
-    _check_retired(iri, found)
+    own = [(t.predicate.value, t.object) for t in found if t.subject == ox.NamedNode(iri)]
+    check_known(iri, [(p, o.value) for p, o in own if isinstance(o, ox.NamedNode | ox.Literal)], known=bool(found))
     if any(isinstance(term, ox.BlankNode) for triple in found for term in (triple.subject, triple.object)):
         found = [quad.triple for quad in canonical(ox.Quad(*triple) for triple in found)]
     return sorted(found, key=partial(_place, iri))
@@ -109,11 +102,12 @@ def _place(iri: str, triple: ox.Triple) -> tuple[Any, ...]:
     return not own, jsonld.natural(str(triple.subject)), not kind, rank, predicate, jsonld.natural(str(triple.object))
 
 
-def _check_retired(iri: str, found: list[ox.Triple]) -> None:
-    said = {(t.predicate.value, t.object) for t in found if t.subject == ox.NamedNode(iri)}
-    if (names.OWL + "deprecated", ox.Literal(value=True)) in said:
-        successors = [o.value for p, o in said if p == _DCTERMS + "isReplacedBy" and isinstance(o, ox.NamedNode)]
-        raise Gone(iri, sorted(successors))
+def check_known(iri: str, said: Collection[tuple[str, str]], *, known: bool) -> None:
+    """Raise NotFound where nothing is `known` of a thing, and Gone where its properties with their values retire it."""
+    if not known:
+        raise NotFound(f'Nothing is known of <{iri}>. Plans are listed at /id; codes are as printed ("output/2.1").')
+    if (names.OWL + "deprecated", "true") in said:
+        raise Gone(iri, sorted(value for predicate, value in said if predicate == _DCTERMS + "isReplacedBy"))
 
 
 def is_iri(text: str) -> bool:
@@ -181,126 +175,3 @@ async def _framed(store: Store, iri: str, syntax: Format) -> bytes:
         await description(store, iri)
         raise BadRequest(f'The frame "{syntax.frame}" is for {query.summary}, and <{iri}> is none.')
     return content
-
-
-# --- for people ---
-
-
-def _page(terms: Mapping[str, str], iri: str, tree: Json) -> bytes:
-    page = _Page(iri, tree, terms)
-    lists = [value["@id"] for value in tree.get(_RDFS + "seeAlso", ()) if page.is_list(value.get("@id", ""))]
-    return render(
-        "thing.html",
-        in_line=not {*names.SUCCESSION}.isdisjoint((*tree, *tree.get("@reverse", {}))),
-        iri=iri,
-        path=address(iri),
-        label=page.text(tree, _RDFS + "label") or page.text(tree, _DCTERMS + "title") or names.shorten(iri),
-        notation=page.text(tree, _SKOS + "notation"),
-        types=[page.word(kind) for kind in tree.get("@type", ())],
-        outgoing=page.outgoing(),
-        incoming=page.incoming(),
-        lists=[(page.listed_by(link), local_link(link)) for link in lists],
-    )
-
-
-class _Page:
-    """A description as a page shows it: properties with their values, and under each link its evidence."""
-
-    def __init__(self, iri: str, tree: Json, terms: Mapping[str, str]) -> None:
-        self._iri, self._tree, self._terms = iri, tree, terms
-        self._called = {node["@id"]: node for node in tree.get("@included", ())}
-        reverse = tree.get("@reverse", {})
-        self._evidence: dict[tuple[str, str, str], list[Json]] = {}
-        for linkage in (*reverse.get(names.ITU + "subject", ()), *reverse.get(names.ITU + "object", ())):
-            if names.ITU + "predicate" not in linkage:
-                continue
-            [predicate] = linkage[names.ITU + "predicate"]
-            for subject in linkage.get(names.ITU + "subject", [{"@id": iri}]):
-                for value in linkage.get(names.ITU + "object", [{"@id": iri}]):
-                    key = subject["@id"], predicate["@id"], value["@id"]
-                    self._evidence.setdefault(key, []).append(linkage)
-
-    def word(self, iri: str) -> str:
-        """Return what a term is called: by the ontology, else by the context."""
-        known = jsonld.vocabulary()
-        return self._terms.get(iri) or (known.terms[iri].name if iri in known.terms else names.shorten(iri))
-
-    def text(self, node: Json, predicate: str) -> str | None:
-        """Return the first value of a property as text."""
-        return next((str(value.get("@value", "")) for value in node.get(predicate, ())), None)
-
-    def is_list(self, iri: str) -> bool:
-        """Tell whether an IRI is that of a list of ours, and no thing."""
-        return iri.startswith(names.BASE + "id?")
-
-    def listed_by(self, iri: str) -> str:
-        """Return what the property is called by which a list is made."""
-        return self.word(unquote(iri.rpartition("&by=")[2]))
-
-    def outgoing(self) -> list[tuple[str, list[Json]]]:
-        """Return each property with its values."""
-        titled = (_RDFS + "label", _SKOS + "notation")
-        said = {key: values for key, values in self._tree.items() if key[0] != "@" and key not in titled}
-        said[_RDFS + "seeAlso"] = [
-            value for value in said.get(_RDFS + "seeAlso", ()) if not self.is_list(value.get("@id", ""))
-        ]
-        return self._grouped(said, lambda predicate, value: (self._iri, predicate, value))
-
-    def incoming(self) -> list[tuple[str, list[Json]]]:
-        """Return each property by which others are linked to this thing, with those others."""
-        hidden = (names.ITU + "subject", names.ITU + "object")
-        said = {key: values for key, values in self._tree.get("@reverse", {}).items() if key not in hidden}
-        return self._grouped(said, lambda predicate, subject: (subject, predicate, self._iri))
-
-    def _grouped(self, said: Json, key: Any) -> list[tuple[str, list[Json]]]:
-        rank = jsonld.vocabulary()
-        places = {iri: rank.rank.get(term.name, 0) for iri, term in rank.terms.items()}
-        groups = []
-        for predicate in sorted(said, key=lambda iri: (places.get(iri, len(rank.rank)), iri)):
-            cells = [self._cell(value, key(predicate, value.get("@id"))) for value in said[predicate]]
-            if cells:
-                cells.sort(key=lambda cell: jsonld.natural(f"{cell['notation'] or ''} {cell['label']}"))
-                _quote_once(cells)
-                groups.append((self.word(predicate), cells))
-        return groups
-
-    def _cell(self, value: Json, key: tuple[str, str, str]) -> Json:
-        if "@id" not in value:
-            return {"iri": None, "notation": None, "label": str(value["@value"]), "evidence": []}
-        iri = value["@id"]
-        node = self._called.get(iri, {})
-        label = self.text(node, _RDFS + "label") or self.word(iri)
-        evidence = [self._backing(linkage) for linkage in self._evidence.get(key, ())]
-        nested = None if not iri.startswith("_:") else "…"
-        return {
-            "iri": None if nested else iri,
-            "notation": self.text(node, _SKOS + "notation"),
-            "label": nested or label,
-            "evidence": evidence,
-        }
-
-    def _backing(self, linkage: Json) -> Json:
-        def text(predicate: str) -> str | None:
-            return self.text(linkage, names.ITU + predicate)
-
-        document = next((value["@id"] for value in linkage.get(_DCTERMS + "source", ())), None)
-        called = self.text(self._called.get(document or "", {}), _RDFS + "label")
-        return {
-            "iri": linkage["@id"],
-            "basis": self.word(linkage[names.ITU + "basis"][0]["@id"]) if names.ITU + "basis" in linkage else None,
-            "words": text("quote") or text("rationale"),
-            "quoted": text("quote") is not None,
-            "section": text("section"),
-            "line": text("line"),
-            "document": document,
-            "called": called or (document and names.shorten(document)),
-        }
-
-
-def _quote_once(cells: list[Json]) -> None:
-    """Of neighbours that rest on the same words, let only the last show them."""
-    for cell, following in pairwise(cells):
-        shown = [backing["iri"] for backing in following["evidence"]]
-        for backing in cell["evidence"]:
-            if backing["iri"] in shown:
-                backing["words"] = None

@@ -49,12 +49,17 @@ def as_html(runs: Iterable[Run]) -> str:
     return "".join(_TAGS[run.op].format(escape(run.text)) for run in runs)
 
 
-def inside(word: str) -> str:
-    """Return what a term is called as it stands within a sentence: "action line", but "SDG target" and "Sustainable Development Goal"."""
-    return word[:1].lower() + word[1:] if re.match(r"[A-Z][a-z]*( [a-z]|$)", word) else word
+COMMON = 0.4
+"""The share of two wordings that must be in both for marks to help a reader: below it nearly all would be marked."""
 
 
-def plural(word: str) -> str:
-    """Return the plural of what a class is called: "Activities", "Values of the Union"."""
-    first, of, rest = word.partition(" of ")
-    return re.sub(r"(?<=[^aeiou])y$", "ie", first) + "s" + of + rest
+def beside(older: str, newer: str) -> tuple[str, str]:
+    """Return two wordings as HTML, the older with what was deleted marked, the newer with what was inserted.
+
+    Where less than COMMON of the longer one is in both, nothing is marked.
+    """
+    runs = word_diff(older, newer)
+    same = sum(len(run.text) for run in runs if run.op == "equal")
+    if same < COMMON * max(len(older), len(newer)):
+        return escape(older), escape(newer)
+    return as_html(run for run in runs if run.op != "inserted"), as_html(run for run in runs if run.op != "deleted")

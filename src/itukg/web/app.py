@@ -14,6 +14,7 @@ from itukg.settings import Settings
 from itukg.web import (
     audit,
     description,
+    documents,
     mapping,
     problems,
     queries,
@@ -36,6 +37,7 @@ ROUTERS = (
     resources.router,
     mapping.router,
     audit.router,
+    documents.router,
     queries.router,
     search.router,
     vocabulary.router,

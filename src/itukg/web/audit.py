@@ -6,10 +6,10 @@ from anyio import to_thread
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import Field
 
-from itukg.formats import Format
+from itukg.formats import HTML, Format
 from itukg.views.budget import BUDGET_FORMATS, BY, RULES, budget, write_budget
-from itukg.views.gaps import GAP_FORMATS, gaps, write_gaps
-from itukg.views.risks import RISK_FORMATS, risks, write_risks
+from itukg.views.gaps import GAP_FORMATS, gaps, gaps_page, write_gaps
+from itukg.views.risks import RISK_FORMATS, risks, risks_page, write_risks
 from itukg.web.deps import Address, Answers, Labelled, Served, Text, once, query_of
 
 router = APIRouter(dependencies=[Depends(once)])
@@ -73,7 +73,10 @@ async def missing(
     """Return what the documents leave open, and with class and columns which things are linked with nothing."""
     overview = service.release.overview
     found = await gaps(service.store, overview, plan=given.plan, level=given.class_, columns=given.columns)
-    content = await to_thread.run_sync(write_gaps, found, at, syntax, query_of(request), limiter=service.writing)
+    if syntax is HTML:
+        content = await gaps_page(service.store, overview, found, query_of(request))
+    else:
+        content = await to_thread.run_sync(write_gaps, found, at, syntax, query_of(request), limiter=service.writing)
     return Response(content, media_type=syntax.media_type)
 
 
@@ -92,5 +95,8 @@ async def registers(
 ) -> Response:
     """Return the risks of the plans, with their statements, ratings and mitigations, and what the document leaves open."""
     found = await risks(service.store, service.release.overview, plan=given.plan or None)
-    content = await to_thread.run_sync(write_risks, found, syntax, query_of(request), limiter=service.writing)
+    if syntax is HTML:
+        content = await risks_page(service.store, service.release.overview, found, query_of(request))
+    else:
+        content = await to_thread.run_sync(write_risks, found, syntax, limiter=service.writing)
     return Response(content, media_type=syntax.media_type)

@@ -9,21 +9,22 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from itukg import names
-from itukg.formats import GRAPH_FORMATS, HTML, TABLE_FORMATS, XLSX, Format
+from itukg.formats import GRAPH_FORMATS, HTML, JSON, Format
 from itukg.graphs import write_graph
-from itukg.pages import render
 from itukg.release.dumps import PLAIN
 from itukg.release.void import service_description
+from itukg.views.completion import completion
+from itukg.views.query_page import query_page
 from itukg.web.deps import Address, Answers, Negotiated, Parameters, Served, address_of
 from itukg.web.service import Service
 
 router = APIRouter()
 
-ROBOTS = b"User-agent: *\nDisallow: /sparql?\nDisallow: /matrix?\nDisallow: /matrix.\nDisallow: /embed/\nDisallow: /conformance?\nDisallow: /data/*/diff/\nDisallow: /*?release=\n"
+ROBOTS = b"User-agent: *\nDisallow: /sparql?\nDisallow: /ask?\nDisallow: /matrix?\nDisallow: /matrix.\nDisallow: /embed/\nDisallow: /conformance?\nDisallow: /data/*/diff/\nDisallow: /*?release=\n"
 
 _RDF = Answers(GRAPH_FORMATS)
 _RDF_OR_PAGE = Answers((*GRAPH_FORMATS, HTML))
-_PLAIN = Answers((PLAIN,))
+_PLAIN, _JSON = Answers((PLAIN,)), Answers((JSON,))
 _ENDPOINT = names.BASE + "here"
 """Stands for the endpoint's address in a cached description; the address is put in as the answer leaves."""
 
@@ -52,15 +53,18 @@ async def robots(_: Annotated[Parameters, Query()]) -> Response:
     return Response(ROBOTS, media_type=PLAIN.media_type)
 
 
-async def bare_endpoint(request: Request, service: Service) -> Response:
-    """Answer a request without a query: with the description of the service, or for people a page to ask from."""
+@_JSON.get(router, "/sparql/completion")
+async def completed(_: Annotated[Parameters, Query()], service: Served) -> Response:
+    """Return what an editor of queries completes: prefixes, classes with their properties, and the values of lists."""
+    return Response(await completion(service.store, service.release.overview), media_type=JSON.media_type)
+
+
+async def bare_endpoint(request: Request, service: Service, pairs: list[tuple[str, str]]) -> Response:
+    """Answer a request without a query: with the description of the service, or for people a page to query from."""
     syntax = await _RDF_OR_PAGE.chosen(request)
     if syntax is not HTML:
         return await _void(service, await address_of(request), syntax)
-    settings = service.settings
-    queries = [*service.release.saved.values()]
-    formats = [f.name for f in (*TABLE_FORMATS, *GRAPH_FORMATS) if f.labels is False or f is XLSX]
-    page = render("sparql.html", queries=queries, formats=formats, seconds=f"{settings.timeout:g}")
+    page = query_page(service.release.saved, pairs, seconds=service.settings.timeout)
     return Response(page, media_type=HTML.media_type)
 
 

@@ -6,12 +6,13 @@ from anyio import to_thread
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import Field
 
-from itukg.errors import MemoryLimit, NotAcceptable, Quota, TooLarge, TooSlow, UnsupportedMediaType
+from itukg.errors import BadRequest, MemoryLimit, NotAcceptable, Quota, TooLarge, TooSlow, UnsupportedMediaType
 from itukg.formats import HTML, PICTURE_FORMATS, SVG, Format
 from itukg.pictures import Picture
 from itukg.upload.read import RDF_TYPES
 from itukg.views.because import BECAUSE_FORMATS, because, write_because
-from itukg.views.compare import CHANGES, COMPARE_FORMATS, SENT_FORMATS, compare, compare_sent, write_comparison
+from itukg.views.changed import chooser, comparison_page, lineage_page
+from itukg.views.compare import CHANGES, COMPARE_FORMATS, KINDS, SENT_FORMATS, compare, compare_sent, write_comparison
 from itukg.views.grid import MATRIX_FORMATS, matrix_page, write_matrix
 from itukg.views.lineage import LINEAGE_FORMATS, Lineage, lineage, write_lineage
 from itukg.views.listing import MAX_PAGE_SIZE, PAGE_SIZE, chosen_value, select, selection
@@ -22,6 +23,7 @@ from itukg.web import lists
 from itukg.web.deps import Address, Answers, Client, Labelled, Negotiated, Served, Text, once, query_of
 from itukg.web.embedding import drawn, embedded
 from itukg.web.middleware import NO_STORE
+from itukg.web.problems import missing_parameter
 from itukg.web.service import Service
 from itukg.web.uploads import received
 
@@ -122,9 +124,11 @@ async def chain(
     found = await _lineage(service, path, given)
     if syntax in PICTURE_FORMATS:
         content = await drawn(await _lineage_drawn(service, found), syntax, service)
+    elif syntax is HTML:
+        content = await lineage_page(service.store, service.release.overview, found, query=query_of(request))
     else:
         basis = _chosen(service, "basis", given.basis)
-        content = await write_lineage(service.store, found, syntax, basis=basis, query=query_of(request))
+        content = await write_lineage(service.store, found, syntax, basis=basis)
     return Response(content, media_type=syntax.media_type)
 
 
@@ -153,10 +157,11 @@ async def _lineage_drawn(service: Service, found: Lineage) -> Picture:
 class CompareParameters(Labelled):
     """Two plans, and what narrows their comparison."""
 
-    a: Text = Field(description="A plan, such as bap-2026-2029-draft.")
-    b: Text = Field(description="Another plan, older or newer, such as bap-2026-2029.")
+    a: Text | None = Field(None, description="A plan, such as bap-2026-2029-draft; without a and b, a page to choose.")
+    b: Text | None = Field(None, description="Another plan, older or newer, such as bap-2026-2029.")
     class_: Text | None = Field(None, alias="class", description="Only things of this class, such as Outcome.")
     basis: Text | None = Field(None, description="Only links of this basis, such as stated.")
+    change: Text | None = Field(None, description=f"Only changes of this kind: {', '.join(KINDS)}.")
 
 
 @_COMPARE.get(router, "/compare")
@@ -167,13 +172,24 @@ async def comparison(
     syntax: Annotated[Format, Depends(_COMPARE.chosen)],
 ) -> Response:
     """Return what the newer of two plans takes up, adds and drops of the older, and the links gained and lost."""
-    store, query = service.store, service.release.saved[CHANGES]
-    a, b = (chosen_value("plan", plan, service.release.overview.values["plan"]) for plan in (given.a, given.b))
-    basis = _chosen(service, "basis", given.basis)
-    fitting = selection(service.release.overview, {"class": given.class_}) if given.class_ else None
+    store, overview, parameters = service.store, service.release.overview, dict(request.query_params)
+    if syntax is HTML and not (given.a and given.b):
+        return Response(await chooser(store, parameters), media_type=syntax.media_type)
+    for name, plan in (("a", given.a), ("b", given.b)):
+        if plan is None:
+            raise BadRequest(missing_parameter(request.scope["path"], name))
+    a, b = (chosen_value("plan", plan or "", overview.values["plan"]) for plan in (given.a, given.b))
+    basis, change = _chosen(service, "basis", given.basis), given.change or None
+    fitting = selection(overview, {"class": given.class_}) if given.class_ else None
     things = {item.iri for item in await select(store, fitting)} if fitting else None
-    found = await compare(store, query, a, b, things=things, basis=basis)
-    content = await write_comparison(store, found, syntax, basis=basis, query=query_of(request))
+    found = await compare(store, service.release.saved[CHANGES], a, b, things=things, basis=basis)
+    shown = found.only(change)
+    if syntax is HTML:
+        content = await comparison_page(
+            store, overview, found, change=change, given=parameters, query=query_of(request)
+        )
+    else:
+        content = await write_comparison(store, shown, syntax, basis=basis)
     return Response(content, media_type=syntax.media_type)
 
 

@@ -52,14 +52,14 @@ def problem(scope: Scope | None, status: int, kind: str, title: str, detail: str
         "detail": detail,
         **extras,
     }
-    if scope is not None and _prefers_page(scope):
+    if scope is not None and prefers_page(scope):
         words = " ".join(re.findall(r"\w[\w.-]*", unquote(scope["path"]))[-2:])
         page = render("error.html", problem=content, words=words, looks_again=kind == NotReady("").problem_type)
         return Response(page, status, media_type=HTML.media_type, headers=_VARY)
     return Response(write_json(content), status, media_type=PROBLEM, headers=_VARY)
 
 
-def _prefers_page(scope: Scope) -> bool:
+def prefers_page(scope: Scope) -> bool:
     """Tell whether the client of a request prefers HTML to JSON, as browsers do."""
     try:
         accept = parse_accept_header(accepted(scope), MIMEAccept)
@@ -137,6 +137,11 @@ def unknown_parameter(name: str, known: list[str]) -> str:
     return f'No parameter "{name[:80]}" here{listed}.'
 
 
+def missing_parameter(path: str, name: str) -> str:
+    """Return what is said where a query parameter that an address needs is missing."""
+    return f'"{name}" is missing; give it, percent-encoded: "{path}?{name}=…".'
+
+
 def _message(request: Request, refused: dict[str, object]) -> str:
     """Return what a parameter model says against a request, in our words."""
     location, context = refused["loc"], refused.get("ctx")
@@ -150,7 +155,7 @@ def _message(request: Request, refused: dict[str, object]) -> str:
         case "value_error", {"error": reason}:
             return f"{name} {reason}."
         case "missing", _:
-            return f'"{name}" is missing; give it, percent-encoded: "{request.scope["path"]}?{name}=…".'
+            return missing_parameter(request.scope["path"], name)
     return f"{name}: {refused['msg']}."
 
 

@@ -10,26 +10,29 @@ from pydantic import Field
 from itukg.engine.describe import answer_query
 from itukg.engine.sparql import read_query
 from itukg.engine.store import Dataset
-from itukg.errors import BadRequest, MemoryLimit, NotFound
+from itukg.errors import BadRequest, MemoryLimit, NotAcceptable, NotFound, NotSupported
 from itukg.formats import HTML, Format
 from itukg.queries import Parameter, SavedQuery
+from itukg.views.ask import FIRMNESS, QUERY, write_ask
 from itukg.views.listing import MAX_PAGE_SIZE, empty_page
 from itukg.views.saved import (
     ANSWER_FORMATS,
     CATALOG_FORMATS,
+    first_rows,
     sorted_by,
     terms_of,
     total_of,
     write_catalog,
     write_page,
 )
-from itukg.web.deps import Address, Answers, Client, Labelled, Served, Text
+from itukg.web.deps import Address, Answers, Client, Labelled, Negotiated, Served, Text
 from itukg.web.lists import given_in
 from itukg.web.problems import unknown_parameter
 
 router = APIRouter()
 
 _CATALOG, _ANSWER = Answers(CATALOG_FORMATS), Answers(ANSWER_FORMATS, (MemoryLimit,))
+_ASK = Answers((HTML,), (NotAcceptable,))
 
 
 class AnswerParameters(Labelled):
@@ -77,20 +80,48 @@ async def answer(
     text = sorted_by(query, text, given["sort"]) if "sort" in given else text
     headers = {}
     if syntax is HTML or given.keys() & {"page", "size"}:
-        page = empty_page(
-            await total_of(store, text), query.summary, f"{at}/queries/{name}", given, what="the answer has {} rows"
-        )
+        total, first = await first_rows(store, text) if syntax is HTML else (await total_of(store, text), [])
+        page = empty_page(total, query.summary, f"{at}/queries/{name}", given, what="the answer has {} rows")
         links = page.links().items()
         headers["Link"] = ", ".join(f'<{link}>; rel="{relation}"' for relation, link in links)
         if syntax is HTML:
             return Response(
-                await write_page(store, overview, query, page, text), headers=headers, media_type=HTML.media_type
+                await write_page(store, overview, query, page, text, first), headers=headers, media_type=HTML.media_type
             )
         text += f"\nLIMIT {page.size} OFFSET {(page.number - 1) * page.size}"
     deadline = monotonic() + service.settings.timeout
     found = await answer_query(store, read_query(text), Dataset(), syntax, deadline=deadline, client=client)
     headers["Server-Timing"] = f"engine;dur={found.seconds * 1000:.1f}"
     return Response(await found.read(), headers=headers, media_type=found.media_type)
+
+
+class AskParameters(Negotiated):
+    """The parts of the sentence, by the names of the parameters of the saved query that answers it."""
+
+    class_: Text | None = Field(None, alias="class", description="The kind of thing, by a class; all unless given.")
+    plan: Text | None = Field(None, description="Whose things; of all plans unless given.")
+    aim: Text | None = Field(None, description="What they serve: an SDG, an action line or an instrument.")
+    up_to: Text | None = Field(None, alias="upTo", description=f"How far the answer goes: {', '.join(FIRMNESS)}.")
+    page: Text | None = Field(None, description="The number of the page, from 1.")
+    size: Text | None = Field(None, description=f"Things on a page, up to {MAX_PAGE_SIZE}.")
+
+
+@_ASK.get(router, "/ask")
+async def ask(
+    request: Request,
+    _: Annotated[AskParameters, Query()],
+    service: Served,
+    at: Address,
+    _syntax: Annotated[Format, Depends(_ASK.chosen)],
+) -> Response:
+    """Return a page that puts a question together as a sentence, and answers it by the saved query who-serves."""
+    release = service.release
+    if QUERY not in release.saved:
+        raise NotSupported(f"This release has no saved query {QUERY}; /queries lists those that it has.")
+    query = release.saved[QUERY]
+    given = {name: value for name, value in given_in(request).items() if name != "format"}
+    content = await write_ask(service.store, release.overview, query, given, at)
+    return Response(content, media_type=HTML.media_type)
 
 
 def operations(queries: list[SavedQuery]) -> dict[str, Any]:

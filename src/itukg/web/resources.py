@@ -15,10 +15,11 @@ from itukg.rdf.jsonld import context, context_name, frames
 from itukg.rdf.schemas import SCHEMAS, schema
 from itukg.views.listing import LIST_FORMATS, select, selection
 from itukg.views.network import picture_of_thing
+from itukg.views.profile import profile_page
 from itukg.views.served import served_page
 from itukg.views.thing import describe, is_told
 from itukg.web import lists
-from itukg.web.deps import Address, Answers, Formed, Negotiated, Parameters, Served, Text, refuse_others
+from itukg.web.deps import Address, Answers, Formed, Negotiated, Parameters, Served, Text, address_of, refuse_others
 from itukg.web.embedding import drawn, embedded
 from itukg.web.lists import ListParameters
 from itukg.web.middleware import IMMUTABLE
@@ -177,13 +178,14 @@ async def _list(request: Request, service: Service, at: str, folder: str, syntax
 
 async def _described(request: Request, service: Service, iri: str, syntax: Format) -> Response:
     try:
-        terms = service.release.overview.terms
         if syntax in PICTURE_FORMATS:
-            picture = await picture_of_thing(service.store, terms, iri, service.release.name)
+            picture = await picture_of_thing(service.store, service.release.overview.terms, iri, service.release.name)
             content = await drawn(picture, syntax, service)
+        elif syntax is HTML:
+            page = await served_page(service.store, service.release.overview, iri)
+            content = page or await profile_page(service.store, service.release, iri, await address_of(request))
         else:
-            page = await served_page(service.store, service.release.overview, iri) if syntax is HTML else None
-            content = page or await describe(service.store, terms, iri, syntax)
+            content = await describe(service.store, iri, syntax)
     except Gone as gone:
         match gone.successors:
             case [successor]:

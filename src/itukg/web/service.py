@@ -131,7 +131,7 @@ class Service:
         """Read and compile what the first pages would: they are as quick as the next ones then."""
         try:
             await run_in_threadpool(compile_templates)
-            await run_in_threadpool(lambda: self.release.report)
+            await run_in_threadpool(lambda: (self.release.report, self.release.documents))
         except Exception:  # the page that needs it answers with the error; the others go on
             log.exception("What the first pages read could not be prepared.")
 

@@ -35,6 +35,7 @@ from itukg.errors import (
     UnsupportedMediaType,
 )
 from itukg.formats import (
+    FIRST_ROWS,
     GRAPH_FORMATS,
     HTML,
     JSONLD,
@@ -45,9 +46,11 @@ from itukg.formats import (
     in_profile,
     labels_wanted,
 )
+from itukg.views.query_page import query_page
 from itukg.web.deps import Answers, client_of
 from itukg.web.description import bare_endpoint
 from itukg.web.middleware import NO_STORE, QUERY_TYPES
+from itukg.web.problems import prefers_page, problem_of
 from itukg.web.requests import (
     ClientLeft,
     StopWhenLeft,
@@ -152,7 +155,7 @@ class QueryRequest(NamedTuple):
 def openapi() -> dict[str, Any]:
     """Return the OpenAPI path item of the endpoint; OpenAPI 3.1 has no QUERY."""
     get = Answers((*_FORMATS, HTML), (Quota, MemoryLimit, TooLarge))
-    post = Answers(_FORMATS, (Quota, MemoryLimit, TooSlow, TooLarge, UnsupportedMediaType))
+    post = Answers((*_FORMATS, HTML), (Quota, MemoryLimit, TooSlow, TooLarge, UnsupportedMediaType))
     body = {"content": {media_type: {"schema": {"type": "string"}} for media_type in QUERY_TYPES}, "required": True}
     return {
         "get": {
@@ -181,15 +184,33 @@ class Endpoint:
         named = [value for name, value in pairs if name == "release"]
         async with request.app.state.releases.opened(named) as service:
             request.state.release = service.release
-            if scope["method"] == "GET" and len(pairs) == len(named):
-                response = await bare_endpoint(request, service)
+            if scope["method"] == "GET" and (len(pairs) == len(named) or _opens_saved(scope, pairs)):
+                response = await bare_endpoint(request, service, pairs)
             else:
-                response = await _answer(request, service, pairs)
+                response = await _answer_or_page(request, service, pairs)
             try:
                 await response(scope, receive, send)
             finally:
                 if isinstance(response, _Pieces):  # which may not have begun
                     await response.close()
+
+
+def _opens_saved(scope: Scope, pairs: list[tuple[str, str]]) -> bool:
+    """Tell whether a browser asks for the page with a saved query in it; other clients know no such parameter."""
+    return {name for name, _ in pairs} in ({"saved"}, {"saved", "release"}) and prefers_page(scope)
+
+
+async def _answer_or_page(request: Request, service: Service, pairs: list[tuple[str, str]]) -> Response:
+    """Answer a query; an error is the page with the query in it, to a client that prefers pages."""
+    try:
+        return await _answer(request, service, pairs)
+    except ItukgError as error:
+        if not (("format", HTML.name) in pairs or prefers_page(request.scope)):
+            raise
+        response = problem_of(error)
+        response.body = query_page(service.release.saved, pairs, seconds=service.settings.timeout, error=error)
+        response.headers.update({"content-length": str(len(response.body)), "content-type": "text/html; charset=utf-8"})
+        return response
 
 
 async def _answer(request: Request, service: Service, pairs: list[tuple[str, str]]) -> Response:
@@ -202,7 +223,7 @@ async def _answer(request: Request, service: Service, pairs: list[tuple[str, str
         raise
     try:
         with StopWhenLeft(request):
-            response = await _evaluate(requested, service, client, arrived)
+            response = await _evaluate(requested, service, client, arrived, pairs)
         if isinstance(response, _Pieces):
             outcome = "streamed"
             await response.check_version(request)
@@ -218,20 +239,36 @@ async def _answer(request: Request, service: Service, pairs: list[tuple[str, str
     return response
 
 
-async def _evaluate(requested: QueryRequest, service: Service, client: str, arrived: float) -> Response:
-    """Return the answer of the store: whole, or in pieces where it is too large to be buffered."""
+async def _evaluate(
+    requested: QueryRequest, service: Service, client: str, arrived: float, pairs: list[tuple[str, str]]
+) -> Response:
+    """Return the answer of the store: whole, or in pieces where it is too large to be buffered; or a page of its first rows."""
     service.quotas.check(client)
+    is_page = requested.syntax is HTML
     answer = await answer_query(
         service.store,
         requested.query,
         requested.dataset,
-        requested.syntax,
+        FIRST_ROWS if is_page else requested.syntax,
         deadline=arrived + requested.seconds,
         client=client,
     )
     headers = {"Server-Timing": f"engine;dur={answer.seconds * 1000:.1f}"} | (
         NO_STORE if requested.query.volatile else {}
     )
+    if is_page:
+        found = await answer.read(BUFFER_BYTES)
+        page = partial(
+            query_page,
+            service.release.saved,
+            pairs,
+            seconds=service.settings.timeout,
+            found=found,
+            form=requested.query.form,
+        )
+        return Response(
+            await to_thread.run_sync(page, limiter=service.writing), headers=headers, media_type=HTML.media_type
+        )
     try:
         content, more = await _buffered(answer.body)
     except BaseException:
@@ -297,13 +334,13 @@ def _record(service: Service, query: Query, outcome: str, seconds: float) -> Non
 
 
 async def _read(request: Request, service: Service, pairs: list[tuple[str, str]]) -> QueryRequest:
-    """Return the query of a request, and how to answer it. Raises the errors that the protocol names (SPARQL 1.1 Protocol, 2.1)."""
+    """Return the query of a request, and how to answer it; `pairs` then holds the parameters of its body too. Raises the errors that the protocol names (SPARQL 1.1 Protocol, 2.1)."""
     limit = service.settings.query_size
     if request.method != "GET":
         sent = await _body(request, limit)
         if any(name == "release" for name, _ in sent):
             raise BadRequest("Name the release in the address, not in the body.")
-        pairs = [*pairs, *sent]
+        pairs += sent
     given = Parameters.of(pairs)
     text = _query(given)
     if len(text.encode()) > limit:
@@ -335,7 +372,7 @@ def _syntax(
     form: Form, accept: str, name: str | None, labelled: str | None, profile: str | None, frame: str | None
 ) -> Format:
     """Return the syntax that a client requests; profile and frame are forms of JSON-LD, and of graphs."""
-    labels, offers = labels_wanted(labelled), offers_for(form)
+    labels, offers = labels_wanted(labelled), (*offers_for(form), HTML)
     if profile or frame:
         if JSONLD not in offers:
             raise BadRequest(f"profile and frame are forms of JSON-LD, which a CONSTRUCT or DESCRIBE gives, no {form}.")

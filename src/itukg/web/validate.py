@@ -1,5 +1,6 @@
 """For people who prepare data: their RDF is validated, against our shapes or theirs."""
 
+import gzip
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -7,13 +8,26 @@ from fastapi.concurrency import run_in_threadpool
 from pydantic import Field
 
 from itukg.conformance import REPORT_FORMATS
-from itukg.errors import MemoryLimit, Quota, TooLarge, TooSlow, UnsupportedMediaType
+from itukg.errors import (
+    BadRequest,
+    ItukgError,
+    MemoryLimit,
+    NotAcceptable,
+    NotFound,
+    Quota,
+    SyntaxProblem,
+    TooLarge,
+    TooSlow,
+    UnsupportedMediaType,
+)
 from itukg.formats import GRAPH_FORMATS, HTML, Format
 from itukg.pages import render
-from itukg.upload.read import FORM, METHODS, RDF_TYPES
+from itukg.upload.read import FORM, METHODS, RDF_TYPES, Fields
 from itukg.web.deps import Answers, Client, Parameters, Served, Text
-from itukg.web.middleware import NO_STORE
+from itukg.web.middleware import NO_STORE, takes_gzip
+from itukg.web.problems import prefers_page
 from itukg.web.reports import ReportParameters
+from itukg.web.service import Service
 from itukg.web.uploads import received
 
 router = APIRouter()
@@ -47,6 +61,7 @@ _BODIES: dict[str, dict[str, Any]] = {
             "properties": {
                 "data": _FILE | {"description": "The RDF, as a file or as text; its syntax by media type or suffix."},
                 "contentSyntax": {"type": "string", "enum": list(RDF_TYPES), "description": "The syntax of a text."},
+                "format": _TEXT | {"description": "The syntax of the report; instead of Accept."},
                 "shapes": _FILE | {"description": "Shapes to use instead of ours; may be repeated."},
                 **{
                     each.alias or name: _TEXT | {"description": each.description}
@@ -78,18 +93,16 @@ _REPORT = Answers(
 )
 
 
+class FormParameters(Parameters):
+    """What of the page is chosen already."""
+
+    profile: Text | None = Field(None, description="The profile that is chosen on it, such as preparation.")
+
+
 @router.get("/validate", **_PAGE.described())
-async def form(_: Annotated[Parameters, Query()], service: Served) -> Response:
+async def form(given: Annotated[FormParameters, Query()], service: Served) -> Response:
     """Return a page from which data is validated."""
-    checked = await run_in_threadpool(lambda: service.release.checked)
-    page = render(
-        "validate.html",
-        syntaxes={syntax.media_type: syntax.name for syntax in GRAPH_FORMATS},
-        formats=[syntax.name for syntax in REPORT_FORMATS if syntax != HTML],
-        profiles=checked.header.profiles,
-        size=service.settings.upload_size // 1_000_000,
-        seconds=f"{service.settings.validation_timeout:g}",
-    )
+    page = await run_in_threadpool(_page, service, {"profile": [given.profile or ""]})
     return Response(page, media_type=HTML.media_type)
 
 
@@ -103,9 +116,43 @@ async def validate(
 ) -> Response:
     """Validate RDF against our shapes, or against others that are sent with it. Nothing is stored, and nothing is fetched."""
     fields = {name: request.query_params.getlist(name) for name in request.query_params}
+    typed: Fields = {}
 
     async def check(body: bytes, content_type: str, deadline: float) -> tuple[str, bytes]:
-        return await service.validator.check(body, content_type, fields, syntax, deadline=deadline, client=client)
+        try:
+            return await service.validator.check(body, content_type, fields, syntax, deadline=deadline, client=client)
+        except (BadRequest, NotFound, UnsupportedMediaType, NotAcceptable):
+            if content_type.startswith(FORM) and prefers_page(request.scope):
+                typed.update(await service.validator.typed(body, content_type, deadline=deadline, client=client))
+            raise
 
-    media_type, report = await received(request, service, client, check)
-    return Response(report, media_type=media_type, headers=NO_STORE | {"Vary": "Accept"})
+    headers = NO_STORE | {"Vary": "Accept, Accept-Encoding"}
+    try:
+        media_type, report = await received(request, service, client, check)
+    except ItukgError as error:
+        if not typed:
+            raise
+        page = await run_in_threadpool(_page, service, typed, error)
+        return Response(page, error.status, headers, HTML.media_type)
+    if media_type == HTML.media_type and takes_gzip(request.scope):
+        report = await run_in_threadpool(gzip.compress, report, 6)
+        headers["Content-Encoding"] = "gzip"
+    return Response(report, media_type=media_type, headers=headers)
+
+
+def _page(service: Service, typed: Fields, error: ItukgError | None = None) -> bytes:
+    """Return the form with what was typed into it, and why that was not validated, if it was not."""
+    line = error.line if isinstance(error, SyntaxProblem) else None
+    lines = "".join(typed.get("data", ())).splitlines()
+    return render(
+        "validate.html",
+        typed=typed,
+        error=error,
+        excerpt=[*enumerate(lines, 1)][max(0, line - 3) : line + 2] if line else [],
+        line=line,
+        syntaxes={syntax.media_type: syntax.name for syntax in GRAPH_FORMATS},
+        formats=[syntax.name for syntax in REPORT_FORMATS],
+        profiles=service.release.checked.header.profiles,
+        size=service.settings.upload_size // 1_000_000,
+        seconds=f"{service.settings.validation_timeout:g}",
+    )

@@ -69,6 +69,7 @@ async def _answer(
     return Response(content, media_type=syntax.media_type)
 
 
+@lru_cache(maxsize=8)  # a release never changes, and its terms take a while
 def _ontology_page(release: Release) -> bytes:
     terms = list(graph_of(release.path, "ontology"))
     void = [quad.triple for quad in ox.parse(release.void.read_bytes(), format=ox.RdfFormat.N_TRIPLES)]
@@ -84,6 +85,7 @@ def _ontology_page(release: Release) -> bytes:
     )
 
 
+@lru_cache(maxsize=8)
 def _shapes_page(release: Release) -> bytes:
     shapes = list(graph_of(release.path, "shapes"))
     return render(

@@ -1,0 +1,55 @@
+"""For auditors: the source documents by section and line."""
+
+from typing import Annotated
+
+from anyio import to_thread
+from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import Field
+
+from itukg.formats import Format
+from itukg.views.document import DOCUMENT_FORMATS, SHOWN, account, accounts, write_account, write_accounts
+from itukg.web.deps import Answers, Negotiated, Served, Text, once, query_of
+
+router = APIRouter(dependencies=[Depends(once)])
+
+_DOCUMENTS = Answers(DOCUMENT_FORMATS)
+
+
+class DocumentParameters(Negotiated):
+    """Which lines of a document are shown, and where its page begins."""
+
+    show: Text | None = Field(
+        None, description="; ".join(f"{name}: {words}" for name, words in SHOWN.items()) + ". By default all."
+    )
+    line: Text | None = Field(None, description="A line: of an HTML answer, the page on which it stands.")
+    page: Text | None = Field(None, description="The number of the page of an HTML answer, from 1.")
+
+
+@_DOCUMENTS.get(router, "/documents")
+async def documents(
+    request: Request,
+    given: Annotated[Negotiated, Query()],
+    service: Served,
+    syntax: Annotated[Format, Depends(_DOCUMENTS.chosen)],
+) -> Response:
+    """Return the documents that the graph was read from: how many lines were taken up, left out for each reason, and have findings."""
+    found = await to_thread.run_sync(accounts, service.release, given.release or "", limiter=service.writing)
+    return Response(write_accounts(found, syntax, query_of(request)), media_type=syntax.media_type)
+
+
+@_DOCUMENTS.get(router, "/documents/{name}")
+async def document(
+    request: Request,
+    name: str,
+    given: Annotated[DocumentParameters, Query()],
+    service: Served,
+    syntax: Annotated[Format, Depends(_DOCUMENTS.chosen)],
+) -> Response:
+    """Return a document by section and line: what was made of each line, what was left out and why, and what was found there."""
+
+    def written() -> bytes:
+        found = account(service.release, name, {key: text for key, text in vars(given).items() if text})
+        return write_account(found, service.release.overview.reader, syntax, query_of(request))
+
+    content = await to_thread.run_sync(written, limiter=service.writing)
+    return Response(content, media_type=syntax.media_type)

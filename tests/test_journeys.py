@@ -1,0 +1,45 @@
+"""What people come for, as they do it: each within a dozen actions, by mouse, by keyboard, and without JavaScript where promised."""
+
+import pytest
+from browsing import Opened
+from playwright.sync_api import expect
+
+pytestmark = pytest.mark.browser
+
+
+DRAFT = """@prefix itu: <https://w3id.org/itukg/ontology#> .
+@prefix rdfs: <http://www.w3.org/2000/01/rdf-schema#> .
+@prefix skos: <http://www.w3.org/2004/02/skos/core#> .
+@base <https://w3id.org/itukg/id/> .
+<draft> a itu:Plan ; rdfs:label "A draft"@en ; skos:notation "draft" .
+<draft/output/1> a itu:Output ; itu:plan <draft> ; skos:notation "1" ; rdfs:label "Skills for all"@en .
+"""
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["with a script", "without"])
+def test_a_draft_plan_is_validated_and_one_understands_why_it_fails(opened: Opened, script: bool) -> None:
+    with opened("/", java_script_enabled=script) as page:
+        page.get_by_role("navigation", name="All pages").get_by_role("link", name="Validate a plan").click()
+        page.get_by_role("radio", name="A plan in preparation").check()
+        page.get_by_role("button", name="Validate").click()  # before anything is pasted
+        expect(page.get_by_role("alert")).to_contain_text("No data was sent")
+        expect(page.get_by_role("radio", name="A plan in preparation")).to_be_checked()
+        page.get_by_label("Paste it").fill(DRAFT)
+        page.get_by_role("button", name="Validate").click()
+        expect(page.locator(".banner").first).to_contain_text("The data does not conform.")
+        finding = page.get_by_role("article").filter(has_text="Names no action line.")
+        expect(finding).to_contain_text("Skills for all")
+        expect(finding).to_contain_text("What to do")
+        finding.get_by_text("Data", exact=True).click()
+        expect(finding.get_by_role("table")).to_contain_text("OutputActionLine-complete")
+
+
+def test_an_auditor_goes_from_the_verdict_to_a_finding_and_cites_it_by_keyboard(opened: Opened) -> None:
+    with opened("/conformance") as page:
+        expect(page.locator(".banner").first).to_contain_text("The data conforms.")
+        for name in ("Misprinted code", "This finding, to cite"):
+            page.get_by_role("link", name=name).first.focus()
+            page.keyboard.press("Enter")
+            page.wait_for_load_state()
+        expect(page.get_by_role("heading", level=1)).to_contain_text("The document prints")
+        expect(page.locator("#citation")).to_contain_text("?release=")
