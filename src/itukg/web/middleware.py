@@ -8,7 +8,6 @@ ETag, and the same request is answered from memory next time (RFC 9110, RFC 9111
 import asyncio
 import gzip
 import logging
-import re
 from base64 import b64encode
 from collections import OrderedDict
 from collections.abc import Collection, Hashable, Iterable
@@ -19,7 +18,6 @@ from functools import lru_cache
 from hashlib import sha256
 from http import HTTPStatus
 from time import monotonic
-from urllib.parse import quote
 
 from cachetools import LRUCache
 from fastapi import Response
@@ -38,7 +36,7 @@ from itukg.rdf.jsonld import context_name
 from itukg.release.model import Release
 from itukg.web.metrics import Metrics
 from itukg.web.problems import failure, methods_of, nothing_at, problem_of
-from itukg.web.requests import ClientLeft, accepted, address_in
+from itukg.web.requests import ClientLeft, accepted, address_in, requested_headers, undecorated, without_slash
 
 log = logging.getLogger("itukg")
 
@@ -74,8 +72,6 @@ QUERY_TYPES = ("application/x-www-form-urlencoded", "application/sparql-query")
 _CONTEXT = names.CONTEXT.encode()
 _NAMES_CONTEXT = b'{\n  "@context": "%s"' % _CONTEXT
 """How JSON-LD begins, whoever of us writes it."""
-_DECORATION = re.compile(rb"(?:^|(?<=&))(?:utm_\w+|fbclid|gclid|dclid|msclkid|mc_[ce]id|igshid)=")
-"""What is added to links that people follow from elsewhere."""
 _COMPRESSED = (b"application/gzip", b"application/pdf", b"application/vnd.openxmlformats-officedocument", b"image/png")
 _LARGE = 200_000
 """Bytes from which on a body is hashed and compressed in a thread."""
@@ -163,11 +159,11 @@ class ResponseMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        scope = _undecorated(scope)
+        scope = undecorated(scope)
         exchange = _Exchange(self, scope, send)
         try:
             if scope["path"].endswith("/") and scope["path"] != "/":
-                await _without_slash(scope)(scope, receive, exchange)
+                await RedirectResponse(without_slash(scope), HTTPStatus.PERMANENT_REDIRECT)(scope, receive, exchange)
             elif (cached := exchange.cached()) is not None:
                 await exchange.send_cached(cached)
             elif scope["method"] == "OPTIONS":
@@ -193,33 +189,12 @@ class ResponseMiddleware:
         headers = {
             "Allow": methods,
             "Access-Control-Allow-Methods": methods,
-            "Access-Control-Allow-Headers": _requested_headers(scope),
+            "Access-Control-Allow-Headers": requested_headers(scope),
             "Access-Control-Max-Age": "86400",
         }
         if "QUERY" in methods:
             headers["Accept-Query"] = ", ".join(f'"{media_type}"' for media_type in QUERY_TYPES)
         return Response(status_code=204, headers=headers)
-
-
-def _undecorated(scope: Scope) -> Scope:
-    """Return a request without the parameters that newsletters and social networks add to links, and that say nothing to us."""
-    if not _DECORATION.search(scope["query_string"]):
-        return scope
-    parts = (part for part in scope["query_string"].split(b"&") if not _DECORATION.match(part))
-    return {**scope, "query_string": b"&".join(parts)}
-
-
-def _without_slash(scope: Scope) -> Response:
-    """Lead on to the address without the slash at its end, with the same method."""
-    query = f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else ""
-    path = "/" + quote(scope["path"].strip("/"), safe="/:@!$&'()*+,;=~")  # one slash before it: two would name a host
-    return RedirectResponse(f"{scope.get('root_path', '')}{path}{query}", HTTPStatus.PERMANENT_REDIRECT)
-
-
-def _requested_headers(scope: Scope) -> str:
-    """Return the headers that a browser asks to send: any, for none of them changes more than the answer."""
-    requested = accepted(scope, b"access-control-request-headers")
-    return requested if re.fullmatch(r"[\w!#$%&'*+.^`|~, -]+", requested, re.ASCII) else "*"
 
 
 class _Exchange:

@@ -3,7 +3,7 @@
 import asyncio
 import re
 from typing import cast
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes
 
 from fastapi import Request
 from starlette.requests import ClientDisconnect
@@ -13,6 +13,8 @@ from itukg.errors import BadRequest, TooLarge, TooSlow, UnsupportedMediaType
 
 HOST = re.compile(r"(?:\w[\w.-]{0,252}|\[[\da-fA-F:.]{2,45}\])(?::\d{1,5})?", re.ASCII)
 """What names a host, and maybe its port (RFC 9110, 7.2), and stands in an IRI, in each syntax of it, as it is."""
+_DECORATION = re.compile(rb"(?:^|(?<=&))(?:utm_\w+|fbclid|gclid|dclid|msclkid|mc_[ce]id|igshid)=")
+"""What is added to links that people follow from elsewhere."""
 RECEIVE_SECONDS = 10.0
 """Seconds in which the body of a request must have arrived."""
 WATCH_SECONDS = 0.05
@@ -27,6 +29,27 @@ def address_in(scope: Scope, public: str | None) -> str:
         return public.rstrip("/")
     host = next((value for name, value in scope["headers"] if name == b"host"), b"").decode("latin-1")
     return f"{scope['scheme']}://{host}{scope.get('root_path', '')}" if HOST.fullmatch(host) else ""
+
+
+def undecorated(scope: Scope) -> Scope:
+    """Return a request without the parameters that newsletters and social networks add to links, and that say nothing to us."""
+    if not _DECORATION.search(scope["query_string"]):
+        return scope
+    parts = (part for part in scope["query_string"].split(b"&") if not _DECORATION.match(part))
+    return {**scope, "query_string": b"&".join(parts)}
+
+
+def without_slash(scope: Scope) -> str:
+    """Return the address of a request without the slashes at its end."""
+    query = f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else ""
+    path = "/" + quote(scope["path"].strip("/"), safe="/:@!$&'()*+,;=~")  # one slash before it: two would name a host
+    return f"{scope.get('root_path', '')}{path}{query}"
+
+
+def requested_headers(scope: Scope) -> str:
+    """Return the headers that a browser asks to send: any, for none of them changes more than the answer."""
+    requested = accepted(scope, b"access-control-request-headers")
+    return requested if re.fullmatch(r"[\w!#$%&'*+.^`|~, -]+", requested, re.ASCII) else "*"
 
 
 class ClientLeft(Exception):
