@@ -32,6 +32,7 @@ from itukg.engine.open import open_store
 from itukg.engine.sparql import Query, read_query
 from itukg.engine.store import Dataset, Row, Store, graphs, rows, triples
 from itukg.formats import CSV, Format
+from itukg.rdf.jsonld import context_name
 from itukg.release.build import build
 from itukg.release.integrity import seal
 from itukg.release.model import Release, find, known
@@ -42,6 +43,8 @@ __all__ = ["browser", "opened"]  # fixtures
 
 ROOT = Path(__file__).parents[1]
 PLAN = "buap-2018-2021"
+SERVED_CONTEXT = f"http://testserver/context/{context_name()}.jsonld"
+"""How JSON-LD that the application in this process serves names its context."""
 T = TypeVar("T")
 Once = Callable[[str, Callable[[Path], object]], Path]
 C1 = names.THINGS + "wsis/C1"

@@ -11,6 +11,7 @@ from urllib.parse import quote
 import httpx2
 import pyoxigraph as ox
 import pytest
+from conftest import SERVED_CONTEXT
 from fastapi.testclient import TestClient
 from rdflib import BNode, Graph
 from test_sparql import ORIGIN, OUTPUT, ask, exchange, graph_of, problem_of, values
@@ -62,9 +63,13 @@ class Page(HTMLParser):
         self.feed(reply.text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        # What is data for machines, or leads elsewhere when asked to, neither runs nor is fetched.
-        if (tag, dict(attrs).get("type")) != ("script", "application/ld+json") and (
-            (tag, dict(attrs).get("rel")) != ("link", "alternate")
+        # What a page loads from here, and what neither runs nor is fetched, is no element that could do harm.
+        given = dict(attrs)
+        loaded = tag in ("script", "link") and (given.get("src") or given.get("href") or "").startswith("/assets/")
+        if (
+            not loaded
+            and given.get("type") != "application/ld+json"
+            and given.get("rel") not in ("alternate", "canonical")
         ):
             self.elements.append(tag)
         self.links += [value or "" for name, value in attrs if name in ("href", "src", "action", "data")]
@@ -118,7 +123,7 @@ def test_a_thing_has_the_same_triples_in_every_syntax(client: TestClient, sample
 def test_accept_suffix_and_format_choose_the_same_bytes_every_time(
     client: TestClient, sample: list[str], syntax: Format
 ) -> None:
-    assert len(THING_FORMATS) == 9
+    assert len(THING_FORMATS) == 10
     for iri in sample:
         path = path_of(iri)
         replies = [get(client, path, syntax.media_type), get(client, path, syntax.media_type)]
@@ -152,7 +157,7 @@ def test_a_page_shows_its_label_and_syntaxes_and_links_to_things_there_are(
 def test_output_2_1_carries_its_linkages_with_what_backs_them(client: TestClient) -> None:
     output = get(client, path_of(OUTPUT), JSONLD).json()
     assert list(output)[:3] == ["@context", "id", "type"]
-    assert (output["@context"], output["type"], output["notation"]) == (names.CONTEXT, "Output", "2.1")
+    assert (output["@context"], output["type"], output["notation"]) == (SERVED_CONTEXT, "Output", "2.1")
     linkages = output["linkages"]
     assert len(linkages) >= 5
     for linkage in linkages:
@@ -206,7 +211,7 @@ def test_a_page_is_for_clients_that_prefer_html(client: TestClient, accept: str)
     assert media_type(get(client, path_of(OUTPUT), accept)) == HTML
 
 
-@pytest.mark.parametrize("accept", ["image/png", "text/html;q=0", "application/json", "*/*;q=0"])
+@pytest.mark.parametrize("accept", ["image/png", "text/html;q=0", "application/yaml", "*/*;q=0"])
 @pytest.mark.parametrize("path", ["/id/sdg/all", "/sdg/9.c", "/ontology", "/shapes"])
 def test_what_cannot_be_served_is_406(client: TestClient, path: str, accept: str) -> None:
     assert "text/turtle" in problem_of(get(client, path, accept), 406)["detail"]
@@ -260,16 +265,20 @@ HOSTILE = [
 
 @pytest.mark.parametrize("folder", ["id", "sdg"])
 @pytest.mark.parametrize("accept", [HTML, "*/*"])
-def test_a_hostile_address_is_a_404_that_no_browser_takes_for_a_page(server: str, folder: str, accept: str) -> None:
+def test_a_hostile_address_is_a_404_and_nothing_of_it_is_markup(server: str, folder: str, accept: str) -> None:
     assert len(HOSTILE) > 20
     for hostile in HOSTILE:
         request = f"GET /{folder}/{hostile} HTTP/1.1\r\nHost: x\r\nAccept: {accept}\r\nConnection: close\r\n\r\n"
         head, body = exchange(server, request.encode())
         status, *fields = head.decode().lower().split("\r\n")
         assert status.startswith("http/1.1 404 "), (hostile, head)
-        assert {"content-type: application/problem+json", "x-content-type-options: nosniff"} <= set(fields)
+        kind = "text/html; charset=utf-8" if accept == HTML else "application/problem+json"
+        assert {f"content-type: {kind}", "x-content-type-options: nosniff"} <= set(fields)
         assert not [field for field in fields if field.startswith(("set-cookie", "location"))]
-        assert json.loads(body)["status"] == 404
+        if accept == HTML:
+            assert b"<script>alert" not in body and b'"onmouseover' not in body and b">404</p>" in body
+        else:
+            assert json.loads(body)["status"] == 404
         assert b"root:" not in body
 
 
@@ -327,7 +336,8 @@ def test_a_page_brings_its_security_headers_and_fetches_nothing(client: TestClie
     page = Page(reply)
     policy = dict(rule.split(" ", 1) for rule in reply.headers["content-security-policy"].split("; "))
     assert policy["default-src"] == "'none'"
-    assert "script-src" not in policy
+    assert policy["script-src"] == policy["connect-src"] == "'self'"
+    assert "unsafe" not in reply.headers["content-security-policy"]
     assert policy["frame-ancestors"] == policy["base-uri"] == "'none'"
     assert reply.headers["x-content-type-options"] == "nosniff"
     assert reply.headers["referrer-policy"] == "same-origin"

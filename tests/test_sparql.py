@@ -3,10 +3,12 @@
 import csv
 import io
 import json
+import re
 import socket
 import warnings
 from collections.abc import Callable
 from functools import reduce
+from html import unescape
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import quote, urlsplit
@@ -15,6 +17,7 @@ from xml.etree import ElementTree as ET
 import httpx2
 import pyoxigraph as ox
 import pytest
+from conftest import SERVED_CONTEXT
 from fastapi.testclient import TestClient
 from rdflib import BNode, Graph, Literal, URIRef
 from rdflib import Dataset as Quads
@@ -114,7 +117,7 @@ def graph_of(reply: httpx2.Response) -> Graph:
     if media_type != "application/ld+json":
         return Graph().parse(data=reply.content, format=media_type)
     document = reply.json()
-    assert document["@context"] == names.CONTEXT
+    assert document["@context"] == SERVED_CONTEXT
     with warnings.catch_warnings(category=DeprecationWarning, action="ignore"):  # rdflib's, of itself
         return Graph().parse(data=json.dumps(document | CONTEXT), format="json-ld")
 
@@ -129,6 +132,13 @@ def triples_of(reply: httpx2.Response) -> list[ox.Triple]:
 
 def problem_of(reply: httpx2.Response, status: int) -> dict[str, Any]:
     """What an error says, after a look at what every error must have."""
+    if reply.headers["content-type"] == "text/html; charset=utf-8":  # to a client that prefers pages
+        assert reply.request.headers["accept"].startswith("text/html")
+        page = re.search(
+            r'<p class="kicker">(.*?)</p>\s*<h1>(.*?)</h1>\s*<p class="lead">(.*?)</p>', reply.text, re.DOTALL
+        )
+        assert page is not None and (reply.status_code, page[1]) == (status, str(status)), reply.text
+        return {"status": status, "title": unescape(page[2]), "detail": unescape(page[3])}
     assert (reply.status_code, reply.headers["content-type"]) == (status, "application/problem+json"), reply.text
     problem: dict[str, Any] = reply.json()
     assert problem["status"] == status

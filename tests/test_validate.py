@@ -18,7 +18,7 @@ from typing import Any
 import httpx2
 import pyoxigraph as ox
 import pytest
-from conftest import eventually, memory, processes, serving
+from conftest import SERVED_CONTEXT, eventually, memory, processes, serving
 from fastapi.testclient import TestClient
 from rdflib import RDF, SH, Graph
 from test_cli import Run, itukg, prints  # noqa: F401
@@ -140,7 +140,7 @@ def test_every_syntax_of_rdf_is_read(client: TestClient) -> None:
 
 def test_what_we_serve_is_read_back_by_our_own_context(client: TestClient) -> None:
     compacted, plain = (client.get(f"/id/sp-2024-2027{suffix}") for suffix in (".jsonld", ".ttl"))
-    assert names.CONTEXT in compacted.text
+    assert SERVED_CONTEXT in compacted.text
     both = [
         report(client.post("/validate?format=json", files={"data": (f"a{suffix}", reply.content)}))
         for suffix, reply in ((".jsonld", compacted), (".ttl", plain))

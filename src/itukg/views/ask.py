@@ -10,7 +10,7 @@ import pyoxigraph as ox
 
 from itukg import names
 from itukg.engine.store import Row, Store, rows
-from itukg.pages import render
+from itukg.pages import inside, plural, render
 from itukg.queries import SavedQuery
 from itukg.release.overview import Overview, Value
 from itukg.views.because import RULES
@@ -125,11 +125,6 @@ async def _kinds_of(store: Store, overview: Overview) -> list[Value]:
         )
         classes = {row["class"].value for row in found}
         values = [value for value in overview.values["class"] if value.iri in classes and value.iri in overview.words]
-        named = [replace(value, label=_plural(overview.reader(value.iri))) for value in values]
+        named = [replace(value, label=inside(plural(overview.reader(value.iri)))) for value in values]
         _kinds[store] = sorted(named, key=lambda value: value.label)
     return _kinds[store]
-
-
-def _plural(name: str) -> str:
-    name = name if name[:2].isupper() else name[0].lower() + name[1:]
-    return f"{name[:-1]}ies" if name.endswith("y") else f"{name}s"

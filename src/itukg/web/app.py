@@ -74,6 +74,7 @@ def create_app(
         version=__version__,
         summary="The ITU results knowledge graph: SPARQL, JSON-LD and SHACL reports.",
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        redirect_slashes=False,  # the middleware leads on, the other way round
         openapi_url=None,  # a route of ours answers, as for all else
         docs_url=None,  # FastAPI's page loads its scripts from a CDN
         redoc_url=None,

@@ -4,15 +4,18 @@ from typing import Annotated
 
 from anyio import to_thread
 from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.responses import RedirectResponse
 from pydantic import Field
 
+from itukg import names
 from itukg.formats import Format
 from itukg.views.document import DOCUMENT_FORMATS, SHOWN, account, accounts, write_account, write_accounts
+from itukg.views.thing import is_told
 from itukg.web.deps import Answers, Negotiated, Served, Text, once, query_of
 
 router = APIRouter(dependencies=[Depends(once)])
 
-_DOCUMENTS = Answers(DOCUMENT_FORMATS)
+_DOCUMENTS, _DOCUMENT = Answers(DOCUMENT_FORMATS), Answers(DOCUMENT_FORMATS, moved=303)
 
 
 class DocumentParameters(Negotiated):
@@ -37,7 +40,7 @@ async def documents(
     return Response(write_accounts(found, syntax, query_of(request)), media_type=syntax.media_type)
 
 
-@_DOCUMENTS.get(router, "/documents/{name}")
+@_DOCUMENT.get(router, "/documents/{name}")
 async def document(
     request: Request,
     name: str,
@@ -46,6 +49,9 @@ async def document(
     syntax: Annotated[Format, Depends(_DOCUMENTS.chosen)],
 ) -> Response:
     """Return a document by section and line: what was made of each line, what was left out and why, and what was found there."""
+    iri = f"{names.THINGS}document/{name}"
+    if iri not in service.release.documents.by_iri and await is_told(service.store, iri):
+        return RedirectResponse(f"/id/document/{name}", 303)  # what is not read line by line
 
     def written() -> bytes:
         found = account(service.release, name, {key: text for key, text in vars(given).items() if text})
