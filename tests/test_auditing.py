@@ -488,6 +488,17 @@ def test_a_file_that_is_no_whole_report_is_no_baseline(tmp_path: Path, content: 
         read_baseline(tmp_path / "none.json")
 
 
+def test_a_report_on_a_part_is_a_baseline_for_the_same_part(tmp_path: Path) -> None:
+    """As `itukg check --profile preparation --baseline` has it, of a report that was made with the same profile."""
+    part = Selection(profile=("preparation",))
+    file = tmp_path / "old.json"
+    file.write_text(json.dumps(checked().as_rows() | {"selection": part.as_row()}))
+    assert read_baseline(file, Selection(profile=("preparation",), severity=("Warning",)))["selection"] == part.as_row()
+    for other in (Selection(), Selection(profile=("structure",)), Selection(profile=("preparation",), plan=("x",))):
+        with pytest.raises(DataError, match="part of a report"):
+            read_baseline(file, other)
+
+
 def test_a_report_of_an_older_version_is_still_read(tmp_path: Path) -> None:
     old = checked().as_rows()
     kept = {key: old[key] for key in ("release", "verdict", "counts")}

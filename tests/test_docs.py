@@ -286,7 +286,7 @@ def test_a_tutorial_prints_what_it_shows(
         elif kind != "console":  # installs
             said, compared = printed.replace(server, "http://127.0.0.1:8000").replace("\r\n", "\n"), compared + 1
             assert text.strip("…\n "), "an output is shown"
-            for part in re.split(r"\s*…\s*", text.strip()):
+            for part in filter(None, re.split(r"\s*…\s*", text.strip())):
                 before, found, said = said.partition(part)
                 assert found == part, f"not printed, or not in this order:\n{part}\n--- in ---\n{before}"
     assert compared == shown

@@ -76,7 +76,7 @@ def check(
         "severity": severity, "actor": actor, "status": status, "q": q,
     }  # fmt: skip
     selection = Selection.of({name: given for name, given in chosen.items() if given})
-    before = read_baseline(baseline) if baseline else None
+    before = read_baseline(baseline, selection) if baseline else None
     accepted = waivers or (corpus.waivers() if file is None else None)
     waived_by = read_waivers(accepted) if accepted else []
     report = waived(_checked(corpus, file, with_release=with_release).dated(now()), waived_by, published=file is None)

@@ -355,8 +355,8 @@ def moment(time: datetime) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def read_baseline(file: Path) -> Row:
-    """Read the rows of a whole report. Raises DataError for any other file."""
+def read_baseline(file: Path, selection: Selection | None = None) -> Row:
+    """Read the rows of a whole report, or of one on the part that `selection` checks. Raises DataError for any other file."""
     how = "write one with: itukg check --format json -o FILE"
     try:
         rows: Row = json.loads(file.read_bytes())
@@ -366,7 +366,8 @@ def read_baseline(file: Path) -> Row:
         raise DataError(f"The baseline {file}: {error.strerror}; {how}") from None
     except (ValueError, TypeError, KeyError, AttributeError):
         raise DataError(f"The baseline {file} is not a report in JSON; {how}") from None
-    if rows.get("selection"):
+    checked = {name: chosen for name, chosen in (selection or Selection()).as_row().items() if name in Selection.SCOPE}
+    if (rows.get("selection") or checked) != checked:
         raise DataError(
             f"The baseline {file} is part of a report ({rows['selection']}), and the findings that it leaves out would count as new; {how}"
         )
