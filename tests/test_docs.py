@@ -259,3 +259,36 @@ def test_a_question_becomes_a_spreadsheet_as_the_page_says(
         tmp_path / "outputs.xlsx"
     ).active.max_row
     assert "4.2" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("tutorial", "shown"), [("researcher", 4), ("developer", 8), ("auditor", 6)])
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # of urllib, as programs leave it
+def test_a_tutorial_prints_what_it_shows(
+    tutorial: str,
+    shown: int,
+    tmp_path: Path,
+    server: str,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    page = (ROOT / "docs" / f"tutorial-{tutorial}.md").read_text()
+    monkeypatch.setenv("ITUKG_HOME", str(home))
+    monkeypatch.chdir(tmp_path)
+    names_: dict[str, object] = {}
+    printed, compared = "", 0
+    for kind, text in re.findall(r"^```(\w+)\n(.*?)^```", page, re.DOTALL | re.MULTILINE):
+        if kind in ("sh", "turtle"):
+            printed = "".join(run_of(f"```{kind}\n{text}```", tmp_path, server, home))
+        elif kind == "python":
+            exec(text.replace("http://127.0.0.1:8000", server), names_)  # noqa: S102
+            printed = capsys.readouterr().out
+        elif kind != "console":  # installs
+            said, compared = printed.replace(server, "http://127.0.0.1:8000").replace("\r\n", "\n"), compared + 1
+            assert text.strip("…\n "), "an output is shown"
+            for part in re.split(r"\s*…\s*", text.strip()):
+                before, found, said = said.partition(part)
+                assert found == part, f"not printed, or not in this order:\n{part}\n--- in ---\n{before}"
+    assert compared == shown
+    for name in re.findall(r"-o (\S+)", page):
+        assert (tmp_path / name).stat().st_size > 500

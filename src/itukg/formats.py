@@ -118,12 +118,50 @@ FORMATS = tuple(
 THING_FORMATS = (JSONLD, HTML, *(f for f in GRAPH_FORMATS if f.name in ("ttl", "nt", "rdf")), *PICTURE_FORMATS, JSON)
 """Syntaxes of a thing under its own IRI, best first; JSON is JSON-LD by the name that most clients ask for."""
 
+ALIASES = {
+    "xml": ("srx", "rdf"),
+    "json": ("jsonld",),
+    "json-ld": ("jsonld",),
+    "turtle": ("ttl",),
+    "n3": ("ttl",),
+    "rdf+xml": ("rdf",),
+    "rdf/xml": ("rdf",),
+    "rdfxml": ("rdf",),
+    "ntriples": ("nt",),
+    "n-triples": ("nt",),
+    "nquads": ("nq",),
+    "n-quads": ("nq",),
+}
+"""What other people's clients call our syntaxes in `format=`; of several, the first that is on offer."""
+
+
+def offer_named(offers: Sequence[Format], name: str) -> Format | None:
+    """Return the offer that has a name: its suffix, its media type, or an alias of its suffix."""
+    name = name.lower().replace(" ", "+")  # a plus sign that was not escaped arrives as a space
+    for each in (name, *ALIASES.get(name, ())):
+        for offer in offers:
+            if each in (offer.name, offer.media_type, offer.bare_type):
+                return offer
+    return None
+
+
+def requested_name(offers: Sequence[Format], accept: str, name: str | None, *others: str | None) -> str | None:
+    """Return the name that counts: `format`, else the first of `output` and `results` that an offer has.
+
+    SPARQLWrapper sends all three, with words of its own, beside the Accept header that says what it means. So an unknown
+    word in `format` counts only where the header is open to anything.
+    """
+    if name is None:
+        return next((other for other in others if other and offer_named(offers, other)), None)
+    is_open = "*/*" in (accept or "*/*")
+    return name if is_open or offer_named(offers, name) else None
+
 
 @lru_cache(maxsize=1000)  # clients send few different headers, and reading one costs as much as a lookup
 def choose(
     offers: tuple[Format, ...], accept: str | None, name: str | None = None, labels: bool | None = None
 ) -> Format:
-    """Return the offer that the client prefers; `name` (suffix or `format=`) overrides the Accept header.
+    """Return the offer that the client prefers; `name` (suffix, `format=` or an alias) overrides the Accept header.
 
     Wildcards, q-values and exclusions (`q=0`) follow RFC 9110, section 12.5.1; the only other parameter read is
     `labels`. An argument `labels` (`?labels=`) leaves only the offers with labels, or only those without, and
@@ -135,10 +173,8 @@ def choose(
         tables = ", ".join(f.media_type for f in TABLE_FORMATS if f.labels)
         raise NotAcceptable(f"Only the table of a SELECT is available{wanted}: {tables}.")
     if name is not None:
-        for offer in known:
-            # a plus sign that was not escaped arrives as a space
-            if name.lower().replace(" ", "+") in (offer.name, offer.media_type, offer.bare_type):
-                return offer
+        if offer := offer_named(known, name):
+            return offer
         listed = dict.fromkeys(offer.name for offer in known)
         raise NotAcceptable(f'No format "{name}"{wanted}; available: {", ".join(listed)}.')
     ranges: list[tuple[str, float]] = []

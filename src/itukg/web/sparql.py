@@ -45,6 +45,7 @@ from itukg.formats import (
     choose,
     in_profile,
     labels_wanted,
+    requested_name,
 )
 from itukg.views.query_page import query_page
 from itukg.web.deps import Answers, client_of
@@ -114,6 +115,8 @@ class Parameters(BaseModel):
     format: First | None = Field(
         None, description="The syntax of the answer, by suffix or media type; overrides Accept."
     )
+    output: First | None = Field(None, description="As format, where that is absent and this is a name of a syntax.")
+    results: First | None = Field(None, description="As output.")
     profile: First | None = Field(None, description=f"The form of JSON-LD: {', '.join(PROFILES)}.")
     frame: First | None = Field(None, description="The frame by which JSON-LD is laid out: one of /frames/.")
     labels: First | None = Field(
@@ -347,10 +350,12 @@ async def _read(request: Request, service: Service, pairs: list[tuple[str, str]]
         raise TooLarge(f"The query is longer than {limit} bytes.")
     read = partial(read_query, text, service.settings.services, known_prefixes=given.prefixes is not None)
     query = await to_thread.run_sync(read, limiter=service.reading) if len(text) > LONG_QUERY else read()
+    accept = accepted(request.scope)
+    name = requested_name((*offers_for(query.form), HTML), accept, given.format, given.output, given.results)
     return QueryRequest(
         query,
         Dataset(given.default_graph_uri, given.named_graph_uri),
-        _syntax(query.form, accepted(request.scope), given.format, given.labels, given.profile, given.frame),
+        _syntax(query.form, accept, name, given.labels, given.profile, given.frame),
         min(given.timeout or inf, service.settings.timeout),
     )
 
