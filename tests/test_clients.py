@@ -264,7 +264,7 @@ def test_things_and_commands_know_the_aliases_too(name: str, suffix: str, client
 @pytest.mark.filterwarnings("ignore:ConjunctiveGraph is deprecated:DeprecationWarning")
 def test_rdflibs_store_asks_the_endpoint(method: Any, server: str) -> None:
     graph = rdflib.Graph(store=SPARQLStore(f"{server}/sparql", method=method))
-    assert [binding["plan"] for binding in graph.query(SELECT).bindings] == [rdflib.URIRef(PLAN)]
+    assert [binding[rdflib.Variable("plan")] for binding in graph.query(SELECT).bindings] == [rdflib.URIRef(PLAN)]
     assert graph.query("ASK { ?s ?p ?o }").askAnswer is True
     assert len(list(graph.triples((TARGET, rdflib.SKOS.notation, None)))) == 1
     assert str(graph.value(TARGET, rdflib.SKOS.notation)) == "9.c"
