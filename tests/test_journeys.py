@@ -73,3 +73,54 @@ def test_one_runs_a_saved_question_and_shares_it(opened: Opened, script: bool) -
         assert rows > 3 and "target=4.4" in address
         page.goto(address)
         assert page.locator("table.answer tbody tr").count() == rows
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["with a script", "without"])
+def test_one_follows_an_outcome_from_2018_to_2029(opened: Opened, script: bool) -> None:
+    with opened("/", java_script_enabled=script) as page:
+        page.get_by_role("searchbox").or_(page.get_by_role("combobox")).first.fill(
+            "institutional capacity digital transformation"
+        )
+        page.keyboard.press("Enter")
+        page.get_by_role("link", name="Enhanced human and institutional capacity of the ITU membership").first.click()
+        page.get_by_role("link", name=re.compile("over all plans|[Ll]ineage")).first.click()
+        expect(page).to_have_url(re.compile("/lineage/bap-2026-2029/outcome/T2.3-O1"))
+        for plan in (
+            "Buenos Aires Action Plan 2018-2021",
+            "ITU Strategic Plan 2020-2023",
+            "Baku Action Plan 2026-2029",
+        ):
+            expect(page.get_by_role("heading", name=plan, exact=True)).to_be_visible()
+        expect(page.locator("main ins").first).to_be_visible()
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["with a script", "without"])
+def test_one_finds_the_money_of_2026_by_goal_and_what_is_linked_with_none(opened: Opened, script: bool) -> None:
+    with opened("/", java_script_enabled=script) as page:
+        page.get_by_role("navigation", name="Main").get_by_role("link", name="Money").click()
+        page.get_by_role("link", name="By Sustainable Development Goal").click()
+        expect(page.get_by_role("row").filter(has_text="Quality education")).to_have_count(1)
+        expect(page.get_by_role("row").filter(has_text="Linked with none")).to_have_count(1)
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["with a script", "without"])
+def test_one_goes_from_a_matrix_to_a_cell_to_its_sentence_to_a_spreadsheet(opened: Opened, script: bool) -> None:
+    with opened("/", java_script_enabled=script) as page:
+        page.get_by_role("navigation", name="Main").get_by_role("link", name="Whom they serve").click()
+        page.locator("table a[href*='column=9']").first.click()
+        expect(page.locator("main blockquote").first).to_contain_text(
+            "will contribute to the achievement of the following UN SDGs"
+        )
+        with page.expect_download() as download:
+            page.get_by_role("link", name="XLSX").first.click()
+        assert download.value.path().read_bytes().startswith(b"PK")
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["with a script", "without"])
+def test_one_finds_what_the_reading_of_a_document_left_out_and_why(opened: Opened, script: bool) -> None:
+    with opened("/", java_script_enabled=script) as page:
+        page.get_by_role("navigation", name="All pages").get_by_role("link", name="Source documents").click()
+        page.locator("main a[href='/documents/tdag-26-2-add-2']").first.click()
+        page.get_by_role("link", name="What was left out").click()
+        expect(page).to_have_url(re.compile("show=left"))
+        expect(page.get_by_text("Left out.").first).to_be_visible()

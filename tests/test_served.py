@@ -139,7 +139,7 @@ def test_a_readers_judgement_is_not_said_to_name_a_thing(client: TestClient) -> 
     # Indicator T2.3-I2 of the Baku plan is judged to match SDG indicator 4.4.1; its document does not name it.
     lead = text_of(page_of(client, "/sdg/C040401").xpath('//p[@class="lead"]')[0])
     named, _, judged = lead.partition("Readers judge a link with")
-    assert named.startswith("2 of 6 plans name it: ITU Strategic Plan 2020-2023 (4)") and "Baku" not in named
+    assert named.startswith("Things of 2 of 6 plans name it: ITU Strategic Plan 2020-2023 (4)") and "Baku" not in named
     assert judged.strip().startswith("Baku Action Plan 2026-2029 (1)")
 
 

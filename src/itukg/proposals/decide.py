@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import date
 from hashlib import sha256
+from math import isfinite
 from pathlib import Path
 
 from itukg.corpus import replace_file
@@ -55,9 +56,9 @@ class Decisions:
         """Return the candidates of a state, or all, in one of ORDERS."""
         rows = [r for r in self.found.rows.values() if r["object_id"] != NOTHING and state in ("", r["state"])]
         rows.sort(
-            key=lambda row: (*map(natural, key_of(row)[:2]), int(row.get("rank", "0")), natural(row["object_id"]))
+            key=lambda row: (*map(natural, key_of(row)[:2]), _number(row.get("rank", "0")), natural(row["object_id"]))
         )
-        return sorted(rows, key=lambda row: -float(row.get("strength", "0"))) if order == ORDERS[1] else rows
+        return sorted(rows, key=lambda row: -_number(row.get("strength", "0"))) if order == ORDERS[1] else rows
 
     def named(self, name: str) -> Row:
         """Return the candidate of this name. Raises NotFound."""
@@ -122,3 +123,12 @@ def name_of(row: Row) -> str:
 def one_line(text: str) -> str:
     """Return text without line breaks, and without characters that nobody sees."""
     return "".join(character for character in " ".join(text.split()) if character.isprintable())
+
+
+def _number(text: str) -> float:
+    """Return a number of a row, or 0 for what is none: it only orders the rows."""
+    try:
+        number = float(text)
+    except ValueError:
+        return 0.0
+    return number if isfinite(number) else 0.0

@@ -75,6 +75,10 @@ def _syntax_problem(line: int | None, column: int | None, message: str) -> Synta
     return SyntaxProblem(f"line {line}, column {column or 1}: {message}", line, column or 1)
 
 
+_ENCODINGS = (b"utf-8", b"us-ascii", b"iso-8859-1")
+"""Encodings in which XML is read, besides UTF-16, by what it declares."""
+
+
 def _as_utf8(content: bytes) -> bytes:
     """Return XML in UTF-8, which the engine reads, if it is in UTF-16, which every reader of XML takes (XML 1.0, 4.3.3)."""
     if not content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
@@ -92,10 +96,15 @@ def _check_xml(content: bytes) -> None:
     def refuse(*_: object) -> None:
         raise BadRequest("RDF/XML with a DOCTYPE is refused; remove the DOCTYPE.")
 
+    declared = re.match(rb"""<\?xml[^>]*?encoding\s*=\s*["']([^"']*)""", content)
+    if declared and declared[1].lower() not in _ENCODINGS:
+        raise BadRequest(f'XML in "{declared[1].decode("latin-1")[:40]}" is not read; send it in UTF-8 or UTF-16.')
     parser = expat.ParserCreate()
     parser.StartDoctypeDeclHandler = refuse
     try:
         parser.Parse(content, True)
+    except ValueError:  # of bytes that are no text in the encoding that they have
+        raise BadRequest("The XML cannot be decoded; send it in UTF-8 or UTF-16.") from None
     except expat.ExpatError as error:
         message = expat.ErrorString(error.code) or str(error)
         raise _syntax_problem(error.lineno, error.offset + 1, message) from None

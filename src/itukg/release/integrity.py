@@ -30,6 +30,8 @@ def faults(folder: Path) -> list[str]:
     try:
         content = listed.read_text()
         files = {path.name: path for path in folder.iterdir() if path != listed}
+        if odd := [name for name, path in files.items() if not path.is_file()]:
+            return [f"{name} is no file" for name in odd]
         lines, digest = content.rpartition("\n")[0].rpartition("\n")[::2]
     except (OSError, UnicodeDecodeError) as error:
         return [f"{CHECKSUMS} cannot be read: {error if isinstance(error, UnicodeDecodeError) else error.strerror}"]
@@ -37,7 +39,7 @@ def faults(folder: Path) -> list[str]:
         return [f"{CHECKSUMS} was changed or cut: its last line is not the sum of those above, {digest[:16]}…"]
     found = []
     for line in lines.split("\n"):
-        name = line.split("  ", 2)[2]
+        name = line.split("  ", 2)[-1]
         if name not in files:
             found.append(f"{name} is missing")
             continue

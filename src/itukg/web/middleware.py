@@ -262,8 +262,13 @@ class _Exchange:
         if status != HTTPStatus.OK:
             await self._send_without(status, headed)
             raise _Answered
+        if not is_file:
+            body = self._with_context(first["body"])
+            longer = len(body) - len(first["body"])
+            first = {**first, "body": body}
+            headed = tuple((n, b"%d" % (int(v) + longer)) if n == b"content-length" else (n, v) for n, v in headed)
         await self._send_start(status, headed)
-        await self._send_body(first if is_file else {**first, "body": self._with_context(first["body"])})
+        await self._send_body(first)
 
     def _with_context(self, body: bytes) -> bytes:
         """Return an answer, or its begin, that names our JSON-LD context by the address at which the client can fetch it."""

@@ -13,7 +13,9 @@ from itukg.errors import BadRequest, TooLarge, TooSlow, UnsupportedMediaType
 
 HOST = re.compile(r"(?:\w[\w.-]{0,252}|\[[\da-fA-F:.]{2,45}\])(?::\d{1,5})?", re.ASCII)
 """What names a host, and maybe its port (RFC 9110, 7.2), and stands in an IRI, in each syntax of it, as it is."""
-_DECORATION = re.compile(rb"(?:^|(?<=&))(?:utm_\w+|fbclid|gclid|dclid|msclkid|mc_[ce]id|igshid)=")
+_DECORATION = re.compile(
+    rb"(?:^|(?<=&))(?:utm_\w+|fbclid|gclid|dclid|msclkid|mc_[ce]id|igshid)(?:=|&|$)", re.IGNORECASE
+)
 """What is added to links that people follow from elsewhere."""
 RECEIVE_SECONDS = 10.0
 """Seconds in which the body of a request must have arrived."""
