@@ -94,6 +94,7 @@ def test_the_entities_are_those_whose_iri_begins_as_stated(void: Graph, client: 
     for dataset, pattern in datasets(void).items():
         space, regex = void.value(dataset, VOID.uriSpace), void.value(dataset, VOID.uriRegexPattern)
         assert (space is None) != (regex is None), dataset
+        assert "\\" not in str(regex or "").replace(r"\.", ""), "Comunica's JavaScript knows no other escape"
         condition = f'STRSTARTS(STR(?s), "{space}")' if space else f"REGEX(STR(?s), {regex.n3()})"  # type: ignore[union-attr]
         query = f"SELECT (COUNT(DISTINCT ?s) AS ?n) WHERE {{ {pattern % '?s ?p ?o'} FILTER(isIRI(?s) && {condition}) }}"
         [(entities,)] = values(ask(client, query))

@@ -61,7 +61,8 @@ def describe(store: ox.Store, release: str) -> list[ox.Triple]:
             "classes": classes[graph],
             "uses": uses[graph],
             "entities": entities[graph],
-            "spaces": "|".join(re.escape(row["space"]) for row in entities[graph]),
+            # of an IRI only the dot means something else, and JavaScript takes no other escape here
+            "spaces": "|".join(row["space"].replace(".", r"\.") for row in entities[graph]),
             "vocabularies": sorted({_namespace(term) for term in terms} - {""}),
             "examples": list(dict.fromkeys(filter(None, things)))[:SHOWN],
         }
