@@ -126,8 +126,9 @@ def run_of(document: str, folder: Path, server: str, home: Path) -> list[str]:
 
 def test_the_commands_for_auditors_do_what_the_page_says(tmp_path: Path, server: str, home: Path) -> None:
     printed = run_of(AUDITING, tmp_path, server, home)
-    assert len(printed) == 11
+    assert len(printed) == 12
     assert len(printed[0].splitlines()) > 20
+    assert printed.pop(2) == "" and "left out" in (tmp_path / "left.csv").read_text()
     assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF-")
     assert [f["value"] for f in json.loads((tmp_path / "old.json").read_text())["findings"]] == ["C12"]
     assert "1 new, 0 persisting, 1 fixed" in printed[4]
