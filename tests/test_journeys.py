@@ -84,7 +84,7 @@ def test_one_follows_an_outcome_from_2018_to_2029(opened: Opened, script: bool) 
         page.keyboard.press("Enter")
         page.get_by_role("link", name="Enhanced human and institutional capacity of the ITU membership").first.click()
         page.get_by_role("link", name=re.compile("over all plans|[Ll]ineage")).first.click()
-        expect(page).to_have_url(re.compile("/lineage/bap-2026-2029/outcome/T2.3-O1"))
+        expect(page).to_have_url(re.compile("/lineage/bap-2026-2029.*/outcome/"))
         for plan in (
             "Buenos Aires Action Plan 2018-2021",
             "ITU Strategic Plan 2020-2023",

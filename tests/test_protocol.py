@@ -21,6 +21,7 @@ from test_sparql import ORIGIN, OUTPUT, RESULTS, ask, graph_of, post, problem_of
 
 from itukg import names
 from itukg.errors import BadRequest
+from itukg.rdf.jsonld import context_name
 from itukg.release.model import Release
 from itukg.settings import Settings
 from itukg.web.app import create_app
@@ -126,6 +127,8 @@ def routes(client: TestClient) -> list[str]:
         "/embed/lineage/{path}": "/embed/lineage/buap-2018-2021/outcome/2.3",
         "/compare": "/compare?a=sp-2020-2023&b=sp-2024-2027",
         "/lineage/{path}": "/lineage/buap-2018-2021/outcome/2.3",
+        "/context/{name}.jsonld": f"/context/{context_name()}.jsonld",
+        "/documents/{name}": "/documents/sp-2024-2027",
         "/frames/{name}.jsonld": "/frames/plan-tree.jsonld",
         "/graph/{name}": "/graph/sdg",
         "/schemas/{name}.json": "/schemas/thing.json",
