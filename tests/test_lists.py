@@ -24,7 +24,6 @@ from test_things import expand, graph_of_jsonld
 
 from itukg import names
 from itukg.engine.store import Row, Store, rows
-from itukg.errors import DataError
 from itukg.pages import address
 from itukg.rdf.jsonld import natural
 from itukg.release.model import Release
@@ -369,12 +368,6 @@ def test_lists_and_pages_ask_the_store_for_no_more_than_what_they_show(
     assert len(asked) == 1
     assert get(client, "/id/wsis/C9", "text/html").status_code == 200
     assert len(asked) == 1
-
-
-def test_a_dataset_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    (tmp_path / "dataset.nq").write_text("nonsense")
-    with pytest.raises(DataError, match=r"dataset\.nq"):
-        _ = Release(tmp_path).overview
 
 
 # --- full text ---

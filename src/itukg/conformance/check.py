@@ -30,6 +30,7 @@ from itukg.rdf.parse import canonical_hash
 
 TERM_KNOWN = ITUSH.TermKnown
 """The shape that finds what is no term of the ontology."""
+_ONTOLOGY = ox.NamedNode(names.graph("ontology"))
 _DEFINED = ox.NamedNode(str(RDFS.isDefinedBy))
 
 
@@ -104,6 +105,9 @@ def _with_nodes(report: Report, data: list[ox.Quad], shapes: rdflib.Graph, own: 
     # A literal, in quotes, belongs to the data that is checked.
     ours = {node for node in subjects.union(*nodes.values()) if node.startswith('"') or own(rdflib.URIRef(node))}
     rules = tuple(replace(rule, nodes=len(nodes.get(rule.shape, set()) & ours)) for rule in report.rules)
-    unchecked = tuple(sorted((subjects & ours).difference(*nodes.values())))
+    terms = {
+        quad.subject.value for quad in data if quad.graph_name == _ONTOLOGY and isinstance(quad.subject, ox.NamedNode)
+    }
+    unchecked = tuple(sorted((subjects & ours).difference(terms, *nodes.values())))
     header = replace(report.header, unchecked=unchecked, unused=tuple(map(str, unused(shapes))))
     return replace(report, rules=rules, header=header, things=frozenset(subjects & ours))
