@@ -333,7 +333,7 @@ def test_a_workbook_has_a_sheet_for_each_table_or_none_is_written() -> None:
         ("text/csv;labels=0, " + CSV1 + ";q=0.9", "text/csv"),
         ("text/csv;q=0.9, " + CSV1, CSV1),
         ("text/csv, " + CSV1 + ";q=0", "text/csv"),
-        ("text/csv;q=0, text/tab-separated-values;q=0, text/*, */*;q=0.1", "application/sparql-results+json"),
+        ("text/csv;q=0, text/tab-separated-values;q=0, text/*, */*;q=0.1", "text/html"),
         ("text/csv;q=0, " + TSV1 + ";q=0.1", TSV1),
         ("text/turtle;labels=1, application/json;labels=1, text/csv;q=0.1", "text/csv"),
         (XLSX.media_type, XLSX.media_type),
