@@ -132,6 +132,8 @@ def test_every_syntax_of_rdf_is_read(client: TestClient) -> None:
         "application/rdf+xml": f'<rdf:RDF xmlns:rdf="{names.RDF_TYPE.removesuffix("type")}"/>',
         "application/ld+json": '{"@id": "urn:a", "@type": "urn:b"}',
     }
+    xml = dict.fromkeys(("application/xml", "text/xml", "application/owl+xml"), things["application/rdf+xml"])
+    things |= xml
     assert set(things) == set(RDF_TYPES)
     for media_type, text in things.items():
         reply = client.post("/validate?format=json", content="\ufeff" + text, headers={"content-type": media_type})
