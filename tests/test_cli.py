@@ -117,6 +117,7 @@ def test_every_command_explains_itself(itukg: Run) -> None:
         "query",
         "risks",
         "serve",
+        "triage",
     ]
     helps = all_of(itukg, *((command, "--help") for command in COMMANDS))
     for command, text in zip(COMMANDS, map(prints, helps), strict=True):

@@ -397,7 +397,9 @@ def test_frames_and_context_are_hosted(client: TestClient) -> None:
     for name in FRAMES:
         reply = get(client, f"/frames/{name}.jsonld", "image/png")
         assert (reply.status_code, reply.headers["content-type"]) == (200, JSONLD)
-        assert reply.json() == json.loads((ROOT / f"queries/frames/{name}.jsonld").read_text())
+        frame = json.loads((ROOT / f"queries/frames/{name}.jsonld").read_text())
+        assert frame["@context"] == names.CONTEXT
+        assert reply.json() == frame | {"@context": SERVED_CONTEXT}
     for path in ("/frames/tree.jsonld", "/frames/plan-tree", "/schemas/tree.json"):
         problem_of(get(client, path), 404)
 
