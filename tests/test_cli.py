@@ -411,7 +411,7 @@ def test_a_file_that_cannot_be_read_exits_with_2_and_says_where_and_why(small: R
     done = all_of(small, ("check", broken), ("check", missing), ("check", other), ("check", "--format", "png"))
     fails(done[0], 2, f"{broken}, line 2, column ")
     fails(done[1], 2, f"{missing}: No such file")
-    fails(done[2], 2, str(other), ".ttl, .nt, .nq, .trig, .rdf or .jsonld")
+    fails(done[2], 2, str(other), ".ttl, .nt, .nq, .trig, .rdf, .owl or .jsonld")
     fails(done[3], 2, '"png"', "html, ttl, nt, jsonld, rdf, trig, nq, csv, xlsx, json, pdf, sarif, junit")
 
 

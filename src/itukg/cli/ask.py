@@ -125,6 +125,7 @@ def diff(
     from itukg import names
     from itukg.engine.sparql import read_query
     from itukg.formats import HTML, JSON, TABLE_FORMATS, choose
+    from itukg.views.changed import comparison_page
     from itukg.views.compare import CHANGES, write_comparison
     from itukg.views.compare import compare as comparison
     from itukg.views.succession import changes
@@ -138,7 +139,15 @@ def diff(
         await changes(store, query, first, second)  # which raises where there are none
         if syntax in (HTML, JSON):
             found = await comparison(store, query, first, second)
-            write_out(await write_comparison(store, found, syntax), output)
+            if syntax is HTML:
+                given = {"a": older, "b": newer}
+                overview = built(settings).overview
+                page = await comparison_page(
+                    store, overview, found, change=None, given=given, query=f"a={older}&b={newer}"
+                )
+                write_out(page, output)
+            else:
+                write_out(await write_comparison(store, found, syntax), output)
         else:
             asked = read_query(query.bound(olderPlan=first, newerPlan=second))
             write_out(await read_answer(store, asked, syntax, settings.timeout), output)
