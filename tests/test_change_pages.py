@@ -136,7 +136,7 @@ def test_what_nobody_looked_for_stands_apart(client: TestClient) -> None:
 
 def test_a_printed_share_that_differs_says_so_in_words(client: TestClient) -> None:
     text = plain(page(client, "/budget"))
-    assert f"CHF 3{THIN}813{THIN}000 as the plan prints it" in text
+    assert f"CHF 3{THIN}813{THIN}000 is the sum of the amounts that the plan prints" in text
     assert "The document differs from itself 3 times: the printed share of P1, T1.1, T1.2" in text
     assert "13.25% differs: 13.72 % by the amounts sum of its parts 523" in text
     assert text.index("P1 Affordable") < text.index("T1.1 Emergency") < text.index("P2 Digital")

@@ -45,7 +45,8 @@ def test_an_answer_of_the_release_has_its_etag_its_date_and_says_how_it_may_be_k
         assert (path, status) == (path, 200)
         assert headers["etag"].startswith('"'), path
         assert headers["vary"] == "Accept, Accept-Encoding"
-        assert headers["cache-control"] == "no-cache"
+        kept = "public, max-age=31536000, immutable" if path.startswith("/context/v1-") else "no-cache"
+        assert headers["cache-control"] == kept, path
         assert parsedate_to_datetime(headers["last-modified"]).strftime("%Y-%m-%dT%H:%M:%SZ") == release.built
         assert int(headers["content-length"]) == len(content) > 0
         assert (
