@@ -159,6 +159,6 @@ def test_the_interface_is_a_page_with_every_address_and_no_script(client: TestCl
     assert "script" not in page.elements
     for link in page.links:
         if link.startswith("/"):
-            assert client.get(link).status_code == 200, link
+            assert client.get(link, headers={"accept": "text/html, */*;q=0.5"}).status_code == 200, link
     for name in ("default-graph-uri", "application/sparql-query", "JSON-LD context"):
         assert name in page.text
