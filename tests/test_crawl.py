@@ -173,6 +173,7 @@ def starting(*begin: bytes) -> Callable[[bytes], None]:
 READERS: dict[str, Callable[[bytes], Any]] = {
     "text/html": lambda content: starting(b"<!doctype html>")(content) or content.decode(),
     "text/css": bytes.decode,
+    "text/markdown": bytes.decode,
     "text/javascript": bytes.decode,
     "text/csv": lambda content: list(csv.reader(io.StringIO(content.decode()), strict=True)),
     "text/plain": bytes.decode,
