@@ -20,9 +20,9 @@ SHOWN_FORMATS = (PDF, XLSX, CSV, JSON, SARIF, JUNIT, TURTLE)
 """Other syntaxes of a report that its pages link: those that people open, and one of RDF."""
 _PAGE = "base.html"
 _ACTORS = {
-    "us": "whoever enters the data",
-    "document": "whoever edits the document",
-    "referenceData": "whoever maintains the code lists",
+    "us": "the curators of the data",
+    "document": "the editors of the document",
+    "referenceData": "the maintainers of the code lists",
 }
 """Who can act on a finding, in the words of pages."""
 _STATUSES = {

@@ -71,7 +71,7 @@ QUERY_TYPES = ("application/x-www-form-urlencoded", "application/sparql-query")
 
 _CONTEXT = names.CONTEXT.encode()
 _NAMES_CONTEXT = b'{\n  "@context": "%s"' % _CONTEXT
-"""How JSON-LD begins, whoever of us writes it."""
+"""How all our JSON-LD with this context begins."""
 _COMPRESSED = (b"application/gzip", b"application/pdf", b"application/vnd.openxmlformats-officedocument", b"image/png")
 _LARGE = 200_000
 """Bytes from which on a body is hashed and compressed in a thread."""
