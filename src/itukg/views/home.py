@@ -23,7 +23,9 @@ SELECT ?newer ?older (COUNT(DISTINCT ?thing) AS ?things) WHERE {{
 _GOALS = f"""{names.PROLOGUE}
 SELECT ?iri ?code ?label (COUNT(DISTINCT ?plan) AS ?plans) WHERE {{
   ?iri a sdgo:Goal ; skos:notation ?code ; rdfs:label ?label
-  OPTIONAL {{ {{ ?thing itu:contributesToSDG ?iri }} UNION {{ ?target sdgo:isTargetOf ?iri . ?thing itu:contributesToSDGTarget ?target }} ?thing itu:plan ?plan }}
+  OPTIONAL {{ SELECT DISTINCT ?iri ?plan WHERE {{
+    {{ ?thing itu:contributesToSDG ?iri ; itu:plan ?plan }}
+    UNION {{ ?thing itu:contributesToSDGTarget ?target . ?target sdgo:isTargetOf ?iri . ?thing itu:plan ?plan }} }} }}
 }} GROUP BY ?iri ?code ?label"""
 
 
