@@ -1,6 +1,5 @@
 """The report as pages: in parts where it is served, whole in a file or as an answer, and each finding by itself."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +12,7 @@ from itukg.conformance.model import Header, HistoryRow, Report, Rule
 from itukg.errors import NotFound
 from itukg.formats import CSV, JSON, JUNIT, PDF, SARIF, TURTLE, XLSX
 from itukg.pages import FILE, render
+from itukg.pages.bibtex import escaped
 
 PAGE_FINDINGS = 40
 """Findings on a page of a selection."""
@@ -32,7 +32,6 @@ _STATUSES = {
     "waived": "accepted for a reason, until a day: listed, and not counted",
 }
 """How a finding compares with the earlier report, in the words of pages."""
-_TEX = re.compile(r"[\\&%$#_{}~^]")
 _TITLES = {
     "profile": "Profile", "plan": "Plan", "shape": "Rule", "focus": "Thing", "severity": "Severity",
     "actor": "Who can act", "status": "Status", "q": "Words",
@@ -209,14 +208,10 @@ def _citation(report: Report, finding: Finding, address: str) -> str:
 
 
 def _bibtex(report: Report, finding: Finding, address: str) -> str:
-    title = _TEX.sub(lambda found: _ESCAPED.get(found[0], "\\" + found[0]), finding.statement.rstrip("."))
+    title = escaped(finding.statement.rstrip("."))
     year = f"  year = {{{report.header.date[:4]}}},\n" if report.header.date else ""
     return (
         f"@misc{{itukg-finding-{finding.id},\n  author = {{{{The itukg project}}}},\n"
         f"  title = {{{{{title}}}}},\n  howpublished = {{itukg: the ITU results knowledge graph, release {report.release}}},\n"
         f"{year}  url = {{{address}}},\n}}"
     )
-
-
-_ESCAPED = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-"""What a backslash before them does not make into themselves, in BibTeX."""

@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 
 from itukg import names
+from itukg.pages.bibtex import escaped
 
 _OFFICIAL, _OURS = "International Telecommunication Union", "The itukg project"
 _TITLE = "itukg: the ITU results knowledge graph"
@@ -51,19 +52,15 @@ def _bibtex(cited: Cited, release: str, date: str) -> str:
     year, month, _ = date.split("-")
     fields = {
         "author": f"{{{cited.author}}}",
-        "title": f"{{{_escaped(cited.label)}}}",
-        "howpublished": _escaped(f"{_TITLE}, release {release}"),
+        "title": f"{{{escaped(cited.label)}}}",
+        "howpublished": escaped(f"{_TITLE}, release {release}"),
         "year": year,
         "month": str(int(month)),
-        "note": _escaped(cited.source),
+        "note": escaped(cited.source),
         "url": cited.iri,
     }
     lines = [f"  {name} = {{{value}}}" for name, value in fields.items() if value]
     return f"@misc{{itukg:{key},\n" + ",\n".join(lines) + "\n}"
-
-
-def _escaped(text: str) -> str:
-    return re.sub(r"([&%$#_{}])", r"\\\1", text)
 
 
 def _csl(cited: Cited, release: str, date: str) -> str:
