@@ -1,6 +1,5 @@
 """What the service tells machines of itself: VoID, service description, query examples, robots.txt."""
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -149,13 +148,11 @@ def test_a_plans_graph_names_its_document_and_only_the_ontology_a_date(void: Gra
     assert dated == {void.value(URIRef(names.graph("ontology")), SD.graph)}
 
 
-def test_the_description_is_the_same_byte_for_byte_and_quickly_made(release: Release) -> None:
+def test_the_description_is_the_same_byte_for_byte(release: Release) -> None:
     quads = list(ox.parse(path=release.dataset, format=ox.RdfFormat.N_QUADS))
     store = ox.Store()
     store.bulk_extend(reversed(quads))
-    began = time.process_time()
     triples = describe(store, release.name)
-    assert time.process_time() - began < 2  # 0.4 s on an idle core
     assert "".join(sorted(f"{t} .\n" for t in triples)).encode() == release.void.read_bytes()
     assert len(set(triples)) == len(triples)
     assert b"_:" not in release.void.read_bytes()

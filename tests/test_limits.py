@@ -69,7 +69,7 @@ def served(release: Release, home: Path, **settings: object) -> Iterator[serving
 @pytest.fixture(scope="module")
 def limited(release: Release, home: Path) -> Iterator[serving]:
     """A server with little time and memory for a query."""
-    yield from served(release, home, timeout=4, memory=150_000_000, limit_violations=0, slow_log=0)
+    yield from served(release, home, timeout=8, memory=150_000_000, limit_violations=0, slow_log=0)
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def request(query: str, *fields: str, method: str = "GET", **parameters: str) ->
 
 
 def test_a_query_over_its_time_limit_is_504_in_time(client: httpx2.Client) -> None:
-    for asked, seconds, told in (("0.5", 0.5, r"0\.(5|4\d)"), ("99", 4.0, r"(4|3\.9)")):
+    for asked, seconds, told in (("0.5", 0.5, r"0\.(5|4\d)"), ("99", 8.0, r"(8|7\.9)")):
         began = time.monotonic()
         reply = ask(client, BOMB, timeout=asked)
         problem = problem_of(reply, 504)
@@ -143,7 +143,7 @@ def settled_processes(running: serving) -> int:
 
 def test_a_query_over_its_memory_limit_is_400_and_the_next_is_answered(client: httpx2.Client) -> None:
     query = "SELECT * { ?a ?b ?c . ?d ?e ?f } ORDER BY ?f ?a"
-    problem = problem_of(ask(client, query, timeout="4"), 400)
+    problem = problem_of(ask(client, query), 400)
     assert problem["type"].endswith("/memory-limit")
     assert "memory" in problem["detail"]
     assert ask(client, cheap()).status_code == 200
@@ -410,7 +410,7 @@ def crowded(release: Release, home: Path, server: str) -> Iterator[serving]:
     yield from served(
         release,
         home,
-        timeout=8,
+        timeout=30,
         limit_violations=0,
         workers=1,
         slow_workers=1,
@@ -433,7 +433,7 @@ def test_a_query_that_finds_the_queue_full_is_503_with_retry_after(crowded: serv
 
         def bomb(host: str) -> Callable[[], httpx2.Response]:
             client = stack.enter_context(client_of(crowded, host))
-            return lambda: ask(client, f"{BOMB} # {next(serial)}", timeout="7")
+            return lambda: ask(client, f"{BOMB} # {next(serial)}", timeout="30")
 
         pool = stack.enter_context(ThreadPoolExecutor())
         pool.submit(bomb("127.0.0.2"))

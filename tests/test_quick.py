@@ -37,6 +37,7 @@ class Watch:
     def __init__(self, release: Release) -> None:
         self.engine = ox.Store()
         self.engine.bulk_load(path=str(release.dataset), format=ox.RdfFormat.N_QUADS)
+        self.lookup = inf
 
     def evaluate(self, query: str, graphs: Mapping[str, Any] | None = None) -> list[Any]:
         """Return what a worker gets for a query."""
@@ -47,14 +48,14 @@ class Watch:
         return _all(self.engine.query(query, **(graphs or {})))
 
     def lookups(self, work: Callable[[], object], bound: float) -> float:
-        """Return in how many lookups something is done; the fewest of some tries, for a machine may be busy."""
-        fewest = inf
+        """Return in how many lookups something is done: the least time of some tries for each, for a machine may be busy."""
+        least = inf
         for _ in range(TRIES):
-            lookup = min(seconds(lambda: self.evaluate(LOOKUP)) for _ in range(20))
-            fewest = min(fewest, seconds(work) / lookup)
-            if fewest < bound:
+            self.lookup = min(self.lookup, *(seconds(lambda: self.evaluate(LOOKUP)) for _ in range(20)))
+            least = min(least, seconds(work))
+            if least < bound * self.lookup:
                 break
-        return fewest
+        return least / self.lookup
 
     def slow(
         self, queries: Mapping[str, str], bound: float = QUERY, evaluate: Callable[[str], object] | None = None

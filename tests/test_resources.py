@@ -222,7 +222,7 @@ def test_what_cannot_be_served_is_406(client: TestClient, path: str, accept: str
 
 @pytest.mark.parametrize(
     "path",
-    ["/id/nothing", "/id/", "/sdg/18", "/sdg/9.z", "/id/buap-2018-2021/output/9.9", "/id/buap-2018-2021.ttl.ttl"],
+    ["/id/nothing", "/sdg/18", "/sdg/9.z", "/id/buap-2018-2021/output/9.9", "/id/buap-2018-2021.ttl.ttl"],
 )
 @pytest.mark.parametrize("accept", [JSONLD, HTML, "text/turtle"])
 def test_an_unknown_thing_is_404(client: TestClient, path: str, accept: str) -> None:

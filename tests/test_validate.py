@@ -421,14 +421,14 @@ def limited(release: Release, home: Path) -> Iterator[serving]:
 @pytest.fixture(scope="module")
 def hasty(release: Release, home: Path) -> Iterator[serving]:
     """A server with little time for an upload."""
-    yield from validating(release, home, validation_timeout=1)
+    yield from validating(release, home, validation_timeout=5)
 
 
 def validating(release: Release, home: Path, **settings: float) -> Iterator[serving]:
     """Run a server that has validated once: what it loads for that may take longer than an upload may."""
     for running in served(release, home, limit_violations=0, **settings):
         with client_of(running) as client:
-            eventually(lambda: client.post("/validate", content=DATA, headers=TURTLE).status_code == 200, "none", 30)
+            eventually(lambda: client.post("/validate", content=DATA, headers=TURTLE).status_code == 200, "none", 60)
         yield running
 
 

@@ -274,7 +274,7 @@ def matrix(
     from itukg.pictures import write_picture
     from itukg.views.grid import MATRIX_FORMATS, matrix_page, write_matrix
     from itukg.views.matrix import matrix as matrix_of
-    from itukg.views.network import picture_of_matrix
+    from itukg.views.network import picture_of_matrix, pictures_of_matrix
 
     settings = settings_of()
     syntax = choose(MATRIX_FORMATS, None, format)
@@ -289,7 +289,7 @@ def matrix(
             picture = await picture_of_matrix(store, release.overview.terms, found, syntax, release.name)
             content = write_picture(picture, syntax)
         elif syntax is HTML:
-            content = await matrix_page(store, release.overview, found)
+            content = await matrix_page(store, release.overview, found, pictures_of_matrix(found))
         else:
             content = write_matrix(found, syntax, release.path)
         write_out(content, output)

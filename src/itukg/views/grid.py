@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 
 from itukg import names
 from itukg.engine.store import Store, texts
-from itukg.formats import CSV, HTML, JSON, PICTURE_FORMATS, SSSOM, XLSX, Format, write_json
+from itukg.formats import CSV, DOT, GRAPHML, HTML, JSON, MERMAID, PICTURE_FORMATS, SSSOM, SVG, XLSX, Format, write_json
 from itukg.pages import inside, plural, render
 from itukg.rdf.jsonld import Json
 from itukg.release.mappings import mappings_of
@@ -46,12 +46,17 @@ def write_matrix(found: Matrix, syntax: Format, release: Path) -> bytes:
 _kinds: WeakKeyDictionary[Store, set[str]] = WeakKeyDictionary()
 _HEAT = (1, 2, 5, 10, 25)
 """From which count on a cell is shown in the next of the shades."""
+_CALLED = {SVG: "SVG", MERMAID: "Mermaid", GRAPHML: "GraphML", DOT: "DOT"}
+"""What people call the syntaxes of pictures."""
 _HIDDEN = ("rows", "columns", "row", "column", "plan", "basis", "format")
 """Parameters that the form of a page does not pass on unseen: its fields, and what a new matrix does not have."""
 
 
-async def matrix_page(store: Store, overview: Overview, found: Matrix) -> bytes:
-    """Return a matrix as a page: a table that is its own heat map, the form that chooses another, or one cell with its evidence."""
+async def matrix_page(store: Store, overview: Overview, found: Matrix, pictures: Sequence[Format]) -> bytes:
+    """Return a matrix as a page: a table that is its own heat map, the form that chooses another, or one cell with its evidence.
+
+    The page leads to `pictures`, the syntaxes that hold the whole matrix.
+    """
     if store not in _kinds:
         ends = await texts(
             store, names.PROLOGUE + "SELECT DISTINCT ?kind WHERE { ?l itu:subject|itu:object ?x . ?x a ?kind }"
@@ -75,6 +80,7 @@ async def matrix_page(store: Store, overview: Overview, found: Matrix) -> bytes:
     return render(
         "matrix.html",
         found=found,
+        pictures=[(_CALLED[syntax], syntax.suffix) for syntax in pictures],
         given=given,
         rows=[*zip(rows_, cells, strict=True)],
         columns=columns,

@@ -2,14 +2,15 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from math import prod
 
 from itukg import names
 from itukg.engine.store import Store, texts
 from itukg.formats import SVG, Format
 from itukg.pages import address, local_link
-from itukg.pictures import Edge, Field, Graph, Head, HeatMap, Node, Picture
+from itukg.pictures import MAX_CELLS, MAX_DRAWN, Edge, Field, Graph, Head, HeatMap, Node, Picture
 from itukg.rdf.jsonld import natural, word
 from itukg.views.grid import headings
 from itukg.views.lineage import Lineage
@@ -244,8 +245,23 @@ def _field(found: Matrix, cell: Cell, row: Head, column: Head) -> Field:
     return Field(cell.count, cell.state, f"{row.code} and {column.code}: {told}", found.address(cell))
 
 
+def pictures_of_matrix(found: Matrix) -> list[Format]:
+    """Return the syntaxes of pictures that hold a whole matrix."""
+    things, links = _things_and_links(found)
+    cells = prod(map(len, _shown(found)))
+    holding = [syntax for syntax, most in MAX_DRAWN.items() if len(things) <= most[0] and len(links) <= most[1]]
+    return [syntax for syntax in MAX_DRAWN if (cells <= MAX_CELLS if syntax is SVG else syntax in holding)]
+
+
 async def _network(store: Store, terms: Terms, found: Matrix) -> Graph:
     """Return the links behind a matrix as a network: rows, columns, and the things between them where cells count those."""
+    things, links = _things_and_links(found)
+    nodes = await nodes_of(store, terms, things)
+    return Graph(found.page.title, tuple(nodes.values()), tuple(_edge(terms, *link) for link in sorted(links)))
+
+
+def _things_and_links(found: Matrix) -> tuple[set[str], Collection[tuple[Triple, str, str]]]:
+    """Return what a network of a matrix holds: its things, and its links, each with its basis and strength."""
     links: dict[tuple[Triple, str, str], None] = {}
     things = {item.iri for item in (*found.rows, *found.columns)}
     for cell in found.cells.values():
@@ -254,6 +270,4 @@ async def _network(store: Store, terms: Terms, found: Matrix) -> Graph:
                 links[(link.subject, link.predicate, link.object), link.basis, link.strength or ""] = None
             if each.thing and each.thing.plan in (cell.row.iri, cell.column.iri):
                 links[(each.thing.iri, names.ITU + "plan", each.thing.plan), "", ""] = None
-    edges = [_edge(terms, *link) for link in sorted(links)]
-    things |= {end for edge in edges for end in (edge.source, edge.target)}
-    return Graph(found.page.title, tuple((await nodes_of(store, terms, things)).values()), tuple(edges))
+    return things | {end for (subject, _, object_), *_ in links for end in (subject, object_)}, links

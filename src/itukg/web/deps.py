@@ -21,7 +21,7 @@ from itukg.errors import (
     StoreUnavailable,
     TimeLimit,
 )
-from itukg.formats import FORMATS, JSONLD, PROFILES, Format, choose, in_profile, labels_wanted
+from itukg.formats import FORMATS, HTML, JSONLD, PROFILES, Format, choose, in_profile, labels_wanted
 from itukg.rdf.jsonld import frames
 from itukg.web.problems import PROBLEM, unknown_parameter
 from itukg.web.requests import accepted, address_in
@@ -193,7 +193,7 @@ class Answers:
         titles: dict[int, list[str]] = {}
         for error in (*_EVERYWHERE, *refused, *self.errors):
             titles.setdefault(error.status, []).append(error.title)
-        problem = {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+        problem = {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}, HTML.bare_type: {}}
         return {
             200: {"description": "The answer.", "content": {offer.bare_type: {} for offer in self.formats}},
             **({self.moved: {"description": "It stands at another address."}} if self.moved else {}),

@@ -17,7 +17,7 @@ from itukg.views.grid import MATRIX_FORMATS, matrix_page, write_matrix
 from itukg.views.lineage import LINEAGE_FORMATS, Lineage, lineage, write_lineage
 from itukg.views.listing import MAX_PAGE_SIZE, PAGE_SIZE, chosen_value, select, selection
 from itukg.views.matrix import Matrix, matrix
-from itukg.views.network import picture_of_lineage, picture_of_matrix
+from itukg.views.network import picture_of_lineage, picture_of_matrix, pictures_of_matrix
 from itukg.views.thing import named
 from itukg.web import lists
 from itukg.web.deps import Address, Answers, Client, Labelled, Negotiated, Served, Text, once, query_of
@@ -81,7 +81,7 @@ async def matrices(
     if syntax in PICTURE_FORMATS:
         content = await drawn(await _picture(service, found, syntax), syntax, service)
     elif syntax is HTML:
-        content = await matrix_page(service.store, service.release.overview, found)
+        content = await matrix_page(service.store, service.release.overview, found, pictures_of_matrix(found))
     else:
         content = await to_thread.run_sync(write_matrix, found, syntax, service.release.path, limiter=service.writing)
     return Response(content, headers={"Link": lists.link_header(found.page)}, media_type=syntax.media_type)

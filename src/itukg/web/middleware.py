@@ -162,7 +162,7 @@ class ResponseMiddleware:
         scope = undecorated(scope)
         exchange = _Exchange(self, scope, send)
         try:
-            if scope["path"].endswith("/") and scope["path"] != "/":
+            if scope["path"].endswith("/") and scope["path"] != "/" and scope["method"] != "OPTIONS":
                 await RedirectResponse(without_slash(scope), HTTPStatus.PERMANENT_REDIRECT)(scope, receive, exchange)
             elif (cached := exchange.cached()) is not None:
                 await exchange.send_cached(cached)
@@ -183,7 +183,8 @@ class ResponseMiddleware:
 
     def _options(self, scope: Scope) -> Response:
         """Answer OPTIONS, and the preflight request of a browser (CORS)."""
-        methods = ", ".join(methods_of(self.routes, scope))
+        path = scope["path"].rstrip("/") or "/"  # a browser takes no redirect for an answer to its preflight request
+        methods = ", ".join(methods_of(self.routes, {**scope, "path": path}))
         if not methods:
             return problem_of(nothing_at(scope["path"]), scope)
         headers = {
