@@ -10,11 +10,14 @@ from itukg.cli.command import built, say, settings_of
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on [ITUKG_HOST].")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 picks a free one [ITUKG_PORT].")] = None,
+    pinned: Annotated[
+        str | None, typer.Option("--release", metavar="NAME", help="Serve this built release only [ITUKG_RELEASE].")
+    ] = None,
 ) -> None:
     """Serve SPARQL, JSON-LD and the conformance report over HTTP.
 
     Builds the release of the files first if it does not exist. If that fails, prints the reason and serves the
-    last release.
+    last release. With --release, builds nothing and serves the release of that name, whatever is published.
     """
     import os
     import socket
@@ -25,10 +28,11 @@ def serve(
 
     from itukg.errors import DataError, ItukgError
     from itukg.release.model import current
+    from itukg.release.upkeep import held
     from itukg.web.app import create_app
     from itukg.web.server import Connection
 
-    settings = settings_of(host=host, port=port)
+    settings = settings_of(host=host, port=port, release=pinned)
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:  # before anything is loaded
         listening = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
@@ -42,7 +46,7 @@ def serve(
         release = built(settings)
     except ItukgError as error:
         last = current(settings.home)
-        if last is None:
+        if last is None or settings.release is not None:
             raise
         say(f"{error}\nServing the last release instead: {last.name}")
         release = last
@@ -60,7 +64,7 @@ def serve(
         access_log=False,
     )
     server = uvicorn.Server(config)
-    with suppress(KeyboardInterrupt):
+    with suppress(KeyboardInterrupt), held(release.path):  # itukg prune does not remove it
         server.run(sockets=[listening])
     if not server.started:
         raise typer.Exit(2)

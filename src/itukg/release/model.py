@@ -1,6 +1,7 @@
 """Releases: what `build` makes of the corpus, immutable, named by the hash of what went in, and served whole."""
 
 import json
+import re
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -196,6 +197,13 @@ def history(home: Path) -> list[HistoryRow]:
 
 
 def current(home: Path) -> Release | None:
-    """Return the release that was last published below `home`, if any."""
+    """Return the release that was last published below `home`, if there is one and it is whole."""
+    name = current_name(home)
+    return find(home, name) if name else None
+
+
+def current_name(home: Path) -> str:
+    """Return the name of the release that was last published below `home`, whatever became of it; "" if none can be read."""
     pointer = home / "current"
-    return find(home, pointer.read_text().strip()) if pointer.is_file() else None
+    name = pointer.read_text(errors="replace").strip() if pointer.is_file() else ""
+    return name if re.fullmatch(r"\w[\w.-]*", name) else ""
