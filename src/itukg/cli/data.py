@@ -83,7 +83,7 @@ def doctor() -> None:
         "Python": platform.python_version(),
         "files": f"{corpus.root}: {len(corpus.files())} Turtle files, {len(corpus.queries())} queries",
         "release of the files": corpus.fingerprint(),
-        "release served last": release.name if release else f"none yet below {settings.home}: run itukg build",
+        "release served last": release.name if release else f"none whole below {settings.home}: run itukg build",
         "releases": f"{len(intact)} whole, {len(damaged)} damaged",
         "damaged": " ".join(f"{path.name}: {'; '.join(faults(path))}." for path in damaged),
         "gone back from": ", ".join(sorted(withdrawn(settings.home))),

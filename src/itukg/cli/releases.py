@@ -56,8 +56,8 @@ def prune(
         typer.echo(
             f"stays: {what}: {folder.stays}" if folder.stays else f"{'would remove' if dry_run else 'removed'}: {what}"
         )
-    gone = [folder for folder in found if not folder.stays]
-    say(f"{len(gone)} folders, {sum(folder.size for folder in gone):,} bytes{' would be' if dry_run else ''} removed.")
+    size = sum(folder.size for folder in found if not folder.stays)
+    say(f"{size:,} bytes{' would be' if dry_run else ''} removed.")
 
 
 def rollback(

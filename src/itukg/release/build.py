@@ -53,7 +53,8 @@ def build(
     name = corpus.fingerprint()
     release = find(home, name)
     if is_made := release is None:
-        release = _make(corpus, home, name, current(home), announce, allow_unverified=allow_unverified)
+        before = current(home) or next(reversed(known(home)), None)
+        release = _make(corpus, home, name, before, announce, allow_unverified=allow_unverified)
     if name in withdrawn(home):
         if published := current(home):
             return published
