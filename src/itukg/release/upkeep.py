@@ -13,7 +13,7 @@ from pathlib import Path
 import pyoxigraph as ox
 
 from itukg.corpus import replace_file
-from itukg.errors import BadRequest, DataError, NotFound
+from itukg.errors import BadRequest, DataError, NotFound, ReleaseDamaged
 from itukg.release.integrity import faults, is_whole, sync
 from itukg.release.model import Release, current, current_name, find, known
 
@@ -47,12 +47,12 @@ def publish(home: Path, release: Release) -> None:
 
 
 def whole(home: Path, name: str) -> Release:
-    """Return the release `name`. Raises NotFound, which lists those there are, and DataError, which names its faults."""
+    """Return the release `name`. Raises NotFound, which lists those there are, or ReleaseDamaged, which names its faults."""
     folder = _folder(home, name)
     if release := find(home, name):
         return release
-    raise DataError(
-        f"Release {name} is damaged: {'; '.join(faults(folder))}. itukg build makes that of the files again; any other "
+    raise ReleaseDamaged(
+        f"Release {name}: {'; '.join(faults(folder))}. itukg build makes that of the files again; any other "
         "comes back from a copy."
     )
 
@@ -210,12 +210,12 @@ def held(folder: Path) -> Iterator[None]:
 
 
 def _is_held(folder: Path) -> bool:
-    """Tell whether a process holds a folder; where locks do not work, that it may."""
-    with _opened(folder) as opened:
-        try:
+    """Tell whether a process holds a folder, or may: locks do not work there, or it has just gone."""
+    try:
+        with _opened(folder) as opened:
             fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return True
+    except OSError:
+        return True
     return False
 
 
@@ -251,7 +251,10 @@ def _listed(home: Path) -> str:
 
 def _write(path: Path, text: str) -> None:
     try:
-        replace_file(path, text.encode())
-        sync(path.parent)
+        with alone(path.parent / "releases"):
+            for left in path.parent.glob(f".{path.name}-*"):  # by a process that was killed
+                left.unlink()
+            replace_file(path, text.encode())
+            sync(path.parent)
     except OSError as error:
         raise DataError(f"{path} cannot be written: {error.strerror}.") from None

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from time import monotonic
 
-from itukg.errors import BadRequest, NotFound, NotSupported, Overloaded, StoreUnavailable
+from itukg.errors import BadRequest, NotFound, NotSupported, Overloaded, ReleaseDamaged
 from itukg.release.integrity import is_whole
 from itukg.release.model import Release
 from itukg.web.service import Service
@@ -21,12 +21,12 @@ def readable(service: Service) -> list[Release]:
 
 
 def named(service: Service, name: str) -> Release:
-    """Return what `service.named` does. Raises NotFound, or StoreUnavailable for the served one, if it is damaged."""
+    """Return what `service.named` does. Raises NotFound, or ReleaseDamaged for the served one, if it is damaged."""
     release = service.named(name)
     if is_whole(release.path):
         return release
     if release is service.release:
-        raise StoreUnavailable(
+        raise ReleaseDamaged(
             f"The files of release {release.name} were damaged on the server, which still answers queries."
         )
     raise NotFound(f"Release {release.name} was removed or damaged on the server. /data lists those there are.")
