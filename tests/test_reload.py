@@ -22,7 +22,7 @@ from itukg.release.integrity import seal
 from itukg.release.model import Release
 
 SECOND = "0" * 16
-MARK = f'<urn:x-itukg:mark> <{names.PREFIXES["rdfs"]}label> "of the second release" <{names.graph("checked")}> .\n'
+MARK = f'<urn:x-itukg:mark> <{names.PREFIXES["rdfs"]}label> "of the second release" .\n'
 MARKED = f"SELECT ?said {{ <urn:x-itukg:mark> <{names.PREFIXES['rdfs']}label> ?said }}"
 
 
