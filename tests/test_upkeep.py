@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from conftest import Once, Pair, edit, environment_for, run_command, serving, tiny_corpus, wait_until_ready
+from conftest import Once, Pair, edit, environment_for, eventually, run_command, serving, tiny_corpus, wait_until_ready
 from fastapi.testclient import TestClient
 from test_docs import run_of
 from test_integrity import DAMAGES, cut, flip
@@ -20,7 +20,7 @@ from test_integrity import DAMAGES, cut, flip
 from itukg.corpus import Corpus
 from itukg.release.build import build
 from itukg.release.integrity import faults, seal
-from itukg.release.model import Release, current, current_name, known
+from itukg.release.model import Release, current, known, pointed
 from itukg.release.upkeep import drafted, held
 from itukg.settings import Settings
 from itukg.web.app import create_app
@@ -55,7 +55,7 @@ class Installation:
 
     @property
     def current(self) -> str:
-        return current_name(self.home)
+        return pointed(self.home)
 
     def folder(self, name: str) -> Path:
         return self.home / "releases" / name
@@ -119,7 +119,7 @@ def test_verify_counts_what_the_dataset_holds(three: Installation) -> None:
     ]
 
 
-def test_verify_says_when_current_names_nothing(three: Installation, tmp_path: Path) -> None:
+def test_verify_says_when_pointeds_nothing(three: Installation, tmp_path: Path) -> None:
     for content in (b"0123456789abcdef", b"", b"\0" * 16, b"\xff../.."):
         (three.home / "current").write_bytes(content)
         done = three.itukg("verify")
@@ -172,6 +172,25 @@ def test_prune_keeps_what_a_build_writes_and_a_server_serves(three: Installation
         assert httpx2.get(f"{address}/data/{first}/links.csv").status_code == 200
     assert three.names == [first, third]
     assert f"removed: {first}" in ok(three.itukg("prune", "--keep", "1"))
+
+
+def test_a_running_server_follows_a_rollback_and_holds_only_what_it_serves(three: Installation) -> None:
+    first, second, third = three.names
+    with serving(three.environment) as address:
+
+        def serves(name: str) -> bool:
+            return bool(httpx2.get(f"{address}/readyz").json()["release"] == name)
+
+        ok(three.itukg("rollback", first))
+        eventually(lambda: serves(first), "it did not follow", 60)
+        ok(three.itukg("rollback", third))
+        eventually(lambda: serves(third), "it did not follow", 60)
+        for name in (first, second):
+            eventually(lambda name=name: ok(three.itukg("prune", "--keep", "1")) and name not in three.names, name, 60)
+        assert three.names == [third]
+        for path in ("/data", f"/data/{third}", "/feed.atom", "/catalog"):
+            assert httpx2.get(address + path).status_code == 200
+        assert httpx2.get(f"{address}/data/{first}").status_code == 404
 
 
 # --- rollback ---
@@ -462,7 +481,7 @@ def test_a_disk_that_is_full_ends_a_build_in_words_and_the_release_stays(
         files.add(Path(found[1]).name)
         assert "itukg prune" in done.stderr
         assert [path.name for path in (home / "releases").iterdir()] == [third]
-        assert current_name(home) == third and known(home)
+        assert pointed(home) == third and known(home)
     assert len(files) > 3, files
     edit(three.corpus, 3)
     assert "Thing 3" in ok(three.itukg("query", LABEL))

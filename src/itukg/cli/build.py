@@ -26,7 +26,7 @@ def build(
     from itukg.errors import DataError
     from itukg.evidence import unverified as doubts_of
     from itukg.release.build import refuse_unverified
-    from itukg.release.model import current_name, find
+    from itukg.release.model import find, pointed
 
     settings = settings_of(unverified=unverified or None).model_copy(update={"release": None})
     corpus = corpus_of(settings)
@@ -34,7 +34,7 @@ def build(
     if before is not None and before.unverified and not settings.unverified:
         refuse_unverified(doubts_of(corpus))
     release = built(settings)
-    if current_name(settings.home) != release.name:
+    if pointed(settings.home) != release.name:
         raise DataError(f"{release.name} is built and not published.")  # the log says why
     say(f"{release.name}: {release.manifest['merged']} triples in the merged graph, {release.path}")
     for name, reason in release.unverified.items():

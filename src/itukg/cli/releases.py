@@ -16,7 +16,7 @@ def verify(
     nothing. Exit code 1: a release is damaged, or the current one is missing; each fault is named.
     """
     from itukg.errors import NotFound
-    from itukg.release.model import current_name
+    from itukg.release.model import pointed
     from itukg.release.upkeep import check, folders
 
     home = settings_of().home
@@ -24,7 +24,7 @@ def verify(
     if not names:
         raise NotFound(f"No release below {home}: run itukg build.")
     found = {name: check(home, name) for name in names}
-    published = current_name(home)
+    published = pointed(home)
     for name, faults in found.items():
         is_current = ", current" if name == published else ""
         typer.echo("\n  ".join([f"{name}{is_current}: {'damaged' if faults else 'whole'}", *faults]))

@@ -25,7 +25,7 @@ from itukg.release.examples import examples as examples_of_terms
 from itukg.release.index import write_index
 from itukg.release.integrity import seal
 from itukg.release.mappings import write_mappings
-from itukg.release.model import Release, current, current_name, find, known
+from itukg.release.model import Release, current, find, known, pointed
 from itukg.release.overview import Overview
 from itukg.release.package import write_package
 from itukg.release.proposals import read_proposals, write_proposals
@@ -59,7 +59,7 @@ def build(
         if published := current(home):
             return published
         raise DataError(
-            f"The release of the files, {name}, was gone back from, and the current one, {current_name(home) or 'none'}, is "
+            f"The release of the files, {name}, was gone back from, and the current one, {pointed(home) or 'none'}, is "
             "missing or damaged. Say which to use: itukg rollback RELEASE."
         )
     try:

@@ -198,12 +198,14 @@ def history(home: Path) -> list[HistoryRow]:
 
 def current(home: Path) -> Release | None:
     """Return the release that was last published below `home`, if there is one and it is whole."""
-    name = current_name(home)
+    name = pointed(home)
     return find(home, name) if name else None
 
 
-def current_name(home: Path) -> str:
+def pointed(home: Path) -> str:
     """Return the name of the release that was last published below `home`, whatever became of it; "" if none can be read."""
-    pointer = home / "current"
-    name = pointer.read_text(errors="replace").strip() if pointer.is_file() else ""
+    try:
+        name = (home / "current").read_text(errors="replace").strip()
+    except FileNotFoundError:
+        return ""
     return name if re.fullmatch(r"\w[\w.-]*", name) else ""

@@ -15,7 +15,7 @@ import pyoxigraph as ox
 from itukg.corpus import replace_file
 from itukg.errors import BadRequest, DataError, NotFound, ReleaseDamaged
 from itukg.release.integrity import faults, is_whole, sync
-from itukg.release.model import Release, current, current_name, find, known
+from itukg.release.model import Release, current, find, known, pointed
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def publish(home: Path, release: Release) -> None:
 
     Raises DataError where `current` cannot be written.
     """
-    if current_name(home) != release.name:
+    if pointed(home) != release.name:
         _write(home / "current", release.name)
 
 
@@ -92,7 +92,7 @@ def roll_back(home: Path, name: str | None = None) -> RolledBack:
     Of those before it the newest is taken that is whole and was not gone back from. Raises NotFound where there is
     none, and what `whole` raises.
     """
-    before, releases, gone = current_name(home), known(home), withdrawn(home)
+    before, releases, gone = pointed(home), known(home), withdrawn(home)
     if name is None:
         served = current(home)
         older = [r for r in releases if r.name not in gone | {before} and (served is None or r.order < served.order)]
@@ -142,9 +142,7 @@ def prune(home: Path, keep: int, *, dry_run: bool = False) -> list[Folder]:
     intact = {release.name for release in releases}
     found = [(release.path, "release") for release in ranked[:-keep]]
     found += [
-        (path, "damaged release")
-        for path in folders(home)
-        if path.name not in intact and path.name != current_name(home)
+        (path, "damaged release") for path in folders(home) if path.name not in intact and path.name != pointed(home)
     ]
     removed = []
     with alone(home / "releases"):
