@@ -29,7 +29,7 @@ def serve(
     import uvicorn
 
     from itukg.errors import DataError, ItukgError
-    from itukg.release.model import current
+    from itukg.release.upkeep import newest
     from itukg.web.reload import Reloading
     from itukg.web.server import Connection
 
@@ -47,7 +47,7 @@ def serve(
     try:
         release = built(settings)
     except ItukgError as error:
-        last = current(settings.home)
+        last = newest(settings.home)
         if last is None or settings.release is not None:
             raise
         say(f"{error}\nServing the last release instead: {last.name}")

@@ -29,7 +29,7 @@ from itukg.release.model import Release, current, find, known, pointed
 from itukg.release.overview import Overview
 from itukg.release.package import write_package
 from itukg.release.proposals import read_proposals, write_proposals
-from itukg.release.upkeep import drafted, publish, put, withdrawn
+from itukg.release.upkeep import drafted, newest, publish, put, withdrawn
 from itukg.release.void import describe, examples, provenance, structure
 
 STEPS = ("Reading files", "Deriving", "Checking shapes", "Writing the release")
@@ -53,8 +53,7 @@ def build(
     name = corpus.fingerprint()
     release = find(home, name)
     if is_made := release is None:
-        before = current(home) or next(reversed(known(home)), None)
-        release = _make(corpus, home, name, before, announce, allow_unverified=allow_unverified)
+        release = _make(corpus, home, name, newest(home), announce, allow_unverified=allow_unverified)
     if name in withdrawn(home):
         if published := current(home):
             return published

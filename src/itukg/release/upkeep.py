@@ -57,6 +57,12 @@ def whole(home: Path, name: str) -> Release:
     )
 
 
+def newest(home: Path) -> Release | None:
+    """Return the current release; where that one is damaged or missing, the newest that is whole and was not gone back from."""
+    gone = withdrawn(home)
+    return current(home) or next((each for each in reversed(known(home)) if each.name not in gone), None)
+
+
 def folders(home: Path) -> list[Path]:
     """Return the folders of all releases, damaged ones too, sorted by name."""
     return sorted(path for path in home.glob("releases/[!.]*") if path.is_dir())
