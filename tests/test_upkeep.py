@@ -124,6 +124,7 @@ def test_verify_says_when_current_names_nothing(three: Installation, tmp_path: P
         (three.home / "current").write_bytes(content)
         done = three.itukg("verify")
         assert done.returncode == 1 and "current: names " in done.stdout, content
+        assert "release served last: none" in re.sub(" +", " ", ok(three.itukg("doctor"))), content
         assert ok(three.itukg("query", "ASK {}"))
         assert three.current == three.names[-1]
     assert three.itukg("verify", ITUKG_HOME=str(tmp_path / "none")).returncode == 2
