@@ -118,7 +118,7 @@ class Settings(BaseSettings):
         default=1,
         ge=1,
         le=64,
-        description="Uploads that are validated at once, and as many again that take over a second; others wait.",
+        description="Uploads of one client that are validated at once, and as many of all that take over a second; two more processes are for others.",
     )
     validation_timeout: float = Field(
         default=30.0,

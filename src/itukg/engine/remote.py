@@ -159,7 +159,7 @@ class RemoteStore:
         await work("read", query=query.text, default=tuple(dataset.default), named=tuple(dataset.named))
         await self._slots.get(client, deadline)
         async with AsyncExitStack() as resources:
-            resources.callback(self._slots.put, True)
+            resources.callback(self._slots.put, True, client)
             try:
                 async with asyncio.timeout(deadline - monotonic()):
                     response = await self._send(query, dataset, _GRAPH_ACCEPT if graph else _SPARQL_JSON)

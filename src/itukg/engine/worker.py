@@ -39,7 +39,7 @@ may use the network; with SIGNAL a signal; with NICE the thread whose priority i
 READY, DATA, END, ERROR, EXIT = b"R", b"D", b"E", b"X", b"Q"
 FORK, SIGNAL, NICE = b"F", b"S", b"N"
 NICENESS = 5
-"""How far a priority is lowered (setpriority(2)): others go first, but even on a busy machine the thread still runs."""
+"""How far a priority is lowered below that of the server (setpriority(2)): others go first, but even on a busy machine the thread still runs."""
 PACKET_BYTES = 128 * 1024
 """Most bytes of content in one packet: the kernel takes packets up to the size of a socket's buffer."""
 MAX_HANDLES = 4096
@@ -184,13 +184,13 @@ class _Parent:
             elif kind == SIGNAL and child:
                 os.kill(child.pid, amount)
             elif kind == NICE and child:
-                os.setpriority(os.PRIO_PROCESS, amount, NICENESS)
+                os.setpriority(os.PRIO_PROCESS, amount, os.getpriority(os.PRIO_PROCESS, 0) + NICENESS)
 
     def _fork(self, number: int, server: socket.socket, memory: int, *, network: bool) -> None:
         try:
             pid = os.fork()
-        except OSError:  # out of memory or processes; the closed socket says so to the server
-            server.close()
+        except OSError:  # out of memory or processes
+            self._ended[server] = HEAD.pack(EXIT, 0.0) + b"1"
             return
         if not pid:
             signal.set_wakeup_fd(-1)

@@ -228,7 +228,7 @@ class _Cells(dict[tuple[str, str], Cell]):
 
     def mark(self, row: str, column: str, bare: str, note: Note) -> None:
         """Say why a cell counts nothing, if it does not and nothing is said of it yet."""
-        if (cell := self._shown(row, column)) and cell.state == EMPTY:
+        if (cell := self._shown(row, column)) and not cell.evidence and cell.bare == EMPTY:
             cell.bare, cell.note = bare, note
 
     def _shown(self, row: str, column: str) -> Cell | None:

@@ -83,8 +83,14 @@ def refuse_early(request: Request, limit: int) -> None:
         raise BadRequest("The body has several types; name one, by one Content-Type.")
     if any(coding.lower() != "identity" for coding in request.headers.getlist("content-encoding")):
         raise UnsupportedMediaType("The body is compressed; send it as it is, without Content-Encoding.")
-    if (length := request.headers.get("content-length", "0")).isdecimal() and int(length[:18]) > limit:
+    if (announced_size(request) or 0) > limit:
         raise TooLarge(f"The request body is larger than {limit} bytes.")
+
+
+def announced_size(request: Request) -> int | None:
+    """Return the bytes that the body of a request has by its Content-Length; None where that says nothing."""
+    length = request.headers.get("content-length", "")
+    return int(length[:18]) if length.isdecimal() else None
 
 
 def text_of(body: bytes) -> str:
