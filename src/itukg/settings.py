@@ -127,6 +127,11 @@ class Settings(BaseSettings):
     )
     queue: int = Field(default=256, ge=1, description="Queries that may wait for their turn, and as many uploads.")
     queue_client: int = Field(default=64, ge=1, description="Queries of one client that may wait for their turn.")
+    connections: int = Field(
+        default=1000,
+        ge=0,
+        description="Connections of one client at once, or of one proxy; half of the files that the server may open at most; 0: only that.",
+    )
     limit_violations: int = Field(
         default=60,
         ge=0,

@@ -26,9 +26,10 @@ def serve(
     from itukg.errors import DataError, ItukgError
     from itukg.release.model import current
     from itukg.web.app import create_app
-    from itukg.web.server import Connection
+    from itukg.web.server import STOP_SECONDS, Connection, Room, use_all_files
 
     settings = settings_of(host=host, port=port)
+    use_all_files()
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:  # before anything is loaded
         listening = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
@@ -55,9 +56,10 @@ def serve(
         app,
         host=settings.host,
         port=settings.port,
-        http=partial(Connection, send_timeout=settings.send_timeout),  # type: ignore[arg-type]  # what makes one is enough
+        http=partial(Connection, send_timeout=settings.send_timeout, room=Room(settings.connections)),  # type: ignore[arg-type]  # what makes one is enough
         log_level="info",
         access_log=False,
+        timeout_graceful_shutdown=2 * STOP_SECONDS,  # of what does not end with its connection
     )
     server = uvicorn.Server(config)
     with suppress(KeyboardInterrupt):

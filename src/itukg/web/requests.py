@@ -2,6 +2,8 @@
 
 import asyncio
 import re
+from functools import lru_cache
+from ipaddress import AddressValueError, IPv6Address, IPv6Network
 from typing import cast
 from urllib.parse import quote, unquote_to_bytes
 
@@ -31,6 +33,18 @@ def address_in(scope: Scope, public: str | None) -> str:
         return public.rstrip("/")
     host = next((value for name, value in scope["headers"] if name == b"host"), b"").decode("latin-1")
     return f"{scope['scheme']}://{host}{scope.get('root_path', '')}" if HOST.fullmatch(host) else ""
+
+
+@lru_cache(maxsize=10_000)
+def network_of(address: str) -> str:
+    """Return what stands for one client: an address of IPv4, and of IPv6 the network of 64 bits, which one client has to itself."""
+    try:
+        parsed = IPv6Address(address)
+    except AddressValueError:
+        return address
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(IPv6Network((int(parsed) >> 64 << 64, 64)))
 
 
 def undecorated(scope: Scope) -> Scope:
