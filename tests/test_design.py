@@ -37,6 +37,7 @@ SHARED = (
     "deps",
     "files",
     "lists",
+    "writing",
     "embedding",
     "uploads",
 )

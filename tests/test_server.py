@@ -151,9 +151,8 @@ def test_what_is_done_for_a_client_stops_when_it_has_left(leaves: str, outcome: 
             except asyncio.CancelledError:
                 await outcomes.put("cancelled")
 
-        config = uvicorn.Config(
-            app, http=partial(Connection, send_timeout=10.0, room=Room(0)), lifespan="off", log_level="critical"
-        )  # type: ignore[arg-type]
+        http = partial(Connection, send_timeout=10.0, room=Room(0))
+        config = uvicorn.Config(app, http=http, lifespan="off", log_level="critical")  # type: ignore[arg-type]
         server = uvicorn.Server(config)
         with socket.create_server(("127.0.0.1", 0)) as listening:
             serving = asyncio.create_task(server.serve([listening]))

@@ -3,7 +3,7 @@
 import json
 import re
 from codecs import lookup
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -23,6 +23,9 @@ from itukg.rdf.jsonld import Json
 
 Labels = Callable[[Collection[str]], Mapping[str, str]]
 """Looks up what things are called: IRIs → the label of each that has one."""
+
+Write = Callable[..., Awaitable[bytes]]
+"""Calls a function that writes, where it blocks nothing: with what is given after it."""
 
 XLSX_ROWS, XLSX_COLUMNS, XLSX_TEXT = 1_048_575, 16_384, 32_767
 """What a sheet holds: rows under the header, columns, and UTF-16 units of text in a cell."""

@@ -18,6 +18,7 @@ def serve(
     """
     import os
     import socket
+    import sys
     from contextlib import suppress
     from functools import partial
 
@@ -26,10 +27,11 @@ def serve(
     from itukg.errors import DataError, ItukgError
     from itukg.release.model import current
     from itukg.web.app import create_app
-    from itukg.web.server import STOP_SECONDS, Connection, Room, use_all_files
+    from itukg.web.server import STOP_SECONDS, SWITCH_SECONDS, Connection, Room, use_all_files
 
     settings = settings_of(host=host, port=port)
     use_all_files()
+    sys.setswitchinterval(SWITCH_SECONDS)
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:  # before anything is loaded
         listening = socket.create_server((settings.host, settings.port), family=family, backlog=2048)

@@ -1,5 +1,6 @@
 """The server's side of validating uploads and of writing reports as PDF: worker processes with limits."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -87,7 +88,9 @@ class Validator:
 
     async def pdf(self, report: Report, client: str) -> bytes:
         """Return a report as PDF. Raises TimeLimit and Overloaded."""
-        _, content = await self._submit(pack("pdf", write_json(report.as_rows())), inf, client)
+        _, content = await self._submit(
+            pack("pdf", await asyncio.to_thread(lambda: write_json(report.as_rows()))), inf, client
+        )
         return content
 
     async def _submit(self, request: bytes, deadline: float, client: str) -> tuple[str, bytes]:

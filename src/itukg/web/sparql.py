@@ -62,6 +62,7 @@ from itukg.web.requests import (
     text_of,
 )
 from itukg.web.service import Service
+from itukg.web.writing import in_turn
 
 log = logging.getLogger("itukg")
 
@@ -269,9 +270,7 @@ async def _evaluate(
             found=found,
             form=requested.query.form,
         )
-        return Response(
-            await to_thread.run_sync(page, limiter=service.writing), headers=headers, media_type=HTML.media_type
-        )
+        return Response(await in_turn(service, client, page), headers=headers, media_type=HTML.media_type)
     try:
         content, more = await _buffered(answer.body)
     except BaseException:
