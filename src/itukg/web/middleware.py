@@ -183,8 +183,8 @@ class ResponseMiddleware:
 
     def _options(self, scope: Scope) -> Response:
         """Answer OPTIONS, and the preflight request of a browser (CORS)."""
-        path = scope["path"].rstrip("/") or "/"  # a browser takes no redirect for an answer to its preflight request
-        methods = ", ".join(methods_of(self.routes, {**scope, "path": path}))
+        bare = {**scope, "path": scope["path"].rstrip("/") or "/"}  # browsers follow no redirect of a preflight request
+        methods = ", ".join(methods_of(self.routes, bare))
         if not methods:
             return problem_of(nothing_at(scope["path"]), scope)
         headers = {
