@@ -45,12 +45,12 @@ def write_matrix(found: Matrix, syntax: Format, release: Path) -> bytes:
 
 
 MANY_CELLS = 3000
-"""Cells, empty ones too, from which on a matrix takes long to be written."""
+"""Cells, empty ones too, from which on a matrix takes long to be written; a workbook takes six times as long as a table."""
 
 
-def is_large(found: Matrix) -> bool:
+def is_large(found: Matrix, syntax: Format) -> bool:
     """Tell whether a matrix takes long to be written."""
-    return len(found.rows) * len(found.columns) > MANY_CELLS
+    return len(found.rows) * len(found.columns) * (6 if syntax is XLSX else 1) > MANY_CELLS
 
 
 _kinds: WeakKeyDictionary[Store, set[str]] = WeakKeyDictionary()

@@ -100,7 +100,7 @@ async def matrices(
     elif syntax is HTML:
         content = await matrix_page(service.store, service.release.overview, found, pictures_of_matrix(found))
     else:
-        write = in_turn.in_process if is_large(found) and syntax is not SSSOM else in_turn  # which reads a file
+        write = in_turn.in_process if is_large(found, syntax) and syntax is not SSSOM else in_turn  # which reads a file
         content = await write(write_matrix, found, syntax, service.release.path)
     return Response(content, headers={"Link": lists.link_header(found.page)}, media_type=syntax.media_type)
 
