@@ -91,10 +91,10 @@ class Settings(BaseSettings):
         default=None, description="Bearer token for that server, instead of a user name."
     )
     workers: int = Field(
-        default_factory=lambda: cores() + 1,
+        default_factory=lambda: cores() + 2,
         ge=1,
         le=64,
-        description="Processes that evaluate queries: by default one more than there are cores, so that no core is idle.",
+        description="Processes that evaluate queries: by default two more than there are cores; one client has at most all but one.",
     )
     slow_workers: int = Field(
         default=2,
