@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from itukg import names
-from itukg.conformance import REPORT_FORMATS, Selection, now, pdf_of, pdf_template, write, write_answer
+from itukg.conformance import REPORT_FORMATS, Selection, load_fonts, now, open_fonts, pdf_of, write, write_answer
 from itukg.engine.pool import BUFFER_BYTES
 from itukg.engine.worker import Work, Writable, main
 from itukg.errors import BadRequest, DataError, ItukgError, MemoryLimit
@@ -115,8 +115,8 @@ def _warm_up(context: ValidationContext) -> None:
             write(report, syntax)
     write_answer(report)
     typed(sent, f"{FORM}; boundary=x")
-    pdf_template()
+    open_fonts()
 
 
 if __name__ == "__main__":
-    main(load)
+    main(load, prepare=load_fonts)
