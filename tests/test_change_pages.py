@@ -38,6 +38,7 @@ def test_a_browser_that_names_no_plans_gets_a_page_to_choose_them(client: TestCl
     assert "7 restated, 7 revised, 22 joined, 7 divided, 28 taken up" in text
     chosen = page(client, "/compare?a=op-2026")
     assert chosen.count('value="op-2026" selected') == 1
+    assert "known: " in problem_of(get(client, "/compare?a=nonsense", "text/html"), 400)["detail"]
     for accept in ("application/json", "text/csv"):
         assert '"a" is missing; give it' in problem_of(get(client, "/compare", accept), 400)["detail"]
     assert '"b" is missing; give it' in problem_of(get(client, "/compare?a=op-2026", "text/csv"), 400)["detail"]

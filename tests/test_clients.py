@@ -52,6 +52,14 @@ def test_a_preflight_may_name_any_header(headers: str, client: TestClient) -> No
     assert client.options("/sparql", headers=sent).headers["access-control-allow-headers"] == headers
 
 
+def test_a_preflight_is_answered_and_not_led_on(client: TestClient) -> None:
+    sent = {"origin": "https://example.org", "access-control-request-method": "POST"}
+    for path in ("/sparql", "/sparql/", "/id/wsis/C5/"):
+        reply = client.options(path, headers=sent, follow_redirects=False)
+        assert (reply.status_code, "GET" in reply.headers["access-control-allow-methods"]) == (204, True)
+    assert client.options("/nothing/", headers=sent).status_code == 404
+
+
 def test_what_is_no_name_of_a_header_is_not_repeated(client: TestClient) -> None:
     reply = client.options(
         "/sparql", headers={"origin": "https://example.org", "access-control-request-headers": "x: y"}

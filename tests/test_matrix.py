@@ -239,6 +239,31 @@ def test_the_form_of_a_page_chooses_another_matrix(client: TestClient) -> None:
     assert "rows=sdgGoal&columns=output" in swapped and get(client, f"/matrix{swapped}").status_code == 200
 
 
+def test_a_browser_that_names_no_matrix_gets_a_page_to_choose_one(client: TestClient) -> None:
+    bare = page_of(client, "/matrix")
+    assert bare.xpath('//select[@name="rows"]/option[@value="output"]')
+    for link in bare.xpath('//main//ul[@class="items"]//a/@href'):
+        assert page_of(client, link).xpath('//table[starts-with(@class, "heat")]'), link
+    half = page_of(client, "/matrix?rows=output&plan=op-2026")
+    assert half.xpath('//select[@name="rows"]/option[@selected]/@value') == ["output"]
+    assert half.xpath('//input[@name="plan"]/@value') == ["op-2026"]
+    for path, name in (("/matrix.json?columns=plan", "rows"), ("/embed/matrix?rows=plan", "columns")):
+        assert f'"{name}" is missing; give it' in problem_of(get(client, path, "text/html"), 400)["detail"]
+
+
+def test_a_page_leads_to_the_pictures_that_hold_the_whole_matrix(client: TestClient) -> None:
+    offered = {}
+    for query in ("rows=plan&columns=sdgGoal", "rows=plan&columns=sdgGoal&basis=derived,judged,reference,stated"):
+        links = page_of(client, f"/matrix?{query}").xpath('//ul[@aria-label="Picture data"]//a/@href')
+        assert all(get(client, link, "*/*").status_code == 200 for link in links)
+        offered[query] = {link.partition("?")[0] for link in links}
+    assert (
+        offered.popitem()[1]
+        < offered.popitem()[1]
+        == {*("/matrix.svg", "/matrix.mmd", "/matrix.graphml", "/matrix.dot", "/embed/matrix")}
+    )
+
+
 def test_a_page_has_fifty_rows_unless_more_are_asked_for(client: TestClient) -> None:
     query = "rows=output&columns=sdgTarget"
     total = len(asked(client, query)["rows"])

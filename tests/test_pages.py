@@ -33,6 +33,7 @@ PAGES = (
     "/sdg/4.4",
     "/resource?iri=" + quote("https://w3id.org/itukg/ontology#Outcome", ""),
     "/embed/id/bap-2026-2029/outcome/T1.1-O1",
+    "/matrix",
     "/matrix?rows=plan&columns=sdgGoal",
     "/matrix?rows=output&columns=sdgTarget&plan=buap-2018-2021",
     "/matrix?rows=output&columns=sdgGoal&row=buap-2018-2021/output/2.1&column=9",

@@ -217,9 +217,10 @@ def test_a_get_decides_nothing_and_odd_forms_are_refused(curator: Curator, file:
 def test_a_file_that_somebody_else_changed_meanwhile_is_not_overwritten(curator: Curator, file: Path) -> None:
     theirs = SHIPPED.read_text().replace("\topen\t", "\tunsure\t", 1)
     file.write_text(theirs)
-    reply = curator.send("accepted")
+    reply = curator.send("accepted", comment="It <holds>")
     assert reply.status_code == 409
     assert "Somebody else has changed bap-2026-2029.sssom.tsv" in reply.text
+    assert "<blockquote>It &lt;holds&gt;</blockquote>" in reply.text
     assert file.read_text() == theirs
     stale = curator.page
     curator.page = Page(curator.client.get("/"))

@@ -453,6 +453,17 @@ def test_a_bomb_ends_with_a_problem_and_a_query_is_answered_beside_it(
         eventually(lambda: len(processes(limited.process.pid)) == settled, "a worker is left")
 
 
+def test_a_form_over_its_time_limit_comes_back_with_what_was_typed(hasty: serving) -> None:
+    typed = "".join(CHAIN[:60])
+    shapes = {"shapes": ("s.ttl", shapes_of_bomb("unions"))}
+    with client_of(hasty) as client:
+        given = {"data": typed, "contentSyntax": "text/turtle"}
+        reply = client.post("/validate", data=given, files=shapes, headers={"accept": "text/html"})
+    assert reply.status_code == 504 and "No report within" in reply.text
+    area = re.search(r"<textarea[^>]*>\n(.*?)</textarea>", reply.text, re.DOTALL)
+    assert area and html.unescape(area[1]).split() == typed.split()
+
+
 def test_an_upload_is_checked_beside_bombs_of_others(limited: serving) -> None:
     with client_of(limited) as client, ExitStack() as stack:
         settled = settled_processes(limited)

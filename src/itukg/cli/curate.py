@@ -89,7 +89,7 @@ def triage(
 
     if not one_line(role):
         raise BadRequest('The role is empty: name as what you decide, such as --role "curator of the plan".')
-    decisions = Decisions(file, one_line(role))
+    decisions = Decisions(file.resolve(), one_line(role))  # a link to a file stays a link
     pages = Triage(decisions, Facts(corpus_of(settings_of())))
     with socket.create_server((LOOPBACK, port)) as listening:
         port = listening.getsockname()[1]

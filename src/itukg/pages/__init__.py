@@ -60,6 +60,12 @@ def counted(word: str, number: int) -> str:
     return f"{number} {inside(word if number == 1 else plural(word))}"
 
 
+def thousands(number: float, decimals: int | None = None) -> str:
+    """Return a number as people read it: with narrow spaces between thousands, and as many decimals as are named, or as it has."""
+    told = f"{number:,}" if decimals is None else f"{number:,.{decimals}f}"
+    return told.replace(",", "\N{NARROW NO-BREAK SPACE}")
+
+
 def place_link(document: str, line: int | str | None = None) -> str:
     """Return the path at which a document tells what was made of it: at a line, on the page on which that stands."""
     name = document.removeprefix(f"{names.THINGS}document/")
@@ -94,6 +100,7 @@ def _environment() -> jinja2.Environment:
         plan=plan_name,
         plural=plural,
         short=names.shorten,
+        thousands=thousands,
     )
     environment.globals.update(asset=_asset, content_of=_content, has_asset=lambda name: name in assets())
     return environment

@@ -84,14 +84,21 @@ class Triage:
         """Return an endpoint: what a query or a form says goes to `page`, whose errors are pages too."""
 
         async def endpoint(request: Request) -> Response:
+            given = dict(request.query_params)
             try:
                 if request.method == "POST":
-                    return page(await self._form(request))
-                self.decisions.refresh()
-                return page(dict(request.query_params))
+                    given = await self._form(request)
+                else:
+                    self.decisions.refresh()
+                return page(given)
             except ItukgError as error:
                 status = 409 if isinstance(error, DataError) else error.status  # who edits the file can mend it
-                content = render("triage/stopped.html", error=error, **self._frame(View(OPEN, ORDERS[0])))
+                content = render(
+                    "triage/stopped.html",
+                    error=error,
+                    comment=given.get("comment"),
+                    **self._frame(View(OPEN, ORDERS[0])),
+                )
                 return Response(content, status, media_type=HTML.media_type)
 
         return endpoint

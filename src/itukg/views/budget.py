@@ -17,7 +17,7 @@ from itukg import names
 from itukg.engine.store import Store, texts
 from itukg.errors import BadRequest, NotFound
 from itukg.formats import CSV, HTML, JSON, XLSX, Format, write_json
-from itukg.pages import render
+from itukg.pages import render, thousands
 from itukg.rdf.jsonld import Json, natural
 from itukg.release.overview import Overview
 from itukg.tables import Table, write_workbook
@@ -293,8 +293,9 @@ def write_budget(found: Budget, at: str, syntax: Format, query: str = "") -> byt
     if syntax is HTML:
         linked = bool(BY[found.by])
         pages = {"found": found, "linked": linked, "states": STATES_OF_MONEY, "rules": RULES, "query": query}
-        amounts = partial(_thin, decimals=2 if any(row.hundredths % 100 for row in found.rows) else 0)
-        return render("budget.html", money=amounts, because=partial(because_address, "", query=query), **pages)
+        decimals = 2 if any(row.hundredths % 100 for row in found.rows) else 0
+        pages["money"] = lambda hundredths: thousands(hundredths / 100, decimals)
+        return render("budget.html", because=partial(because_address, "", query=query), **pages)
     if syntax is JSON:
         return write_json(_document(found, because))
     columns = list(dict.fromkeys(name for row in found.rows for name in _row(found, row)))
@@ -309,11 +310,6 @@ def write_budget(found: Budget, at: str, syntax: Format, query: str = "") -> byt
 def _money(hundredths: int) -> int | float:
     """Return hundredths as an amount: a whole number where it is one."""
     return hundredths // 100 if hundredths % 100 == 0 else hundredths / 100
-
-
-def _thin(hundredths: int, decimals: int) -> str:
-    """Return hundredths as people read an amount: with narrow spaces between thousands."""
-    return f"{hundredths / 100:,.{decimals}f}".replace(",", "\N{NARROW NO-BREAK SPACE}")
 
 
 def _column(state: str) -> str:

@@ -1,6 +1,6 @@
 """How a matrix is written: as a grid with its evidence in a workbook, cell by cell as CSV, as JSON, as a page."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -57,14 +57,8 @@ async def matrix_page(store: Store, overview: Overview, found: Matrix, pictures:
 
     The page leads to `pictures`, the syntaxes that hold the whole matrix.
     """
-    if store not in _kinds:
-        ends = await texts(
-            store, names.PROLOGUE + "SELECT DISTINCT ?kind WHERE { ?l itu:subject|itu:object ?x . ?x a ?kind }"
-        )
-        _kinds[store] = {row["kind"] for row in ends}
     given, known = dict(found.page.parameters), kinds(overview)
     chosen = [chosen_kind(side, given[side], overview) for side in ("rows", "columns")]
-    linked = _kinds[store] | {kind.iri for kind in chosen}
     all_ = ",".join(value.short for value in overview.values["basis"])
     bases = [("", "All but what rules derive"), (all_, "Also what rules derive")]
     bases += [(value.short, f"Only {value.label}") for value in overview.values["basis"]]
@@ -90,7 +84,7 @@ async def matrix_page(store: Store, overview: Overview, found: Matrix, pictures:
         summary=[(rows_, _bare(rows_, cells)), (columns, _bare(columns, turned))],
         states={state for line in cells for cell in line if cell for state in cell.states or (cell.state,)},
         plan_iris=plans,
-        kinds=sorted({(overview.reader(kind.iri), name) for name, kind in known.items() if kind.iri in linked}),
+        kinds=await _choices(store, overview, {kind.iri for kind in chosen}),
         chosen=[next(name for name, kind in known.items() if kind.iri == each.iri) for each in chosen],
         plans=overview.values["plan"],
         plan=next((value for value in overview.values["plan"] if value.is_named(given.get("plan", ""))), None),
@@ -107,6 +101,22 @@ async def matrix_page(store: Store, overview: Overview, found: Matrix, pictures:
         because=lambda link: because(found, link),
         word=lambda iri: inside(overview.reader(iri)),
     )
+
+
+async def matrix_chooser(store: Store, overview: Overview, given: Mapping[str, str]) -> bytes:
+    """Return the page on which rows and columns are chosen; it keeps what was `given`."""
+    return render("matrix-choose.html", kinds=await _choices(store, overview, set()), given=given)
+
+
+async def _choices(store: Store, overview: Overview, chosen: Collection[str]) -> list[tuple[str, str]]:
+    """Return what rows and columns may be, those `chosen` and what links lead to or from: in words, and as a parameter."""
+    if store not in _kinds:
+        ends = await texts(
+            store, names.PROLOGUE + "SELECT DISTINCT ?kind WHERE { ?l itu:subject|itu:object ?x . ?x a ?kind }"
+        )
+        _kinds[store] = {row["kind"] for row in ends}
+    linked = _kinds[store].union(chosen)
+    return sorted({(overview.reader(kind.iri), name) for name, kind in kinds(overview).items() if kind.iri in linked})
 
 
 def _bare(items: Sequence[Item], lines: Sequence[Sequence[Cell | None]]) -> list[Item]:

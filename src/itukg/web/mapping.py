@@ -13,7 +13,7 @@ from itukg.upload.read import RDF_TYPES
 from itukg.views.because import BECAUSE_FORMATS, because, write_because
 from itukg.views.changed import chooser, comparison_page, lineage_page
 from itukg.views.compare import CHANGES, COMPARE_FORMATS, KINDS, SENT_FORMATS, compare, compare_sent, write_comparison
-from itukg.views.grid import MATRIX_FORMATS, matrix_page, write_matrix
+from itukg.views.grid import MATRIX_FORMATS, matrix_chooser, matrix_page, write_matrix
 from itukg.views.lineage import LINEAGE_FORMATS, Lineage, lineage, write_lineage
 from itukg.views.listing import MAX_PAGE_SIZE, PAGE_SIZE, chosen_value, select, selection
 from itukg.views.matrix import Matrix, matrix
@@ -55,11 +55,21 @@ async def reasons(
     return Response(write_because(found, syntax, service.release.overview), media_type=syntax.media_type)
 
 
+def _needed(request: Request, *parameters: str) -> None:
+    """Raise BadRequest for the first of some query parameters that a request does not have."""
+    for name in parameters:
+        if not request.query_params.get(name):
+            raise BadRequest(missing_parameter(request.scope["path"], name))
+
+
 class MatrixParameters(lists.ListParameters):
     """Those of a list, which choose the things whose links count, and what is set against what."""
 
-    rows: Text = Field(description="A class, such as output, topic, actionLine, sdgGoal, or plan.")
-    columns: Text = Field(description="A class, as for rows.")
+    rows: Text | None = Field(
+        None,
+        description="A class, such as output, topic, sdgGoal, or plan; without rows and columns, a page to choose.",
+    )
+    columns: Text | None = Field(None, description="A class, as for rows.")
     row: Text | None = Field(None, description="One row: an IRI, a prefixed name, a path below /id/, or a code.")
     column: Text | None = Field(None, description="One column, in the same forms.")
     basis: Text | None = Field(
@@ -70,12 +80,18 @@ class MatrixParameters(lists.ListParameters):
 @_MATRIX.get(router, "/matrix")
 async def matrices(
     request: Request,
-    _: Annotated[MatrixParameters, Query()],
+    given: Annotated[MatrixParameters, Query()],
     service: Served,
     at: Address,
     syntax: Annotated[Format, Depends(_MATRIX.chosen)],
 ) -> Response:
     """Return how many links there are between things of two classes, and what each rests on; with row and column, one cell."""
+    if syntax is HTML and not (given.rows and given.columns):
+        return Response(
+            await matrix_chooser(service.store, service.release.overview, dict(request.query_params)),
+            media_type=syntax.media_type,
+        )
+    _needed(request, "rows", "columns")
     rows = PAGE_SIZE if syntax is HTML else MAX_PAGE_SIZE
     found = await matrix(service.store, service.release.overview, lists.given_in(request), f"{at}/matrix", rows)
     if syntax in PICTURE_FORMATS:
@@ -96,6 +112,7 @@ async def embedded_matrix(
     _syntax: Annotated[Format, Depends(_EMBED.chosen)],
 ) -> Response:
     """Return a page with a matrix as a picture, for frames of other sites."""
+    _needed(request, "rows", "columns")
     found = await matrix(service.store, service.release.overview, lists.given_in(request), f"{at}/matrix")
     return await embedded(await _picture(service, found, SVG), request, service)
 
@@ -173,12 +190,11 @@ async def comparison(
 ) -> Response:
     """Return what the newer of two plans takes up, adds and drops of the older, and the links gained and lost."""
     store, overview, parameters = service.store, service.release.overview, dict(request.query_params)
+    chosen = [chosen_value("plan", plan, overview.values["plan"]) for plan in (given.a, given.b) if plan]
     if syntax is HTML and not (given.a and given.b):
         return Response(await chooser(store, parameters), media_type=syntax.media_type)
-    for name, plan in (("a", given.a), ("b", given.b)):
-        if plan is None:
-            raise BadRequest(missing_parameter(request.scope["path"], name))
-    a, b = (chosen_value("plan", plan or "", overview.values["plan"]) for plan in (given.a, given.b))
+    _needed(request, "a", "b")
+    a, b = chosen
     basis, change = _chosen(service, "basis", given.basis), given.change or None
     fitting = selection(overview, {"class": given.class_}) if given.class_ else None
     things = {item.iri for item in await select(store, fitting)} if fitting else None

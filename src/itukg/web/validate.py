@@ -1,6 +1,7 @@
 """For people who prepare data: their RDF is validated, against our shapes or theirs."""
 
 import gzip
+from math import inf
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -16,6 +17,7 @@ from itukg.errors import (
     NotFound,
     Quota,
     SyntaxProblem,
+    TimeLimit,
     TooLarge,
     TooSlow,
     UnsupportedMediaType,
@@ -121,9 +123,9 @@ async def validate(
     async def check(body: bytes, content_type: str, deadline: float) -> tuple[str, bytes]:
         try:
             return await service.validator.check(body, content_type, fields, syntax, deadline=deadline, client=client)
-        except (BadRequest, NotFound, UnsupportedMediaType, NotAcceptable):
+        except (BadRequest, NotFound, UnsupportedMediaType, NotAcceptable, MemoryLimit, TimeLimit):
             if content_type.startswith(FORM) and prefers_page(request.scope):
-                typed.update(await service.validator.typed(body, content_type, deadline=deadline, client=client))
+                typed.update(await service.validator.typed(body, content_type, deadline=inf, client=client))
             raise
 
     headers = NO_STORE | {"Vary": "Accept, Accept-Encoding"}
