@@ -99,7 +99,7 @@ def _findings(report: Report) -> Table:
 
 
 def _write_csv(report: Report) -> bytes:
-    return _findings(report).write(CSV)
+    return _findings(report).without_formulas().write(CSV)
 
 
 def _write_spreadsheet(report: Report) -> bytes:

@@ -148,10 +148,10 @@ def unreadable(host: str, content: bytes) -> Iterator[None]:
     """Raise TimeLimit or StoreUnavailable for an answer that cannot be read."""
     try:
         yield
-    except (ValueError, LookupError, TypeError, AttributeError, SyntaxError, RecursionError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, SyntaxError, RecursionError):
         if any(message.encode() in content[-1000:] for message in TIMEOUT_MESSAGES):
             raise TimeLimit(f"{host} hit its time limit. Ask for less, or bind more of the pattern.") from None
-        raise StoreUnavailable(f"{host} sent an answer that cannot be read: {error}") from None
+        raise StoreUnavailable(f"{host} sent an answer that cannot be read.") from None
 
 
 if __name__ == "__main__":

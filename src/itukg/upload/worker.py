@@ -73,7 +73,7 @@ def check(
         selected = report.dated(now()).selected(selection)
         content = write_answer(selected) if syntax == HTML else write(selected, syntax)
     except OSError as error:  # a library that wanted a file or a socket
-        raise ItukgError(f"The validation tried to open a file or a socket, which it may not: {error}") from error
+        raise ItukgError("The validation tried to open a file or a socket, which it may not.") from error
     if len(content) > BUFFER_BYTES:
         raise MemoryLimit(
             f"The report is larger than {BUFFER_BYTES // 1_000_000} MB. Request a part of it, such as ?severity=Violation, "

@@ -14,7 +14,7 @@ from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
 
 from itukg import names
-from itukg.errors import BadRequest, ItukgError, NotAllowed, NotFound, NotReady
+from itukg.errors import BadRequest, DataError, ItukgError, NotAllowed, NotFound, NotReady
 from itukg.formats import HTML, JSON, write_json
 from itukg.pages import render
 from itukg.web.requests import accepted
@@ -85,6 +85,8 @@ def failure(scope: Scope, error: Exception) -> Response:
         return problem(scope, 500, "about:blank", "Internal Server Error", "The server failed; its log says why.")
     if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         log.warning("%s %s: %s", scope["method"], scope["path"], error)
+    if isinstance(error, DataError):  # whose message names a file of this machine
+        error = DataError("A file of the service cannot be read; its log says which, and why.")
     return problem_of(error, scope)
 
 
