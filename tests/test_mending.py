@@ -46,7 +46,7 @@ each_wrong = pytest.mark.parametrize(("query", "place", "words"), WRONG)
 def test_an_error_says_what_was_found_where_and_what_may_stand_there(
     query: str, place: tuple[int, int], words: str, client: TestClient
 ) -> None:
-    assert len(WRONG) == 28
+    assert len(WRONG) == 27
     reply = client.get("/sparql", params={"query": query})
     problem = reply.json()
     assert reply.status_code == 400

@@ -1,5 +1,6 @@
 """A triple store elsewhere: releases beside each other, loads that go on, and servers that answer with anything but a result."""
 
+import json
 import re
 import threading
 import time
@@ -35,7 +36,7 @@ from itukg.errors import (
     SyntaxProblem,
     TimeLimit,
 )
-from itukg.formats import CSV, N_TRIPLES, TURTLE
+from itukg.formats import CSV, N_TRIPLES, TABLE_FORMATS, TURTLE
 from itukg.release import publish
 from itukg.release.model import Release
 from itukg.release.publish import drop, load
@@ -329,9 +330,9 @@ def test_bytes_that_are_not_utf_8_are_an_error_with_its_reason(holding: Holding)
     def spoiled(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(200)
         handler.send_header("content-type", N_TRIPLES.media_type)
+        handler.send_header("content-length", "22")
         handler.end_headers()
         handler.wfile.write(b'<urn:a> <urn:b> "\xff" .\n')
-        handler.close_connection = True
 
     with pytest.raises(StoreUnavailable, match="cannot be read"):
         holding(spoiled).ask("CONSTRUCT WHERE { ?s ?p ?o }", N_TRIPLES, Dataset(), 1.0)
@@ -447,7 +448,7 @@ def test_a_client_that_leaves_in_the_middle_leaves_the_server(holding: Holding) 
     def endless(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(200)
         handler.send_header("content-type", N_TRIPLES.media_type)
-        handler.send_header("connection", "close")
+        handler.send_header("content-length", str(10**12))
         handler.end_headers()
         try:
             while True:
@@ -655,3 +656,54 @@ def test_an_answer_that_is_no_http_and_a_media_type_that_is_none_are_not_repeate
         with pytest.raises(StoreUnavailable, match=r"127\.0\.0\.1") as caught:
             holding(reaction).ask("SELECT ?s WHERE { ?s ?p ?o }", CSV, Dataset(), 1.0)
         assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("media_type", [N_TRIPLES.media_type, TURTLE.media_type])
+def test_a_graph_that_only_the_end_of_the_connection_ends_is_refused(holding: Holding, media_type: str) -> None:
+    def ended(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("content-type", media_type)
+        handler.send_header("connection", "close")
+        handler.end_headers()
+        handler.wfile.write(b"<urn:a> <urn:b> <urn:c> .\n")
+
+    def in_chunks(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("content-type", media_type)
+        handler.send_header("transfer-encoding", "chunked")
+        handler.end_headers()
+        handler.wfile.write(b"1a\r\n<urn:a> <urn:b> <urn:c> .\n\r\n0\r\n\r\n")
+
+    for syntax in (N_TRIPLES, TURTLE):
+        with pytest.raises(StoreUnavailable, match="without its length"):
+            holding(ended).ask("CONSTRUCT WHERE { ?s ?p ?o }", syntax, Dataset(), 1.0)
+        assert b"<urn:c>" in holding(in_chunks).ask("CONSTRUCT WHERE { ?s ?p ?o }", syntax, Dataset(), 1.0)
+
+
+@pytest.mark.parametrize(
+    ("query", "columns", "row", "fits"),
+    [
+        ("SELECT ?s WHERE { ?s ?p ?o }", ["s"], {"s": {"type": "literal", "value": "1"}}, True),
+        ("SELECT * WHERE { ?s ?p ?o }", ["o", "s", "p"], {"p": {"type": "literal", "value": "1"}}, True),
+        ("SELECT ?s WHERE { ?s ?p ?o }", ["s", "password"], {}, False),
+        ("SELECT ?s WHERE { ?s ?p ?o }", ["s"], {"password": {"type": "literal", "value": "1"}}, False),
+        ("SELECT * WHERE { ?s ?p ?o }", ["s", "p", "o", "x"], {}, False),
+        ("ASK { ?s ?p ?o }", ["s"], {}, False),
+    ],
+)
+def test_columns_that_the_query_does_not_have_are_an_error(
+    query: str, columns: list[str], row: dict[str, object], *, fits: bool, asked: Asked, holding: Holding
+) -> None:
+    table = json.dumps({"head": {"vars": columns}, "results": {"bindings": [row]}})
+    answer = partial(reply, status=200, media_type=SRJ, text=table)
+    if fits:
+        assert b"1" in asked(query, answer)
+        return
+    with pytest.raises(StoreUnavailable, match=r"that the query does not have|a table for an ASK") as caught:
+        holding(answer).ask(query, TABLE_FORMATS[0] if query.startswith("ASK") else CSV, Dataset(), 1.0)
+    assert "password" not in str(caught.value)
+    with pytest.raises(StoreUnavailable, match="a Boolean for a SELECT"):
+        asked(
+            "SELECT ?s WHERE { ?s ?p ?o }",
+            partial(reply, status=200, media_type=SRJ, text='{"head": {}, "boolean": true}'),
+        )

@@ -261,6 +261,11 @@ class RemoteStore:
                 f"{self._host} cuts answers at {rows} rows. Ask for fewer at a time, with LIMIT and OFFSET."
             )
         if status == HTTPStatus.OK and media_type in media_types:
+            if media_type in _TRIPLES and not {"content-length", "transfer-encoding"} & {*response.headers}:
+                raise StoreUnavailable(
+                    f"{self._host} sends a graph without its length and not in chunks (RFC 9112, 6.3): half of it would pass as "
+                    "the whole. Configure it, or the proxy before it, for HTTP/1.1."
+                )
             return media_type
         message = self._message(await _collected(response), media_type)
         if message:  # which is for the operator: it may name files, addresses or data that no client is to see
