@@ -11,7 +11,7 @@ from urllib.parse import quote
 import httpx2
 import pyoxigraph as ox
 import pytest
-from conftest import SERVED_CONTEXT
+from conftest import SERVED_CONTEXT, Engine
 from fastapi.testclient import TestClient
 from rdflib import BNode, Graph
 from test_sparql import ORIGIN, OUTPUT, ask, exchange, graph_of, problem_of, values
@@ -21,6 +21,7 @@ from itukg.formats import GRAPH_FORMATS, THING_FORMATS, Format
 from itukg.rdf.parse import canonical_hash
 from itukg.release.model import Release
 from itukg.settings import Settings
+from itukg.views.profile import profile_text
 from itukg.web.app import create_app
 
 ROOT = Path(__file__).parents[1]
@@ -149,6 +150,13 @@ def test_a_page_shows_its_label_and_syntaxes_and_links_to_things_there_are(
         linked |= {link.partition("#")[0] for link in page.links if link.startswith(("/id/", "/sdg/"))} - syntaxes
     assert len(linked) > 150
     assert linked <= answering
+
+
+def test_every_kind_of_thing_is_described_in_words_too(sample: list[str], store: Engine, release: Release) -> None:
+    for iri in sample:
+        said = store.run(profile_text(store.store, release, iri)).decode()
+        assert f"\n{iri}\n" in said and said.splitlines()[1].strip()
+        assert "<" not in re.sub(r"<[^a-z/]", "", said)  # no markup in it
 
 
 # --- JSON-LD ---

@@ -96,6 +96,23 @@ def test_a_thing_is_named_as_people_type_it(text: str, home: Path) -> None:
     assert '"id": "http://metadata.un.org/sdg/9.c"' in run_command("describe", text, ITUKG_HOME=home).stdout
 
 
+def test_a_thing_is_described_in_words_to_a_person_and_as_data_to_a_program(home: Path) -> None:
+    thing = "bap-2026-2029/outcome/T1.1-O1"
+    shown = at_terminal(home, "describe", thing)
+    for line in (
+        "Outcome T1.1-O1 · Baku Action Plan 2026-2029",
+        "  Topic T1.1 Emergency telecommunications",
+        "  Serves the SDG target [derived, close]",
+        "    11.b Integrated city plans for climate and disaster risk",
+        "  CHF 205\N{NARROW NO-BREAK SPACE}000 for T1.1 Emergency telecommunications (ITU-D Operational Plan 2026)",
+    ):
+        assert f"\n{line}\n" in f"\n{shown}", line
+    assert re.search(r"^  T1\.1-I1 Number of Member States .* \[stated\]$", shown, re.MULTILINE)
+    assert "&" not in shown  # no markup in it
+    assert run_command("describe", thing, "--format", "text", ITUKG_HOME=home).stdout == shown
+    assert '"id": "https://w3id.org' in run_command("describe", thing, ITUKG_HOME=home).stdout
+
+
 def test_an_unknown_prefix_is_named_with_those_that_there_are(home: Path) -> None:
     said = run_command("describe", "sgd:9.c", ITUKG_HOME=home)
     assert said.returncode == 2

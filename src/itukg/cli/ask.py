@@ -16,6 +16,7 @@ from itukg.cli.command import (
     built,
     corpus_of,
     on_terminal,
+    printable,
     read_answer,
     settings_of,
     show_table,
@@ -200,26 +201,36 @@ def describe(
         typer.Argument(help="An IRI, a prefixed name (sdg:9.c), a path (buap-2018-2021/output/2.1), or a code (9.c)."),
     ],
     format: Annotated[
-        str, typer.Option(help="jsonld, ttl, nt, rdf, html; its results chain as svg, mmd, graphml or dot.")
-    ] = "jsonld",
+        str | None,
+        typer.Option(
+            help="text, jsonld, ttl, nt, rdf, html; its results chain as svg, mmd, graphml or dot. By default text on a "
+            "terminal, else jsonld."
+        ),
+    ] = None,
     output: Output = "-",
 ) -> None:
-    """Print what the graph says of a thing, with the evidence behind its links."""
+    """Print what the graph says of a thing, with the evidence behind its links.
+
+    Example: itukg describe bap-2026-2029/outcome/T1.1-O1
+    """
     from itukg.formats import HTML, PICTURE_FORMATS, THING_FORMATS, choose
     from itukg.pictures import write_picture
     from itukg.views.network import picture_of_thing
-    from itukg.views.profile import profile_page
+    from itukg.views.profile import profile_page, profile_text
     from itukg.views.thing import describe as described
     from itukg.views.thing import named
 
     settings = settings_of()
-    syntax = choose(THING_FORMATS, None, format)
+    named_format = format or ("text" if on_terminal(output) else "jsonld")
+    syntax = None if named_format == "text" else choose(THING_FORMATS, None, named_format)
     release = built(settings)
     terms = release.overview.terms
 
     async def write(store: "Store") -> None:
         thing = await named(store, iri)
-        if syntax in PICTURE_FORMATS:
+        if syntax is None:
+            content = printable((await profile_text(store, release, thing)).decode()).encode()
+        elif syntax in PICTURE_FORMATS:
             content = write_picture(await picture_of_thing(store, terms, thing, release.name), syntax)
         elif syntax is HTML:
             content = await profile_page(store, release, thing)

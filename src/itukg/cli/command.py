@@ -92,7 +92,7 @@ def show_table(csv_with_labels: bytes) -> None:
         table.add_column(name, overflow="fold")
     for row in rows:
         cells = [(names.shorten(row[n]), row[labels[n]] if n in labels else "") for n in shown]
-        cells = [(_printable(cell), _printable(label)) for cell, label in cells]
+        cells = [(printable(cell), printable(label)) for cell, label in cells]
         texts = [f"{cell} ({label})" if label and label != cell else cell for cell, label in cells]
         if narrow:
             for n, text in zip(shown, texts, strict=True):
@@ -138,11 +138,10 @@ def write_out(content: bytes, output: str) -> None:
         Path(output).write_bytes(content)
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Return a text without characters that would steer a terminal."""
-    return "".join(
-        character if character.isprintable() or character == "\n" else "\N{REPLACEMENT CHARACTER}" for character in text
-    )
+    kept = "\n\N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}"
+    return "".join(each if each.isprintable() or each in kept else "\N{REPLACEMENT CHARACTER}" for each in text)
 
 
 _BINARY = (b"PK", b"%PDF", b"\x1f\x8b")

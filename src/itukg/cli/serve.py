@@ -14,9 +14,10 @@ def serve(
     """Serve SPARQL, JSON-LD and the conformance report over HTTP.
 
     Builds the release of the files first if it does not exist. If that fails, prints the reason and serves the
-    last release.
+    last release. A release that is built later is taken up without a restart; SIGHUP looks for one now.
     """
     import os
+    import signal
     import socket
     from contextlib import suppress
     from functools import partial
@@ -25,9 +26,10 @@ def serve(
 
     from itukg.errors import DataError, ItukgError
     from itukg.release.model import current
-    from itukg.web.app import create_app
+    from itukg.web.reload import Reloading
     from itukg.web.server import Connection
 
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is a release to look for another than
     settings = settings_of(host=host, port=port)
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:  # before anything is loaded
@@ -50,7 +52,13 @@ def serve(
     settings = settings.model_copy(update={"port": listening.getsockname()[1]})
     address = f"http://{shown}:{settings.port}"
     say(f"listening on {address} ; loading the release")
-    app = create_app(settings, release, ready=lambda: say(f"ready: {address}"))
+    failures: list[DataError] = []
+
+    def failed(error: DataError) -> None:
+        failures.append(error)
+        server.should_exit = True
+
+    app = Reloading(settings, release, ready=lambda: say(f"ready: {address}"), failed=failed)
     config = uvicorn.Config(
         app,
         host=settings.host,
@@ -62,5 +70,7 @@ def serve(
     server = uvicorn.Server(config)
     with suppress(KeyboardInterrupt):
         server.run(sockets=[listening])
+    if failures:
+        raise failures[0]
     if not server.started:
         raise typer.Exit(2)

@@ -197,5 +197,13 @@ def history(home: Path) -> list[HistoryRow]:
 
 def current(home: Path) -> Release | None:
     """Return the release that was last published below `home`, if any."""
-    pointer = home / "current"
-    return find(home, pointer.read_text().strip()) if pointer.is_file() else None
+    name = pointed(home)
+    return find(home, name) if name else None
+
+
+def pointed(home: Path) -> str:
+    """Return the name of the release that was last published below `home`, "" if none was."""
+    try:
+        return (home / "current").read_text().strip()
+    except FileNotFoundError:
+        return ""

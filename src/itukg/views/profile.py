@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from itukg import names
 from itukg.engine.store import Store, texts
-from itukg.pages import address, local_link, render
+from itukg.pages import address, local_link, render, thousands
 from itukg.rdf import jsonld
 from itukg.rdf.jsonld import natural
 from itukg.release.model import Release
@@ -79,6 +79,21 @@ class Ground:
 
 async def profile_page(store: Store, release: Release, iri: str, at: str = names.BASE.rstrip("/")) -> bytes:
     """Return the page of a thing; `at` is the address of the service. Raises NotFound and Gone as `describe` does."""
+    page, queries = await _page_of(store, release, iri)
+    shown = {"at": at, "queries": queries, **page.sections()}
+    if iri not in {value.iri for value in release.overview.values["plan"]}:
+        return render("thing.html", **shown)
+    return render("plan.html", **shown, **page.of_plan(), **await plan_sections(store, release, iri))
+
+
+async def profile_text(store: Store, release: Release, iri: str) -> bytes:
+    """Return what the page of a thing tells as plain text, for a terminal. Raises NotFound and Gone as `describe` does."""
+    page, _ = await _page_of(store, release, iri)
+    return render("thing.txt", **page.sections())
+
+
+async def _page_of(store: Store, release: Release, iri: str) -> tuple["_Page", dict[str, str]]:
+    """Return the sections of a thing, and the queries behind them."""
     if not is_iri(iri):
         check_known(iri, [], known=False)
     steps = await ladder(store)
@@ -87,11 +102,7 @@ async def profile_page(store: Store, release: Release, iri: str, at: str = names
     found["own"] = found["own"] or await texts(store, written(BESIDE, iri, steps))
     said = [(row["property"], row["value"]) for row in found["own"]]
     check_known(iri, said, known=bool(said or found["incoming"]))
-    page = _Page(iri, release, steps, found)
-    shown = {"at": at, "queries": queries, **page.sections()}
-    if iri not in {value.iri for value in release.overview.values["plan"]}:
-        return render("thing.html", **shown)
-    return render("plan.html", **shown, **page.of_plan(), **await plan_sections(store, release, iri))
+    return _Page(iri, release, steps, found), queries
 
 
 class _Page:
@@ -246,7 +257,7 @@ class _Page:
         own = [row for row in self._found["paid"] if row["of"] == self._iri]
         rows = [
             {
-                "item": _item(row, "of"), "own": bool(own), "amount": f"{row['currency']} {float(row['amount']):,.0f}",
+                "item": _item(row, "of"), "own": bool(own), "amount": f"{row['currency']} {thousands(float(row['amount']), 0)}",
                 "line": row["line"], "plan": Item(row["plan"], label=row["planLabel"]),
             }
             for row in own or self._found["paid"]

@@ -50,13 +50,20 @@ ROUTERS = (
 
 
 def create_app(
-    settings: Settings, release: Release, store: Store | None = None, *, ready: Callable[[], None] | None = None
+    settings: Settings,
+    release: Release,
+    store: Store | None = None,
+    *,
+    ready: Callable[[], None] | None = None,
+    before: Service | None = None,
 ) -> FastAPI:
     """Return the application that serves `release`: from `store` at once, or with 503 until it is loaded into one.
 
-    `ready` is called when queries are answered.
+    `ready` is called when queries are answered. Quotas and metrics go on from what was served `before`.
     """
     service = Service(settings, release, store, ready)
+    if before is not None:
+        service.share(before)
     open_releases = OpenReleases(service)
 
     @asynccontextmanager

@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import accumulate
 from math import inf
 
@@ -18,6 +18,8 @@ class Metrics:
     """Counts of queries, uploads and answers, which a look at /metrics turns into samples: counting happens far more often."""
 
     def __init__(self) -> None:
+        self.sizes: Callable[[], Iterable[Metric]] = tuple
+        """Returns how large things are now, as what answers has them."""
         self.registry = CollectorRegistry()
         self.registry.register(self)
         self._queries: Counter[tuple[str, str]] = Counter()
@@ -64,3 +66,4 @@ class Metrics:
             bounds = zip(map(floatToGoString, BUCKETS), accumulate(times), strict=True)
             seconds.add_metric([form], list(bounds), self._seconds[form])
         yield from (queries, checks, answers, seconds)
+        yield from self.sizes()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from anyio import CancelScope, CapacityLimiter
 from fastapi.concurrency import run_in_threadpool
-from prometheus_client import Gauge, Metric
+from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 
 from itukg.engine.open import open_store
@@ -24,7 +24,8 @@ from itukg.web.quotas import Quotas
 LATEST = "latest"
 """What the served release goes by, besides its own name."""
 RETRY_SECONDS = 2.0
-"""Seconds between two looks whether a server elsewhere holds the release."""
+"""Seconds between the first two looks whether a server elsewhere holds the release; each pause is half as long again."""
+MAX_RETRY_SECONDS = 30.0
 
 log = logging.getLogger("itukg")
 
@@ -39,6 +40,12 @@ class Service:
     ready: Callable[[], None] | None = None
     """Called when queries are answered."""
     _missing: str = ""
+    settled: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once queries are answered, or once it is known that they cannot be."""
+    failure: DataError | None = None
+    """Why the release cannot be loaded, which no second try mends."""
+    refused: str = ""
+    """Why the release that is current is not served, if another is."""
     releases: list[Release] = field(init=False)
     """The releases that stood there at the start, in the order in which they were built."""
     cache: Cache = field(init=False)
@@ -57,10 +64,11 @@ class Service:
         self.cache = Cache(self.settings.cache)
         self.quotas = Quotas(self.settings)
         self.validator = Validator(self.release.path, self.settings)
-        Gauge("itukg_cache_bytes", "Bytes of cached answers.", registry=self.metrics.registry).set_function(
-            self.cache.size
-        )
-        self.metrics.registry.register(self)
+        self.lead()
+
+    def lead(self) -> None:
+        """Be the one whose sizes /metrics tells."""
+        self.metrics.sizes = self._sizes
 
     @property
     def store(self) -> Store:
@@ -83,12 +91,16 @@ class Service:
         """Return what answers from another release: with fewer processes, under the same quotas."""
         smaller = {"workers": 1, "slow_workers": 1, "validation_workers": 1}
         service = Service(self.settings.model_copy(update=smaller), release)
-        service.releases, service.quotas, service.metrics = self.releases, self.quotas, self.metrics
-        service.cache = self.cache
+        service.share(self)
+        service.releases, service.cache = self.releases, self.cache
         return service
 
-    def collect(self) -> Iterator[Metric]:
-        """Yield the sizes of the store, for /metrics."""
+    def share(self, other: "Service") -> None:
+        """Count for the same clients and metrics as another."""
+        self.quotas, self.metrics = other.quotas, other.metrics
+
+    def _sizes(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily("itukg_cache_bytes", "Bytes of cached answers.", self.cache.size())
         found = GaugeMetricFamily("itukg_store", "Workers, and queries that wait, as they are now.", labels=["what"])
         for what, number in self._store.size().items() if self._store else ():
             found.add_metric([what], number)
@@ -96,6 +108,7 @@ class Service:
 
     async def load(self) -> None:
         """Load the release into a store, beside the event loop; wait for a server elsewhere until it holds it."""
+        pause = RETRY_SECONDS
         while self._store is None:
             try:
                 await run_in_threadpool(lambda: self.release.overview)  # which may have to be computed
@@ -105,11 +118,14 @@ class Service:
                 if str(error) not in self._missing:
                     log.warning("%s", error)
                 self._missing = f"The server of the release gives no answer: {error}"
-                await asyncio.sleep(RETRY_SECONDS)
-            except DataError as error:  # which no second try mends
+                await asyncio.sleep(pause)
+                pause = min(pause * 1.5, MAX_RETRY_SECONDS)
+            except DataError as error:
                 log.error("The release cannot be loaded: %s", error)  # noqa: TRY400
                 self._missing = "The release cannot be loaded; the log of the server says why."
-                return
+                self.failure = error
+                break
+        self.settled.set()
 
     async def keep(self) -> None:
         """Load the release, and load it again where a server elsewhere has lost it: nothing that was cached is answered then."""

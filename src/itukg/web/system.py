@@ -1,5 +1,6 @@
 """For people and operators: the front page, the glossary, the interface described, health, readiness and metrics."""
 
+import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
@@ -19,6 +20,9 @@ from itukg.release.dumps import PLAIN
 from itukg.views.home import front_page
 from itukg.web.deps import Address, Answers, Parameters, Served
 from itukg.web.middleware import IMMUTABLE, NO_STORE
+
+READY_SECONDS = 1.5
+"""Seconds in which the store must answer for the service to be called ready."""
 
 router = APIRouter()
 
@@ -88,6 +92,12 @@ async def healthz(_: Annotated[Parameters, Query()]) -> Response:
 @_STATE.get(router, "/readyz")
 async def readyz(_: Annotated[Parameters, Query()], service: Served) -> Response:
     """Tell whether queries are answered: 503 until they are."""
-    if not await rows(service.store, "SELECT ?s WHERE { ?s ?p ?o } LIMIT 1"):
+    try:
+        async with asyncio.timeout(READY_SECONDS):
+            found = await rows(service.store, "SELECT ?s WHERE { ?s ?p ?o } LIMIT 1")
+    except TimeoutError:
+        raise NotReady(f"The store gives no answer within {READY_SECONDS:g} s.") from None
+    if not found:
         raise NotReady("The store holds nothing. Build a release with: itukg build, or load it with: itukg load")
-    return JSONResponse({"status": "ready", "release": service.release.name}, headers=NO_STORE)
+    refused = {"refused": service.refused} if service.refused else {}
+    return JSONResponse({"status": "ready", "release": service.release.name, **refused}, headers=NO_STORE)
