@@ -26,11 +26,16 @@ def serve(
 
     from itukg.errors import DataError, ItukgError
     from itukg.release.model import current
+    from itukg.web.logs import configure, log
     from itukg.web.reload import Reloading
     from itukg.web.server import Connection
 
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is a release to look for another than
     settings = settings_of(host=host, port=port)
+    configure(settings.log, settings.log_level)
+    tell = (
+        say if settings.log == "text" else log.warning
+    )  # of which a log that is read by programs has no line but its own
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:  # before anything is loaded
         listening = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
@@ -46,25 +51,26 @@ def serve(
         last = current(settings.home)
         if last is None:
             raise
-        say(f"{error}\nServing the last release instead: {last.name}")
+        tell(f"{error}\nServing the last release instead: {last.name}")
         release = last
     shown = f"[{settings.host}]" if family == socket.AF_INET6 else settings.host
     settings = settings.model_copy(update={"port": listening.getsockname()[1]})
     address = f"http://{shown}:{settings.port}"
-    say(f"listening on {address} ; loading the release")
+    tell(f"listening on {address} ; loading the release")
     failures: list[DataError] = []
 
     def failed(error: DataError) -> None:
         failures.append(error)
         server.should_exit = True
 
-    app = Reloading(settings, release, ready=lambda: say(f"ready: {address}"), failed=failed)
+    app = Reloading(settings, release, ready=lambda: tell(f"ready: {address}"), failed=failed)
     config = uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
         http=partial(Connection, send_timeout=settings.send_timeout),  # type: ignore[arg-type]  # what makes one is enough
-        log_level="info",
+        log_config=None,
+        log_level=settings.log_level,
         access_log=False,
     )
     server = uvicorn.Server(config)

@@ -265,7 +265,8 @@ def _serve(work: Work, server: socket.socket) -> None:
         except DisconnectedError:
             raise
         except Exception:  # noqa: BLE001  (the log has the traceback, and the worker goes on)
-            traceback.print_exc()
+            for line in traceback.format_exc().splitlines():  # which may repeat what was sent
+                sys.stderr.write(f"    {ascii(line)[1:-1]}\n")
             output.fail(ItukgError("The server failed; its log says why."))
         else:
             output.end(perf_counter() - started)
