@@ -56,7 +56,7 @@ AUDIENCES = (
     "validate",
     "vocabulary",
 )
-TOGETHER = ("app", "server")
+TOGETHER = ("app", "reload", "server")
 BETWEEN_AUDIENCES = {("sparql", "description"), ("validate", "reports")}  # the bare endpoint; a report is a report
 
 

@@ -182,9 +182,8 @@ class ResponseMiddleware:
             await failure(scope, error)(scope, receive, exchange)
 
     def _options(self, scope: Scope) -> Response:
-        """Answer OPTIONS, and the preflight request of a browser (CORS)."""
-        path = scope["path"].rstrip("/") or "/"  # a browser takes no redirect for an answer to its preflight request
-        methods = ", ".join(methods_of(self.routes, {**scope, "path": path}))
+        """Answer OPTIONS, and the preflight request of a browser (CORS), which follows no redirect."""
+        methods = ", ".join(methods_of(self.routes, {**scope, "path": scope["path"].rstrip("/") or "/"}))
         if not methods:
             return problem_of(nothing_at(scope["path"]), scope)
         headers = {
@@ -318,7 +317,7 @@ class _Exchange:
 
 def _cache_key(scope: Scope) -> Hashable:
     """Return what two requests have in common that get the same answer (RFC 9111, section 2)."""
-    chosen = [header for header in scope["headers"] if header[0] in _PREFERENCES]
+    chosen = (header for header in scope["headers"] if header[0] in _PREFERENCES)
     return scope["path"], scope["query_string"], scope["scheme"], *chosen
 
 
