@@ -33,9 +33,7 @@ def serve(
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is a release to look for another than
     settings = settings_of(host=host, port=port)
     configure(settings.log, settings.log_level)
-    tell = (
-        say if settings.log == "text" else log.warning
-    )  # of which a log that is read by programs has no line but its own
+    tell, warn = (say, say) if settings.log == "text" else (log.info, log.warning)  # each line of such a log is JSON
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:  # before anything is loaded
         listening = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
@@ -51,7 +49,7 @@ def serve(
         last = current(settings.home)
         if last is None:
             raise
-        tell(f"{error}\nServing the last release instead: {last.name}")
+        warn(f"{error}\nServing the last release instead: {last.name}")
         release = last
     shown = f"[{settings.host}]" if family == socket.AF_INET6 else settings.host
     settings = settings.model_copy(update={"port": listening.getsockname()[1]})
