@@ -64,7 +64,8 @@ def test_who_has_an_answer_already_gets_304_without_it(client: TestClient, paths
             status, headers, content = raw(client, path, **condition)
             assert (path, status, content) == (path, 304, b"")
             assert not {"content-length", "content-type", "content-encoding"} & headers.keys()
-            assert {key: full[key] for key in headers} == dict(headers)
+            timed = {"server-timing": ""}  # what came quickly is evaluated again
+            assert {key: full[key] for key in headers} | timed == dict(headers) | timed
         assert raw(client, path, if_none_match='"x"', if_modified_since=full["last-modified"])[0] == 200
         assert raw(client, path, if_modified_since="Mon, 01 Jan 2001 00:00:00 GMT")[0] == 200
         assert raw(client, path, if_modified_since="Mon, 01 Jan 2001 00:00:00 -0000")[0] == 200
