@@ -294,7 +294,7 @@ def write_budget(found: Budget, at: str, syntax: Format, query: str = "") -> byt
         linked = bool(BY[found.by])
         pages = {"found": found, "linked": linked, "states": STATES_OF_MONEY, "rules": RULES, "query": query}
         decimals = 2 if any(row.hundredths % 100 for row in found.rows) else 0
-        pages["money"] = lambda hundredths: thousands(hundredths / 100, decimals)
+        pages["money"] = partial(_shown, decimals=decimals)
         return render("budget.html", because=partial(because_address, "", query=query), **pages)
     if syntax is JSON:
         return write_json(_document(found, because))
@@ -305,6 +305,11 @@ def write_budget(found: Budget, at: str, syntax: Format, query: str = "") -> byt
     evidence = [_part(row, part, because) for row in found.rows for part in row.parts]
     names_ = dict.fromkeys(name for row in evidence for name in row)
     return write_workbook({"budget": table, "evidence": Table.of_values(names_, evidence)})
+
+
+def _shown(hundredths: int, decimals: int) -> str:
+    """Return hundredths as people read an amount."""
+    return thousands(hundredths / 100, decimals)
 
 
 def _money(hundredths: int) -> int | float:

@@ -77,6 +77,13 @@ class MatrixParameters(lists.ListParameters):
     )
 
 
+class DrawnParameters(MatrixParameters):
+    """Those of a matrix that is chosen."""
+
+    rows: Text = Field(description="A class, such as output, topic, sdgGoal, or plan.")
+    columns: Text = Field(description="A class, as for rows.")
+
+
 @_MATRIX.get(router, "/matrix")
 async def matrices(
     request: Request,
@@ -106,13 +113,12 @@ async def matrices(
 @_EMBED.get(router, "/embed/matrix")
 async def embedded_matrix(
     request: Request,
-    _: Annotated[MatrixParameters, Query()],
+    _: Annotated[DrawnParameters, Query()],
     service: Served,
     at: Address,
     _syntax: Annotated[Format, Depends(_EMBED.chosen)],
 ) -> Response:
     """Return a page with a matrix as a picture, for frames of other sites."""
-    _needed(request, "rows", "columns")
     found = await matrix(service.store, service.release.overview, lists.given_in(request), f"{at}/matrix")
     return await embedded(await _picture(service, found, SVG), request, service)
 
