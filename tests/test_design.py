@@ -30,6 +30,7 @@ SHARED = (
     "metrics",
     "quotas",
     "requests",
+    "logs",
     "problems",
     "middleware",
     "service",

@@ -175,7 +175,9 @@ def test_head_of_a_large_answer_is_its_head_alone(client: httpx2.Client) -> None
     for method in ("GET", "HEAD"):
         with client.stream(method, "/sparql", params={"query": LARGE, "format": "csv"}) as reply:
             assert reply.status_code == 200
-            headers.append({**reply.headers, "date": "", "server-timing": "", "transfer-encoding": ""})
+            headers.append(
+                {**reply.headers, "date": "", "server-timing": "", "transfer-encoding": "", "x-request-id": ""}
+            )
             if method == "HEAD":
                 assert reply.read() == b""
     assert headers[0] == headers[1]

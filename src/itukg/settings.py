@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, HttpUrl, SecretStr, TypeAdapter, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -146,6 +146,13 @@ class Settings(BaseSettings):
     )
     open_release_idle: float = Field(
         default=300.0, gt=0, description="Seconds without a request after which an older release is closed."
+    )
+    log: Literal["text", "json"] = Field(
+        default="text", description="How `serve` writes a line of its log: `text` or `json`."
+    )
+    log_level: Literal["info", "warning", "error"] = Field(
+        default="info",
+        description="What `serve` logs: `info` has a line for each request, `warning` and `error` have none.",
     )
     slow_log: float = Field(
         default=1.0, ge=0, description="Seconds after which a query is logged as slow, by its hash."

@@ -27,11 +27,14 @@ def serve(
 
     from itukg.errors import DataError, ItukgError
     from itukg.release.model import current
+    from itukg.web.logs import configure, log
     from itukg.web.reload import Reloading
     from itukg.web.server import STOP_SECONDS, SWITCH_SECONDS, Connection, Room, use_all_files
 
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is a release to look for another than
     settings = settings_of(host=host, port=port)
+    configure(settings.log, settings.log_level)
+    tell, warn = (say, say) if settings.log == "text" else (log.info, log.warning)  # each line of such a log is JSON
     use_all_files()
     sys.setswitchinterval(SWITCH_SECONDS)
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
@@ -49,25 +52,26 @@ def serve(
         last = current(settings.home)
         if last is None:
             raise
-        say(f"{error}\nServing the last release instead: {last.name}")
+        warn(f"{error}\nServing the last release instead: {last.name}")
         release = last
     shown = f"[{settings.host}]" if family == socket.AF_INET6 else settings.host
     settings = settings.model_copy(update={"port": listening.getsockname()[1]})
     address = f"http://{shown}:{settings.port}"
-    say(f"listening on {address} ; loading the release")
+    tell(f"listening on {address} ; loading the release")
     failures: list[DataError] = []
 
     def failed(error: DataError) -> None:
         failures.append(error)
         server.should_exit = True
 
-    app = Reloading(settings, release, ready=lambda: say(f"ready: {address}"), failed=failed)
+    app = Reloading(settings, release, ready=lambda: tell(f"ready: {address}"), failed=failed)
     config = uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
         http=partial(Connection, send_timeout=settings.send_timeout, room=Room(settings.connections)),  # type: ignore[arg-type]  # what makes one is enough
-        log_level="info",
+        log_config=None,
+        log_level=settings.log_level,
         access_log=False,
         timeout_graceful_shutdown=2 * STOP_SECONDS,  # of what does not end with its connection
     )

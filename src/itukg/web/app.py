@@ -28,6 +28,7 @@ from itukg.web import (
     vocabulary,
 )
 from itukg.web.deps import service_of, well_formed
+from itukg.web.logs import RequestLog
 from itukg.web.middleware import ResponseMiddleware
 from itukg.web.older import OpenReleases
 from itukg.web.service import Service
@@ -103,6 +104,7 @@ def create_app(
         routes=routes,
         public=settings.public,
     )
+    app.add_middleware(RequestLog, release=release.name)
     return app
 
 

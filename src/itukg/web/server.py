@@ -16,6 +16,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from itukg.errors import BadRequest, HeadersTooLarge, ItukgError, NotSupported, Overloaded, UriTooLong
+from itukg.web.logs import log_request
 from itukg.web.middleware import COMMON_HEADERS
 from itukg.web.problems import problem_of
 from itukg.web.requests import HOST, network_of
@@ -291,6 +292,8 @@ class Connection(HttpToolsProtocol):
             self.flow.pause_reading()
             return
         answer = problem_of(error)
+        method, path = self.parser.get_method().decode("latin-1"), getattr(self, "url", b"").decode("latin-1")[:200]
+        log_request({"client": self.client, "method": method, "path": path}, error.status)
         status = HTTPStatus(error.status)
         headers = [*self.server_state.default_headers, *answer.raw_headers, *COMMON_HEADERS, (b"connection", b"close")]
         lines = [b"HTTP/1.1 %d %s" % (status, status.phrase.encode()), *(b"%s: %s" % header for header in headers)]
