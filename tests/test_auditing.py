@@ -1,5 +1,6 @@
 """What an auditor does with the report: filters it, hands it on, compares it with last time, and accepts a finding."""
 
+import csv
 import io
 import json
 import re
@@ -352,6 +353,24 @@ def test_the_pdf_is_tagged_has_its_title_and_is_the_same_each_time(client: TestC
         assert mark in content
     assert f"Conformance report: {release.name} conforms".encode() in content
     assert write(release.report, PDF) == content
+
+
+def test_formulas_in_a_csv_are_quoted_and_numbers_are_not() -> None:
+    texts = ("=1+1", "+SUM(A1)", "-2+3+cmd", "@SUM(1)", "\tx", "\r=1", "-5", "+3.2", "a=1", "")
+    data = "".join(
+        f"<urn:ex:{n}> a <urn:ex:Thing> ; <urn:ex:name> 'n' ; <urn:ex:code> {json.dumps(text)} ."
+        for n, text in enumerate(texts)
+    )
+    strict = SHAPES.replace("sh:minLength 2", "sh:minLength 99")
+    report = checked(data, strict)
+    written = csv.DictReader(
+        io.StringIO(write(report, next(f for f in REPORT_FORMATS if f.name == "csv")).decode(), newline="")
+    )
+    found = {row["focus"]: row["value"] for row in written}
+    assert [found[f"urn:ex:{n}"] for n, _ in enumerate(texts)] == [
+        *(f"'{text}" for text in texts[:6]), "-5", "+3.2", "a=1", "",
+    ]  # fmt: skip
+    assert {f.value for f in report.findings} == {*texts}  # other syntaxes have what the data has
 
 
 def test_no_word_of_a_document_is_markup_in_a_rendering() -> None:

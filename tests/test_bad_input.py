@@ -7,6 +7,9 @@ from fastapi.testclient import TestClient
 from test_protocol import routes
 from test_sparql import exchange
 
+from itukg.errors import DataError
+from itukg.web.problems import failure
+
 QUERIES = (
     "page=0",
     "size=1000000000",
@@ -63,3 +66,11 @@ def refused(server: str, target: str) -> None:
     problem = json.loads(body)
     assert problem["status"] == code
     assert len(problem["detail"]) > 10 and "root:" not in problem["detail"]
+
+
+def test_a_file_of_the_machine_is_named_in_the_log_and_not_in_the_answer(caplog: pytest.LogCaptureFixture) -> None:
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
+    answer = failure(scope, DataError("/srv/home/releases/1/report.nt: Is a directory"))
+    assert answer.status_code == 500
+    assert b"/srv" not in answer.body and b"its log says which" in answer.body
+    assert "/srv/home/releases/1/report.nt" in caplog.text

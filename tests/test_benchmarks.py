@@ -16,7 +16,7 @@ import pytest
 from conftest import eventually
 from rdflib import Graph
 
-from benchmarks import clients, cold, compare, pressure, report, results, servers, shacl, soak
+from benchmarks import clients, cold, compare, mixed, pressure, report, results, servers, shacl, soak
 from benchmarks.answers import query_set, selected
 from benchmarks.load import Cell, median_round
 from benchmarks.pressure import BOMBS, BesideBombs, BesideBusy
@@ -27,6 +27,7 @@ from benchmarks.shacl_data import write
 from benchmarks.shacl_engines import ENGINES, Engine
 from itukg.corpus import Corpus
 from itukg.release.model import Release
+from itukg.upload.read import read
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "shapes/examples/references/CodePrintedTwice/fail.ttl"
@@ -277,6 +278,47 @@ def test_the_memory_of_a_process_and_its_children_counts_until_its_end() -> None
     assert soak.memory(process.pid) == 0
 
 
+# --- everything at once ---
+
+
+def test_clients_of_each_kind_send_and_their_answers_are_counted(server: str) -> None:
+    endpoint = Endpoint("itukg", "1", urlsplit(server).port or 0, "/sparql?query=", 1, 0.0)
+    kinds = [replace(kind, connections=1) for kind in (*mixed.MEASURED, *mixed.LOAD) if kind.make in ENDING]
+    assert len(kinds) == 4
+    wrong = mixed.Kind("wrong", lambda _: mixed.Request("/none"), 1, 0.1, "127.0.0.9")
+    found = mixed.send(endpoint, [*kinds, wrong], 0.1, 60)
+    assert {name for name, tally in found.items() if tally.seconds} == {kind.name for kind in kinds}
+    assert {name: [*tally.failures] for name, tally in found.items() if tally.failures} == {"wrong": ["status 404"]}
+
+
+ENDING = (mixed.cached, mixed.small_upload, mixed.lookup, mixed.pdf)
+
+
+def test_an_endless_upload_is_read_with_its_shapes() -> None:
+    sent = mixed.upload_bomb(Endpoint("itukg", "1", 1, "/sparql?query=", 1, 0.0))
+    upload = read(sent.body.encode(), sent.media_type, {})
+    assert len([*upload.data.quads()]) == 200
+    assert sum("targetSubjectsOf" in str(quad.predicate) for quad in upload.shapes[0].quads()) == 1
+
+
+def test_the_measured_clients_are_64_with_those_beside_them_and_are_judged() -> None:
+    assert sum(kind.connections for kind in (*mixed.MEASURED, *mixed.LOAD)) == 64
+    alone = {kind.name: mixed.Tally([0.01] * 99) for kind in mixed.MEASURED}
+    beside = {kind.name: mixed.Tally([0.01] * 99) for kind in (*mixed.MEASURED, *mixed.LOAD)}
+    assert [target.met for target in mixed.targets(beside)] == [True, True]
+    beside["small upload"].failures["status 503"] += 2
+    beside["cached thing"].seconds += [0.2] * 10
+    assert [(target.measured, target.met) for target in mixed.targets(beside)] == [("2", False), ("200 ms", False)]
+    text = mixed.written("here", alone, beside)
+    assert "| small upload | 4 | none | 99 | 0 | 10 | 10 |" in text
+    assert "| small upload | 4 | all | 101 | 2 | 10 | 10 |" in text
+    assert "Answers other than 200 beside the load: 2 x status 503 (small upload)." in text
+    beside["cached thing"] = mixed.Tally()
+    assert not mixed.targets(beside)[1].met and "| cached thing | 4 | all | 0 | 0 | none | none |" in mixed.written(
+        "here", alone, beside
+    )
+
+
 # --- SHACL ---
 
 
@@ -355,7 +397,7 @@ def test_an_unknown_engine_is_refused_with_the_known_ones(capsys: pytest.Capture
 # --- the page ---
 
 
-@pytest.mark.parametrize("command", ["compare", "soak", "shacl"])
+@pytest.mark.parametrize("command", ["compare", "mixed", "soak", "shacl"])
 def test_a_result_replaces_that_in_the_page(command: str, tmp_path: Path) -> None:
     page = tmp_path / "performance.md"
     page.write_text(PAGE)

@@ -30,6 +30,7 @@ SHARED = (
     "metrics",
     "quotas",
     "requests",
+    "logs",
     "problems",
     "middleware",
     "service",
@@ -37,6 +38,7 @@ SHARED = (
     "deps",
     "files",
     "lists",
+    "writing",
     "embedding",
     "uploads",
 )

@@ -175,7 +175,9 @@ def test_head_of_a_large_answer_is_its_head_alone(client: httpx2.Client) -> None
     for method in ("GET", "HEAD"):
         with client.stream(method, "/sparql", params={"query": LARGE, "format": "csv"}) as reply:
             assert reply.status_code == 200
-            headers.append({**reply.headers, "date": "", "server-timing": "", "transfer-encoding": ""})
+            headers.append(
+                {**reply.headers, "date": "", "server-timing": "", "transfer-encoding": "", "x-request-id": ""}
+            )
             if method == "HEAD":
                 assert reply.read() == b""
     assert headers[0] == headers[1]
@@ -294,8 +296,8 @@ def test_a_cheap_query_is_answered_whatever_runs_beside_it(limited: serving, cli
     assert max(took) < PATIENT
     ended = {name: each.result() for name, each in running.items()}
     assert {ended["braces"], ended["long"]} == {400, 413}
-    assert ended["cross product"] == ended["path"] == 504
-    assert set(ended.values()) <= {200, 400, 413, 504}
+    assert {ended["cross product"], ended["path"]} <= {503, 504}, "503 where they had no turn"
+    assert set(ended.values()) <= {200, 400, 413, 503, 504}
     eventually(lambda: settled_processes(limited) == settled, "processes are left")
     assert sum(map(memory, processes(limited.process.pid))) < 2 * before + 100_000_000
 
@@ -309,7 +311,7 @@ def test_a_cheap_query_waits_for_none_of_the_expensive_ones(limited: serving, cl
         eventually(lambda: len(processes(limited.process.pid)) > settled, "they do not run")
         assert {ask(client, cheap()).status_code for _ in range(5)} == {200}
         assert not any(each.done() for each in running)
-        assert {each.result().status_code for each in running} == {504}
+        assert {each.result().status_code for each in running} <= {503, 504}
 
 
 BUSY = "import os\nwhile os.getppid() == int(__import__('sys').argv[1]): pass"

@@ -64,12 +64,12 @@ def test_clients_that_wait_take_turns_however_many_requests_each_has() -> None:
 def test_a_free_item_is_given_at_once_and_the_last_used_first() -> None:
     async def work() -> None:
         queue = FairQueue[str](1, 1)
-        assert queue.get_nowait() is None
+        assert queue.get_nowait("a") is None
         queue.put("cold")
         queue.put("warm")
         assert await queue.get("a", later()) == "warm"
-        assert queue.get_nowait() == "cold"
-        assert queue.get_nowait() is None
+        assert queue.get_nowait("a") == "cold"
+        assert queue.get_nowait("a") is None
 
     run(work())
 
@@ -81,8 +81,8 @@ def test_an_item_may_be_taken_out() -> None:
             queue.put(item)
         assert queue.discard("broken") is True
         assert queue.discard("broken") is False
-        assert queue.get_nowait() == "good"
-        assert queue.get_nowait() is None
+        assert queue.get_nowait("a") == "good"
+        assert queue.get_nowait("a") is None
 
     run(work())
 
@@ -98,6 +98,27 @@ def test_a_client_has_a_share_of_the_queue_and_leaves_room_for_others() -> None:
             queue.put("item")
         await asyncio.gather(*tasks)
         assert sorted(served) == ["a", "a", "b"]
+
+    run(work())
+
+
+def test_a_client_has_its_share_of_the_items_and_the_next_is_for_others() -> None:
+    async def work() -> None:
+        queue, served = FairQueue[str](10, 10, share=1), list[str]()
+        queue.put("one")
+        queue.put("two")
+        assert await queue.get("a", later()) == "two"
+        assert queue.get_nowait("a") is None
+        tasks = [await waits(queue, "a", served)]
+        assert await queue.get("b", later()) == "one"
+        tasks.append(await waits(queue, "c", served))
+        queue.put("one", "b")
+        await tasks[1]
+        assert served == ["c"], "who has its share waits"
+        queue.give_up("a")
+        queue.put("three")
+        await tasks[0]
+        assert served == ["c", "a"]
 
     run(work())
 
@@ -119,16 +140,16 @@ def test_a_request_beyond_the_length_of_the_queue_is_refused_with_a_time_to_retr
     run(work())
 
 
-def test_a_request_that_waits_past_its_deadline_hits_the_time_limit_and_leaves_the_queue() -> None:
+def test_a_request_that_waits_past_its_deadline_is_refused_and_leaves_the_queue() -> None:
     async def work() -> None:
         queue = FairQueue[str](10, 10)
-        with pytest.raises(TimeLimit, match="waited for its turn"):
+        with pytest.raises(Overloaded, match="waited for its turn"):
             await queue.get("a", later(0.02))
-        with pytest.raises(TimeLimit):
+        with pytest.raises(Overloaded):
             await queue.get("a", later(-1))
         assert queue.waiting() == 0
         queue.put("item")
-        assert queue.get_nowait() == "item"
+        assert queue.get_nowait("a") == "item"
 
     run(work())
 
@@ -173,7 +194,7 @@ def test_an_item_given_to_a_request_that_was_just_cancelled_goes_to_the_next() -
         queue.put("item")
         third.cancel()
         await asyncio.sleep(0)
-        assert queue.get_nowait() == "item"
+        assert queue.get_nowait("a") == "item"
 
     run(work())
 
@@ -305,6 +326,38 @@ def test_a_slow_request_goes_on_at_a_lower_priority_and_its_worker_is_replaced()
     run(work())
 
 
+def test_a_request_that_a_busy_machine_keeps_waiting_is_not_slow() -> None:
+    async def work() -> None:
+        async with pool_of(workers=1, busy_factor=1000) as pool:
+            (worker,) = pool.alive
+            asked = asyncio.create_task(answer(pool, b"busy 0.02"))
+            await until(lambda: busy(pool), "it does not run")
+            os.kill(worker.pid, signal.SIGSTOP)
+            await asyncio.sleep(0.3)  # three times what makes a request slow, if it were the processor's time
+            assert pool.alive == {worker}
+            os.kill(worker.pid, signal.SIGCONT)
+            assert int(await asked) == worker.pid
+            assert priority_of(worker) == os.getpriority(os.PRIO_PROCESS, 0)
+            assert idle(pool) == [worker]
+
+    run(work())
+
+
+def test_one_client_leaves_a_worker_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_module, "QUICK_SECONDS", 20)
+
+    async def work() -> None:
+        async with pool_of(workers=2) as pool:
+            asked = [asyncio.create_task(answer(pool, b"busy 20", client="a")) for _ in range(2)]
+            await until(lambda: pool.idle.waiting() == 1, "none waits")
+            assert await answer(pool, b"echo x", client="b") == b"x"
+            for task in asked:
+                task.cancel()
+            await until(lambda: is_settled(pool), "a worker is left")
+
+    run(work())
+
+
 def test_a_slow_request_without_a_slot_waits_suspended_and_goes_on_where_it_was() -> None:
     async def work() -> None:
         async with pool_of() as pool:
@@ -381,7 +434,7 @@ def test_a_client_that_disconnects_while_its_slow_request_waits_leaves_nothing_b
                 with pytest.raises(asyncio.CancelledError):
                     await task
             await until(lambda: is_settled(pool), "a worker is left")
-            assert pool.slots.waiting() == 0 and pool.slots.get_nowait()
+            assert pool.slots.waiting() == 0 and pool.slots.get_nowait("a")
 
     run(work())
 
@@ -390,8 +443,7 @@ def test_a_client_that_disconnects_while_its_slow_request_waits_leaves_nothing_b
 def test_a_request_past_its_deadline_is_killed(seconds: float, slow: int) -> None:
     async def work() -> None:
         async with pool_of(workers=1, slow=slow) as pool:
-            message = "waited for its turn" if not slow else f"within 0.(0[45]|[34]) s|within {seconds:.2g} s"
-            with pytest.raises(TimeLimit, match=message):
+            with pytest.raises(TimeLimit, match=f"within 0.(0[45]|[34]) s|within {seconds:.2g} s"):
                 await answer(pool, b"busy 20", deadline=later(seconds))
             await until(lambda: is_settled(pool, 1), "a worker is left")
 
@@ -413,11 +465,11 @@ def test_seconds_count_from_the_turn_of_a_request(monkeypatch: pytest.MonkeyPatc
 def test_the_time_limit_of_a_request_does_not_count_its_suspension() -> None:
     async def work() -> None:
         async with pool_of() as pool:
-            assert pool.slots.get_nowait()
+            assert pool.slots.get_nowait("a")
             asked = asyncio.create_task(answer(pool, b"busy 0.45", seconds=2.5))
             await until(lambda: pool.suspended, "it is not suspended")
             await asyncio.sleep(2.3)  # and so would take longer than it may
-            pool.slots.put(True)
+            pool.slots.put(True, "a")
             assert await asked
 
     run(work())
@@ -478,7 +530,7 @@ def test_a_request_whose_worker_is_killed_is_tried_once_more(caplog: pytest.LogC
             os.kill(worker.pid, signal.SIGKILL)
             assert int(await asked) != worker.pid
             usr1 = int(signal.SIGUSR1)  # which nobody ignores, as nohup does SIGHUP
-            with pytest.raises(WorkerKilled, match=rf"killed from outside \(signal {usr1}\)"):
+            with pytest.raises(WorkerKilled, match=rf"ended by signal {usr1} from outside"):
                 await answer(pool, f"die {usr1}".encode())
             await until(lambda: is_settled(pool), "not replaced")
 
@@ -540,6 +592,24 @@ def test_a_worker_that_cannot_be_forked_is_tried_again(caplog: pytest.LogCapture
     run(work())
 
 
+def test_a_process_that_the_system_does_not_give_is_503_and_no_fault_of_the_request(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    async def work() -> None:
+        async with pool_of(workers=1, reuse=False) as pool:
+            (worker,) = pool.alive
+            parent = parent_of(worker)
+            limits = resource.prlimit(parent, resource.RLIMIT_AS)
+            resource.prlimit(parent, resource.RLIMIT_AS, (1, limits[1]))  # which leaves its children no stack
+            with pytest.raises(Overloaded, match="the system gives none"):
+                await pool.fork()
+            resource.prlimit(parent, resource.RLIMIT_AS, limits)
+            assert await answer(pool, b"echo x") == b"x"
+
+    run(work())
+    assert "thread" in capfd.readouterr().err
+
+
 def test_requests_that_wait_when_the_pool_closes_get_an_error_and_nothing_goes_on(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -550,6 +620,7 @@ def test_requests_that_wait_when_the_pool_closes_get_an_error_and_nothing_goes_o
             await until(lambda: pool.idle.waiting() and pool.slots.waiting(), "none waits")
         outcomes = await asyncio.gather(*asked, return_exceptions=True)
         assert {type(outcome) for outcome in outcomes} <= {DataError, WorkerKilled}
+        assert {str(each) for each in outcomes if isinstance(each, WorkerKilled)} <= {"The server is stopping."}
         assert len(outcomes) == 8
         await until(lambda: asyncio.all_tasks() == before, "a task is left")
         assert "could be started" not in caplog.text

@@ -8,7 +8,7 @@ import random
 import re
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote, urljoin
 from xml.etree import ElementTree as ET
 
 import httpx2
@@ -185,7 +185,10 @@ def test_a_method_that_a_route_has_not_is_405_with_those_it_has(client: TestClie
 
 def test_head_is_get_without_its_body(client: TestClient) -> None:
     for query, status in ((SELECT, 200), ("ASK {", 400), ("ASK {} # é", 200)):
-        get, head = (client.request(m, "/sparql", params={"query": query}, headers=ORIGIN) for m in ("GET", "HEAD"))
+        get, head = (
+            client.request(m, "/sparql", params={"query": query}, headers=ORIGIN | {"x-request-id": "r"})
+            for m in ("GET", "HEAD")
+        )
         assert get.status_code == head.status_code == status
         assert get.content and not head.content
         assert {**get.headers, "server-timing": ""} == {**head.headers, "server-timing": ""}
@@ -661,3 +664,37 @@ def test_what_nobody_sees_or_says_twice(client: httpx2.Client) -> None:
     assert problem_of(post(client, "query=ASK{}&release=xyz", FORM), 400)["detail"].startswith("Name the release")
     twice = [("content-type", SPARQL_QUERY), ("content-type", "text/plain")]
     assert client.post("/sparql", content="ASK {}", headers=twice).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("SELECT ?x WHERE { BIND(<> AS ?x) }", "/sparql"),
+        ("SELECT ?x WHERE { BIND(<#a> AS ?x) }", "/sparql#a"),
+        ("SELECT ?x WHERE { BIND(<../id/wsis/C1> AS ?x) }", "/id/wsis/C1"),
+        ("SELECT ?x WHERE { BIND(STR('urn:<y>') AS ?x) } # <y>", "urn:<y>"),
+        ("BASE <z/> SELECT ?x WHERE { BIND(IRI('y') AS ?x) }", "/z/y"),
+        ("BASE <http://e/> SELECT ?x WHERE { BIND(<y> AS ?x) }", "http://e/y"),
+        ("PREFIX e: <v#> SELECT ?x WHERE { BIND(e:y AS ?x) }", "/v#y"),
+        ("SELECT ?x WHERE { BIND(<http://e/?a#b> AS ?x) FILTER(1<2&&3>2) }", "http://e/?a#b"),
+        ("CONSTRUCT { <a> <b> ?x } WHERE { BIND(<c> AS ?x) }", "/c"),
+    ],
+)
+def test_relative_iris_of_a_query_have_the_address_of_the_endpoint_as_base(
+    client: TestClient, query: str, expected: str
+) -> None:  # the test "base_iri" of the W3C for the protocol
+    for reply in (ask(client, query), post(client, query, SPARQL_QUERY), post(client, f"query={quote(query)}", FORM)):
+        if query.startswith("CONSTRUCT"):
+            [(subject, predicate, node)] = graph_of(reply)
+            found = str(node)
+            assert (str(subject), str(predicate)) == ("http://testserver/a", "http://testserver/b")
+        else:
+            [(found,)] = values(reply)
+        assert found == urljoin("http://testserver/", expected)
+
+
+def test_an_error_in_a_query_with_relative_iris_names_the_place_as_it_was_written(client: TestClient) -> None:
+    reply = problem_of(ask(client, "SELECT * WHERE { <a> <b> ?x . ?y } "), 400)
+    assert (reply["line"], reply["column"]) == (1, 34)
+    described = graph_of(ask(client, "DESCRIBE <id/none> ?x WHERE { ?x a <https://w3id.org/itukg/ontology#Plan> }"))
+    assert len(described) > 10

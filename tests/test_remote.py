@@ -1,5 +1,6 @@
 """A triple store elsewhere: releases beside each other, loads that go on, and servers that answer with anything but a result."""
 
+import json
 import re
 import threading
 import time
@@ -9,6 +10,7 @@ from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import engines
 import httpx2
@@ -35,7 +37,7 @@ from itukg.errors import (
     SyntaxProblem,
     TimeLimit,
 )
-from itukg.formats import CSV, N_TRIPLES, TURTLE
+from itukg.formats import CSV, N_TRIPLES, TABLE_FORMATS, TURTLE
 from itukg.release import publish
 from itukg.release.model import Release
 from itukg.release.publish import drop, load
@@ -194,7 +196,7 @@ def saying(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[str]:
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
-            self.rfile.read(int(self.headers.get("content-length", "0")))
+            self.sent = parse_qs(self.rfile.read(int(self.headers.get("content-length", "0"))).decode())
             answer(self)
 
         do_GET = do_PUT = do_POST  # noqa: N815  (the names that it is called by)
@@ -219,6 +221,12 @@ def reply(handler: BaseHTTPRequestHandler, status: int, media_type: str, text: s
         handler.send_header(name.replace("_", "-"), value)
     handler.end_headers()
     handler.wfile.write(text.encode())
+
+
+def reply_in_column(handler: BaseHTTPRequestHandler, text: str, status: int = 200) -> None:
+    """Answer with a table of a column ?g, in the first column of the query instead."""
+    found = re.search(r"SELECT \?(\w+)", handler.sent["query"][0])  # type: ignore[attr-defined]
+    reply(handler, status, SRJ, text.replace('"g"', f'"{found[1]}"') if found else text)
 
 
 MARKS = '{"head": {"vars": ["g"]}, "results": {"bindings": [{"g": {"type": "uri", "value": "urn:g"}}]}}'
@@ -273,19 +281,30 @@ def asked(holding: Holding) -> Asked:
         (200, SRJ, '{"head": {"vars": ["s"]}, "results": {"bindings": [{"s": {"type": "uri", "value": "no iri"}}]}}', StoreUnavailable, "cannot be read"),
         (302, "text/html", "", StoreUnavailable, "answers with status 302"),
         (401, "text/plain", "no", StoreUnavailable, "ITUKG_STORE_TOKEN"),
-        (500, "text/plain", "Out of\n disk", StoreUnavailable, "500.*Out of disk"),
+        (500, "text/plain", "Out of\n disk", StoreUnavailable, "answers with status 500"),
         (500, "text/plain", "Virtuoso S1T00 Error SR171: Transaction timed out", TimeLimit, "hit its time limit"),
         (503, "text/plain", "", Overloaded, "is busy"),
         (504, "text/plain", "", TimeLimit, "hit its time limit"),
-        (400, "text/plain", "Lexical error at line 3, column 5. " + "x" * 5000, SyntaxProblem, "Lexical error"),
+        (400, "text/plain", "Lexical error at line 3, column 5. " + "x" * 5000, SyntaxProblem, "not SPARQL"),
     ],
 )  # fmt: skip
 def test_an_answer_of_the_server_that_is_no_result_is_an_error_with_its_reason(
-    status: int, media_type: str, text: str, error: type[ItukgError], words: str, *, asked: Asked
+    status: int,
+    media_type: str,
+    text: str,
+    error: type[ItukgError],
+    words: str,
+    *,
+    asked: Asked,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     with pytest.raises(error, match=words) as caught:
         asked("SELECT ?s WHERE { ?s ?p ?o }", lambda handler: reply(handler, status, media_type, text))
-    assert len(str(caught.value)) < 600
+    assert len(str(caught.value)) < 300
+    said = " ".join(text.split())[:400]
+    assert not said or said not in str(caught.value)  # no client sees what a server elsewhere says
+    if media_type == "text/plain" and said:
+        assert said in caplog.text
     if isinstance(caught.value, SyntaxProblem):
         assert (caught.value.line, caught.value.column) == (3, 5)
 
@@ -318,9 +337,9 @@ def test_bytes_that_are_not_utf_8_are_an_error_with_its_reason(holding: Holding)
     def spoiled(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(200)
         handler.send_header("content-type", N_TRIPLES.media_type)
+        handler.send_header("content-length", "22")
         handler.end_headers()
         handler.wfile.write(b'<urn:a> <urn:b> "\xff" .\n')
-        handler.close_connection = True
 
     with pytest.raises(StoreUnavailable, match="cannot be read"):
         holding(spoiled).ask("CONSTRUCT WHERE { ?s ?p ?o }", N_TRIPLES, Dataset(), 1.0)
@@ -436,7 +455,7 @@ def test_a_client_that_leaves_in_the_middle_leaves_the_server(holding: Holding) 
     def endless(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(200)
         handler.send_header("content-type", N_TRIPLES.media_type)
-        handler.send_header("connection", "close")
+        handler.send_header("content-length", str(10**12))
         handler.end_headers()
         try:
             while True:
@@ -510,7 +529,7 @@ def test_the_application_waits_until_the_server_holds_the_release(release: Relea
     holds = threading.Event()
     nothing = '{"head": {"vars": ["g"]}, "results": {"bindings": []}}'
     with (
-        saying(lambda handler: reply(handler, 200, SRJ, MARKS if holds.is_set() else nothing)) as url,
+        saying(lambda handler: reply_in_column(handler, MARKS if holds.is_set() else nothing)) as url,
         TestClient(create_app(Settings(store=url, home=home), release)) as client,
     ):
 
@@ -531,7 +550,7 @@ def test_a_server_that_loses_the_release_is_queried_again_and_nothing_cached_is_
     nothing = '{"head": {"vars": ["g"]}, "results": {"bindings": []}}'
     there.set()
     with (
-        saying(lambda handler: reply(handler, 200, SRJ, row % "urn:one" if there.is_set() else nothing)) as url,
+        saying(lambda handler: reply_in_column(handler, row % "urn:one" if there.is_set() else nothing)) as url,
         TestClient(create_app(Settings(store=url, home=home), release)) as client,
     ):
         wait_until_ready(client)
@@ -600,7 +619,7 @@ def test_an_address_that_is_none_stops_the_server_before_it_starts(monkeypatch: 
 def test_a_server_that_fails_is_502_over_http(release: Release, home: Path) -> None:
     failing = threading.Event()
     with (
-        saying(lambda handler: reply(handler, 500 if failing.is_set() else 200, SRJ, MARKS)) as url,
+        saying(lambda handler: reply_in_column(handler, MARKS, 500 if failing.is_set() else 200)) as url,
         TestClient(create_app(Settings(store=url, home=home), release)) as client,
     ):
         wait_until_ready(client)
@@ -630,3 +649,68 @@ def test_things_lists_and_searches_are_the_same_from_a_remote_store(
             here, there = client.get(path), elsewhere.get(path)
             assert (here.status_code, there.status_code) == (200, 200), (path, there.text)
             assert there.content == here.content, path
+
+
+def test_an_answer_that_is_no_http_and_a_media_type_that_is_none_are_not_repeated(holding: Holding) -> None:
+    def spoken(handler: BaseHTTPRequestHandler) -> None:
+        handler.wfile.write(b"hunter2 /etc/passwd\r\n\r\n")
+        handler.close_connection = True
+
+    def marked(handler: BaseHTTPRequestHandler) -> None:
+        reply(handler, 200, "hunter2 <script>", "{}")
+
+    for reaction in (spoken, marked):
+        with pytest.raises(StoreUnavailable, match=r"127\.0\.0\.1") as caught:
+            holding(reaction).ask("SELECT ?s WHERE { ?s ?p ?o }", CSV, Dataset(), 1.0)
+        assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("media_type", [N_TRIPLES.media_type, TURTLE.media_type])
+def test_a_graph_that_only_the_end_of_the_connection_ends_is_refused(holding: Holding, media_type: str) -> None:
+    def ended(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("content-type", media_type)
+        handler.send_header("connection", "close")
+        handler.end_headers()
+        handler.wfile.write(b"<urn:a> <urn:b> <urn:c> .\n")
+
+    def in_chunks(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("content-type", media_type)
+        handler.send_header("transfer-encoding", "chunked")
+        handler.end_headers()
+        handler.wfile.write(b"1a\r\n<urn:a> <urn:b> <urn:c> .\n\r\n0\r\n\r\n")
+
+    for syntax in (N_TRIPLES, TURTLE):
+        with pytest.raises(StoreUnavailable, match="without its length"):
+            holding(ended).ask("CONSTRUCT WHERE { ?s ?p ?o }", syntax, Dataset(), 1.0)
+        assert b"<urn:c>" in holding(in_chunks).ask("CONSTRUCT WHERE { ?s ?p ?o }", syntax, Dataset(), 1.0)
+
+
+@pytest.mark.parametrize(
+    ("query", "columns", "row", "fits"),
+    [
+        ("SELECT ?s WHERE { ?s ?p ?o }", ["s"], {"s": {"type": "literal", "value": "1"}}, True),
+        ("SELECT * WHERE { ?s ?p ?o }", ["o", "s", "p"], {"p": {"type": "literal", "value": "1"}}, True),
+        ("SELECT ?s WHERE { ?s ?p ?o }", ["s", "password"], {}, False),
+        ("SELECT ?s WHERE { ?s ?p ?o }", ["s"], {"password": {"type": "literal", "value": "1"}}, False),
+        ("SELECT * WHERE { ?s ?p ?o }", ["s", "p", "o", "x"], {}, False),
+        ("ASK { ?s ?p ?o }", ["s"], {}, False),
+    ],
+)
+def test_columns_that_the_query_does_not_have_are_an_error(
+    query: str, columns: list[str], row: dict[str, object], *, fits: bool, asked: Asked, holding: Holding
+) -> None:
+    table = json.dumps({"head": {"vars": columns}, "results": {"bindings": [row]}})
+    answer = partial(reply, status=200, media_type=SRJ, text=table)
+    if fits:
+        assert b"1" in asked(query, answer)
+        return
+    with pytest.raises(StoreUnavailable, match=r"that the query does not have|a table for an ASK") as caught:
+        holding(answer).ask(query, TABLE_FORMATS[0] if query.startswith("ASK") else CSV, Dataset(), 1.0)
+    assert "password" not in str(caught.value)
+    with pytest.raises(StoreUnavailable, match="a Boolean for a SELECT"):
+        asked(
+            "SELECT ?s WHERE { ?s ?p ?o }",
+            partial(reply, status=200, media_type=SRJ, text='{"head": {}, "boolean": true}'),
+        )

@@ -1,20 +1,29 @@
 """The server's end of a connection, over a real socket: what arrives, and when."""
 
 import asyncio
+import os
 import re
+import resource
+import signal
 import socket
+import sys
+from contextlib import ExitStack, suppress
 from functools import partial
+from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import httpx2
 import pytest
 import uvicorn
-from conftest import eventually
+from conftest import eventually, is_running, processes, serving
 from fastapi import Request
 from starlette.types import Receive, Scope, Send
 
-from itukg.web.requests import ClientLeft, StopWhenLeft
-from itukg.web.server import Connection
+from itukg.errors import Overloaded, Quota, TimeLimit
+from itukg.settings import Settings
+from itukg.web.quotas import MINUTE, Quotas
+from itukg.web.requests import ClientLeft, StopWhenLeft, network_of
+from itukg.web.server import OWN_FILES, Connection, Room
 
 ASK = "/sparql?query=" + quote("ASK {}")
 
@@ -142,7 +151,8 @@ def test_what_is_done_for_a_client_stops_when_it_has_left(leaves: str, outcome: 
             except asyncio.CancelledError:
                 await outcomes.put("cancelled")
 
-        config = uvicorn.Config(app, http=partial(Connection, send_timeout=10.0), lifespan="off", log_level="critical")  # type: ignore[arg-type]
+        http = partial(Connection, send_timeout=10.0, room=Room(0))
+        config = uvicorn.Config(app, http=http, lifespan="off", log_level="critical")  # type: ignore[arg-type]
         server = uvicorn.Server(config)
         with socket.create_server(("127.0.0.1", 0)) as listening:
             serving = asyncio.create_task(server.serve([listening]))
@@ -232,3 +242,123 @@ def test_an_odd_header_is_ignored_or_refused(server: str, header: str, status: b
     for _ in range(3):  # at last from the cache
         [answer] = exchange(server, f"GET {ASK} HTTP/1.1\nHost: x\n{header}\n\n")
         assert answer.startswith(b"HTTP/1.1 " + status)
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (f"GET ftp://x{ASK} HTTP/1.1\nHost: x\n", b"400"),
+        ("POST /sparql HTTP/1.1\nHost: x\nTransfer-Encoding: gzip, chunked\n", b"501"),
+        ("POST /sparql HTTP/1.1\nHost: x\nTransfer-Encoding: deflate\nTransfer-Encoding: chunked\n", b"501"),
+        (f"GET {ASK} HTTP/1.1\nHost: x\nTransfer-Encoding: Chunked\n", b"200"),
+    ],
+    ids=["another scheme", "two codings", "two lines", "chunks"],
+)
+def test_what_the_server_does_not_speak_is_refused(server: str, head: str, status: bytes) -> None:
+    answers = exchange(server, f"{head}Content-Type: application/sparql-query\n\n6\nASK {{}}\n0\n\n")
+    assert answers[0].startswith(b"HTTP/1.1 " + status)
+
+
+# --- who counts as one client ---
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::9%eth0", "2001:db8:1:2::/64"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("", ""),
+    ],
+)
+def test_a_network_of_ipv6_is_one_client(address: str, network: str) -> None:
+    assert network_of(address) == network
+
+
+def test_what_a_client_did_is_forgotten_after_a_minute() -> None:
+    now = 0.0
+    quotas = Quotas(Settings(limit_violations=1), lambda: now)
+    for number in range(1000):
+        quotas.remember(f"10.0.0.{number}", TimeLimit(""))
+    with pytest.raises(Quota):
+        quotas.check("10.0.0.7")
+    quotas.remember("10.1.0.0", Overloaded("no fault of the client"))
+    quotas.check("10.1.0.0")
+    now = MINUTE
+    quotas.remember("10.2.0.0", TimeLimit(""))
+    quotas.check("10.0.0.7")
+    assert len(quotas) == 1
+
+
+# --- connections and files ---
+
+
+def connected(stack: ExitStack, address: str, host: str) -> socket.socket:
+    """Return a connection from an address of loopback, on which half a request was sent."""
+    where = urlsplit(address)
+    opened = stack.enter_context(
+        socket.create_connection((str(where.hostname), int(where.port or 0)), timeout=20, source_address=(host, 0))
+    )
+    opened.sendall(b"GET /healthz HTTP/1.1\r\n")
+    return opened
+
+
+def status_of(opened: socket.socket) -> bytes:
+    """End the request, and return the status."""
+    with suppress(OSError):  # it was refused before
+        opened.sendall(b"Host: x\r\n\r\n")
+    return opened.recv(1 << 16).split()[1]
+
+
+@pytest.mark.usefixtures("release")
+def test_connections_of_one_client_are_limited_and_others_are_answered(home: Path) -> None:
+    running = serving({"ITUKG_HOME": str(home), "ITUKG_CONNECTIONS": "3"})
+    with running as address, ExitStack() as stack:
+        first = [connected(stack, address, "127.0.0.2") for _ in range(3)]
+        refused = [connected(stack, address, "127.0.0.2") for _ in range(5)]
+        heads = [each.recv(1 << 16) for each in refused]
+        assert all(head.startswith(b"HTTP/1.1 503") and b"127.0.0.2 has 3 connections" in head for head in heads)
+        assert status_of(connected(stack, address, "127.0.0.3")) == b"200"
+        assert {status_of(each) for each in first} == {b"200"}
+        first[0].close()
+        eventually(lambda: status_of(connected(stack, address, "127.0.0.2")) == b"200", "the closed one still counts")
+    lines = [line for line in running.log if "Connections refused" in line]
+    assert len(lines) == 1 and "ITUKG_CONNECTIONS" in lines[0]
+
+
+@pytest.mark.usefixtures("release")
+def test_connections_leave_files_for_the_service_and_all_that_the_system_gives_are_used(home: Path) -> None:
+    files = OWN_FILES + 40
+    limit = f'ulimit -Sn {files - 20}; ulimit -Hn {files}; exec "$@"'
+    running = serving({"ITUKG_HOME": str(home)}, ("sh", "-c", limit, "sh", sys.executable, "-m", "itukg"))
+    with running as address, ExitStack() as stack:
+        assert resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE) == (files, files)
+        first = connected(stack, address, "127.0.0.1")
+        others = [connected(stack, address, f"127.0.0.{host}") for host in range(2, 92)]
+        refused = others[-1].recv(1 << 16)
+        assert refused.startswith(b"HTTP/1.1 503") and b"nearly all are in use" in refused
+        assert status_of(first) == b"200"
+        first.sendall(f"GET {ASK} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        assert first.recv(1 << 16).startswith(b"HTTP/1.1 200")
+    assert any("Connections refused" in line and "LimitNOFILE" in line for line in running.log)
+
+
+@pytest.mark.usefixtures("release")
+def test_a_server_whose_whole_group_is_ended_waits_for_no_client_that_reads_nothing(home: Path) -> None:
+    running = serving({"ITUKG_HOME": str(home)}, ("setsid", sys.executable, "-m", "itukg"))
+    with running as address, ExitStack() as stack:
+        where = urlsplit(address)
+        large = quote("SELECT * { ?a ?b ?c . ?d a ?e } LIMIT 4000000")
+        for host in ("127.0.0.2", "127.0.0.3"):
+            opened = stack.enter_context(socket.socket())
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            opened.bind((host, 0))
+            opened.connect((str(where.hostname), int(where.port or 0)))
+            opened.sendall(f"GET /sparql?query={large} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            assert opened.recv(100).startswith(b"HTTP/1.1 200")
+        started = processes(running.process.pid)
+        os.killpg(running.process.pid, signal.SIGTERM)
+        eventually(lambda: not any(map(is_running, started)), "it goes on", 30)
+        assert running.process.wait() in (0, -signal.SIGTERM)
+    assert not [line for line in running.log if "Traceback" in line]

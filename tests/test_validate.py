@@ -35,7 +35,7 @@ from itukg.release.model import Release
 from itukg.settings import Settings
 from itukg.upload.context import ValidationContext, check_file
 from itukg.upload.read import BODY_TYPES, FORM, RDF_TYPES, read
-from itukg.upload.validator import MAX_BUFFERED_UPLOADS, Validator
+from itukg.upload.validator import MAX_BUFFERED_UPLOADS, SMALL_UPLOAD, Validator
 from itukg.web.reports import ChosenFindings
 
 ROOT = Path(__file__).parents[1]
@@ -562,14 +562,16 @@ def test_an_upload_that_finds_every_slot_taken_waits_or_is_refused_with_a_time_t
     async def crowd() -> None:
         validator = Validator(release.path, Settings(queue=1, queue_client=1))
         later = time.monotonic() + 20
-        places = [validator.slot("a", later) for _ in range(MAX_BUFFERED_UPLOADS)]
+        places = [validator.slot("a", None, later) for _ in range(MAX_BUFFERED_UPLOADS // 2)]
         for place in places:
             await place.__aenter__()
-        waiting = validator.slot("a", later)
+        waiting = validator.slot("a", SMALL_UPLOAD + 1, later)
         turn = asyncio.create_task(waiting.__aenter__())
         await asyncio.sleep(0)
         with pytest.raises(Overloaded):
-            await validator.slot("a", later).__aenter__()
+            await validator.slot("a", None, later).__aenter__()
+        for other in (validator.slot("b", None, later), validator.slot("a", SMALL_UPLOAD, later)):
+            await asyncio.wait_for(other.__aenter__(), 20)
         await places[0].__aexit__(None, None, None)
         await turn
         await validator.close()

@@ -115,6 +115,12 @@ FORMATS = tuple(
 )
 """The syntaxes that a suffix of an address chooses."""
 
+
+def format_in(row: int) -> Format:
+    """Return the format in a row of FORMATS, which is how processes name it to each other."""
+    return FORMATS[row]
+
+
 THING_FORMATS = (JSONLD, HTML, *(f for f in GRAPH_FORMATS if f.name in ("ttl", "nt", "rdf")), *PICTURE_FORMATS, JSON)
 """Syntaxes of a thing under its own IRI, best first; JSON is JSON-LD by the name that most clients ask for."""
 

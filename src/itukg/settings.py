@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, HttpUrl, SecretStr, TypeAdapter, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -95,10 +95,10 @@ class Settings(BaseSettings):
         default=None, description="Bearer token for that server, instead of a user name."
     )
     workers: int = Field(
-        default_factory=lambda: cores() + 1,
+        default_factory=lambda: cores() + 2,
         ge=1,
         le=64,
-        description="Processes that evaluate queries: by default one more than there are cores, so that no core is idle.",
+        description="Processes that evaluate queries: by default two more than there are cores; one client has at most all but one.",
     )
     slow_workers: int = Field(
         default=2,
@@ -122,7 +122,7 @@ class Settings(BaseSettings):
         default=1,
         ge=1,
         le=64,
-        description="Uploads that are validated at once, and as many again that take over a second; others wait.",
+        description="Uploads of one client that are validated at once, and as many of all that take over a second; two more processes are for others.",
     )
     validation_timeout: float = Field(
         default=30.0,
@@ -131,6 +131,11 @@ class Settings(BaseSettings):
     )
     queue: int = Field(default=256, ge=1, description="Queries that may wait for their turn, and as many uploads.")
     queue_client: int = Field(default=64, ge=1, description="Queries of one client that may wait for their turn.")
+    connections: int = Field(
+        default=1000,
+        ge=0,
+        description="Connections of one client at once, or of one proxy; half of the files that the server may open at most; 0: only that.",
+    )
     limit_violations: int = Field(
         default=60,
         ge=0,
@@ -145,6 +150,13 @@ class Settings(BaseSettings):
     )
     open_release_idle: float = Field(
         default=300.0, gt=0, description="Seconds without a request after which an older release is closed."
+    )
+    log: Literal["text", "json"] = Field(
+        default="text", description="How `serve` writes a line of its log: `text` or `json`."
+    )
+    log_level: Literal["info", "warning", "error"] = Field(
+        default="info",
+        description="What `serve` logs: `info` has a line for each request, `warning` and `error` have none.",
     )
     slow_log: float = Field(
         default=1.0, ge=0, description="Seconds after which a query is logged as slow, by its hash."

@@ -3,7 +3,7 @@
 import json
 import re
 from codecs import lookup
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -24,8 +24,14 @@ from itukg.rdf.jsonld import Json
 Labels = Callable[[Collection[str]], Mapping[str, str]]
 """Looks up what things are called: IRIs → the label of each that has one."""
 
+Write = Callable[..., Awaitable[bytes]]
+"""Calls a function that writes, where it blocks nothing: with what is given after it."""
+
 XLSX_ROWS, XLSX_COLUMNS, XLSX_TEXT = 1_048_575, 16_384, 32_767
 """What a sheet holds: rows under the header, columns, and UTF-16 units of text in a cell."""
+
+_FORMULA = re.compile(r"(?!@?[+-]?[\d.]+$)[=+\-@\t\r]")
+"""How a text begins that a spreadsheet runs as a formula, but for numbers."""
 
 MAX_FIRST = 500
 """Rows of an answer that a page shows."""
@@ -73,6 +79,13 @@ class Table:
                 cell = row.get(column, {})
                 if cell.get("type") == "uri" and cell["value"] in known:
                     row[f"{column}Label"] = _literal(known[cell["value"]])
+
+    def without_formulas(self) -> Self:
+        """Return the table with an apostrophe before each text that a spreadsheet would run as a formula when it opens a CSV.
+
+        Numbers remain as they are. A workbook needs none of this: its cells say that they are text.
+        """
+        return type(self)(self.columns, [{c: _without_formula(cell) for c, cell in row.items()} for row in self.rows])
 
     def write(self, syntax: Format, sheet: str = "answer") -> bytes:
         """Write the table in one of TABLE_FORMATS; `sheet` is its name in a workbook. Raises NotAcceptable as `write_workbook` does."""
@@ -152,6 +165,12 @@ def _literal(value: object) -> Json:
     return {"type": "literal", "value": text} | ({"datatype": kind} if kind else {})
 
 
+def _without_formula(cell: Json) -> Json:
+    return (
+        {**cell, "value": f"'{cell['value']}"} if cell["type"] == "literal" and _FORMULA.match(cell["value"]) else cell
+    )
+
+
 def best_labels(stated: Iterable[tuple[str, ox.Literal]]) -> dict[str, str]:
     """Return one label for each IRI: English, else without a language, else any; always the same one."""
     found: dict[str, list[ox.Literal]] = {}
@@ -218,7 +237,7 @@ def _write_cell(sheet: Worksheet, row: int, column: int, cell: Json, quoted: Cel
         sheet.write_rich_string(row, column, text[0], text[1], text[2:])
     else:
         # The prefix keeps text that looks like a formula text when its cell is edited.
-        sheet.write_string(row, column, text, quoted if text.startswith(("=", "+", "-", "@")) else None)
+        sheet.write_string(row, column, text, quoted if _FORMULA.match(text) else None)
 
 
 def _text(cell: Json) -> str:

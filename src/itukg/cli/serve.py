@@ -23,6 +23,7 @@ def serve(
     import os
     import signal
     import socket
+    import sys
     from contextlib import suppress
     from functools import partial
 
@@ -30,11 +31,16 @@ def serve(
 
     from itukg.errors import DataError, ItukgError
     from itukg.release.upkeep import newest
+    from itukg.web.logs import configure, log
     from itukg.web.reload import Reloading
-    from itukg.web.server import Connection
+    from itukg.web.server import STOP_SECONDS, SWITCH_SECONDS, Connection, Room, use_all_files
 
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is a release to look for another than
     settings = settings_of(host=host, port=port, release=pinned)
+    configure(settings.log, settings.log_level)
+    tell, warn = (say, say) if settings.log == "text" else (log.info, log.warning)  # each line of such a log is JSON
+    use_all_files()
+    sys.setswitchinterval(SWITCH_SECONDS)
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:  # before anything is loaded
         listening = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
@@ -50,27 +56,34 @@ def serve(
         last = newest(settings.home)
         if last is None or settings.release is not None:
             raise
-        say(f"{error}\nServing the last release instead: {last.name}")
+        warn(f"{error}\nServing the last release instead: {last.name}")
         release = last
     shown = f"[{settings.host}]" if family == socket.AF_INET6 else settings.host
     settings = settings.model_copy(update={"port": listening.getsockname()[1]})
     address = f"http://{shown}:{settings.port}"
-    say(f"listening on {address} ; loading the release")
+    tell(f"listening on {address} ; loading the release")
     failures: list[DataError] = []
 
     def failed(error: DataError) -> None:
         failures.append(error)
         server.should_exit = True
 
-    is_pinned = settings.release is not None
-    app = Reloading(settings, release, pinned=is_pinned, ready=lambda: say(f"ready: {address}"), failed=failed)
+    app = Reloading(
+        settings,
+        release,
+        pinned=settings.release is not None,
+        ready=lambda: tell(f"ready: {address}"),
+        failed=failed,
+    )
     config = uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
-        http=partial(Connection, send_timeout=settings.send_timeout),  # type: ignore[arg-type]  # what makes one is enough
-        log_level="info",
+        http=partial(Connection, send_timeout=settings.send_timeout, room=Room(settings.connections)),  # type: ignore[arg-type]  # what makes one is enough
+        log_config=None,
+        log_level=settings.log_level,
         access_log=False,
+        timeout_graceful_shutdown=2 * STOP_SECONDS,  # of what does not end with its connection
     )
     server = uvicorn.Server(config)
     with suppress(KeyboardInterrupt):

@@ -3,14 +3,13 @@
 from itukg.conformance.findings import SEVERITIES, Finding, Selection
 from itukg.conformance.model import Header, HistoryRow, Report, moment, now, read_baseline
 from itukg.conformance.pages import Site, write_answer, write_finding, write_history_page, write_part
+from itukg.conformance.pdf import load_fonts, open_fonts, pdf_of
 from itukg.conformance.shacl import results_of, to_rdflib
 from itukg.conformance.validation import Own, everything, for_derived, for_report, header_of, report_of, validate
 from itukg.conformance.waivers import Waiver, read_waivers, waived
 from itukg.conformance.writers import (
     HISTORY_FORMATS,
     REPORT_FORMATS,
-    pdf_of,
-    pdf_template,
     write,
     write_history,
     write_text,
@@ -33,10 +32,11 @@ __all__ = [
     "for_derived",
     "for_report",
     "header_of",
+    "load_fonts",
     "moment",
     "now",
+    "open_fonts",
     "pdf_of",
-    "pdf_template",
     "read_baseline",
     "read_waivers",
     "report_of",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from itukg import names
-from itukg.conformance.findings import Finding, decides
+from itukg.conformance.findings import Finding, Row, decides
 from itukg.conformance.model import Report
 from itukg.errors import DataError
 
@@ -99,3 +99,8 @@ def _read(entry: Any, where: str) -> Waiver:
         raise DataError(f"{where}: name a finding by its id, or a shape and a focus.")
     iris = {key: None if texts[key] is None else names.expand(str(texts[key])) for key in ("shape", "focus")}
     return Waiver(str(texts["reason"]), str(texts["owner"]), expires, texts["finding"], **iris)
+
+
+def target_of(row: Row) -> str:
+    """Return what the waiver in a row of a report waives: a finding by its id, or a shape and a thing."""
+    return row["finding"] or f"{names.shorten(row['shape'])} on {names.shorten(row['focus'])}"

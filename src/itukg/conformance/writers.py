@@ -1,20 +1,19 @@
 """One report, many readers: each syntax is a row with its writer, and all hold the same findings."""
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields
-from datetime import UTC, datetime
-from functools import cache, partial
-from importlib import resources
+from functools import partial
 
 import pyoxigraph as ox
 
 from itukg import __version__, names
-from itukg.conformance.findings import ACTORS, STATUSES, Finding, Row, decides, iri_of
+from itukg.conformance.findings import Finding, decides, iri_of
 from itukg.conformance.junit import write_junit
 from itukg.conformance.model import HistoryRow, Report
 from itukg.conformance.pages import write_file, write_history_file
+from itukg.conformance.pdf import pdf_of
 from itukg.conformance.validation import REPORT, finding_iri
+from itukg.conformance.waivers import target_of
 from itukg.formats import CSV, GRAPH_FORMATS, HTML, JSON, JUNIT, PDF, SARIF, XLSX, Format, write_json
 from itukg.graphs import write_graph
 from itukg.rdf.jsonld import Json
@@ -53,7 +52,7 @@ def write_text(report: Report) -> str:
     if report.hint:
         lines.append(report.hint)
     lines += [f"Not verified: {name} {reason}." for name, reason in report.header.unverified.items()]
-    lines += [f"Waiver of {_waived(row)}: {row['problem']}" for row in report.waivers if row["problem"]]
+    lines += [f"Waiver of {target_of(row)}: {row['problem']}" for row in report.waivers if row["problem"]]
     return "\n".join([*lines, *map(_finding_text, report.listed)]) + "\n"
 
 
@@ -74,10 +73,6 @@ def _finding_text(f: Finding) -> str:
 def _some(iris: Sequence[str]) -> str:
     shown = ", ".join(map(names.shorten, iris[:UNCHECKED_SHOWN]))
     return f"{shown} and {len(iris) - UNCHECKED_SHOWN} more" if len(iris) > UNCHECKED_SHOWN else shown
-
-
-def _waived(row: Row) -> str:
-    return row["finding"] or f"{names.shorten(row['shape'])} on {names.shorten(row['focus'])}"
 
 
 def _write_rdf(report: Report, syntax: Format) -> bytes:
@@ -104,7 +99,7 @@ def _findings(report: Report) -> Table:
 
 
 def _write_csv(report: Report) -> bytes:
-    return _findings(report).write(CSV)
+    return _findings(report).without_formulas().write(CSV)
 
 
 def _write_spreadsheet(report: Report) -> bytes:
@@ -151,42 +146,6 @@ def _write_spreadsheet(report: Report) -> bytes:
             ),
         }
     )
-
-
-def _write_pdf(report: Report) -> bytes:
-    return pdf_of(report.as_rows())
-
-
-def pdf_of(rows: Row) -> bytes:
-    """Return the rows of a report as a tagged PDF (PDF/UA-1) with contents, summary, coverage and the findings in groups."""
-    import typst
-
-    rows = rows | {"actors": ACTORS, "statusWords": STATUSES, "version": __version__}
-    for finding in rows["findings"]:
-        finding |= {f"{key}Short": names.shorten(finding[key] or "") for key in ("shape", "focus", "path", "document")}
-    for rule in rows["rules"]:
-        rule["shapeShort"] = names.shorten(rule["shape"])
-    for row in rows["waivers"]:
-        row["of"] = _waived(row)
-    date = rows["header"]["date"]
-    written = typst.compile(
-        pdf_template(),
-        sys_inputs={"report": json.dumps(rows)},  # as a value: no word of a document is ever read as markup
-        timestamp=datetime.fromisoformat(date) if date else datetime.fromtimestamp(0, UTC),
-        pdf_standards="ua-1",
-        font_paths=[],
-        ignore_system_fonts=True,  # the fonts in the library are the same on every machine
-    )
-    assert isinstance(written, bytes)
-    return written
-
-
-@cache
-def pdf_template() -> bytes:
-    """Return what a PDF is written by, once the library is there too: who may open no file later asks for it before."""
-    import typst  # noqa: F401
-
-    return (resources.files("itukg.pages") / "templates" / "conformance.typ").read_bytes()
 
 
 _LEVELS = {"Warning": "warning", "Info": "note", "Debug": "note", "Trace": "note"}
@@ -282,7 +241,7 @@ _WRITERS: dict[Format, Callable[[Report], bytes]] = {
     CSV: _write_csv,
     XLSX: _write_spreadsheet,
     JSON: _write_rows,
-    PDF: _write_pdf,
+    PDF: lambda report: pdf_of(report.as_rows()),
     SARIF: _write_sarif,
     JUNIT: write_junit,
 }

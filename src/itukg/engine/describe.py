@@ -60,7 +60,7 @@ async def answer_query(
     except SyntaxProblem as error:
         raise mended(error, query) from None
     except TimeLimit as error:
-        if (words := advice(query.text)) and "Ask for less" in str(error):  # else it only waited for its turn
+        if words := advice(query.text):
             raise TimeLimit(f"{error} {words}") from None
         raise
 

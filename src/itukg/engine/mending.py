@@ -150,7 +150,11 @@ def mended(error: SyntaxProblem, query: Query) -> SyntaxProblem:
         return _problem(text, missing[0].start() - query.added, f'the prefix "{prefix}:" is not declared: {cure}')
     try:
         with suppress(IndexError):  # something beyond these rules
-            _read(tokens_of(text) if len(text) <= MAX_READ else [], len(text))
+            _read(
+                tokens_of(text) if len(text) <= MAX_READ else [],
+                len(text),
+                based=query.text[: query.added].startswith("BASE"),
+            )
     except Wrong as wrong:
         found = f'found "{_short(wrong.token.text)}"' if wrong.token.text else "the query ends"
         return _problem(text, wrong.token.at, f"{found}, expected {wrong.expected}.")
@@ -186,11 +190,11 @@ def tokens_of(text: str) -> list[Token]:
     return [Token("string" if kind == "suffix" else kind, word, at) for kind, word, at in found if kind]
 
 
-def _read(tokens: list[Token], length: int) -> None:
+def _read(tokens: list[Token], length: int, *, based: bool) -> None:
     """Raise Wrong at a word that cannot stand where it does, as far as these few rules go."""
     end = Token("sign", "", length)
     _check_brackets(tokens, end)
-    before, has_base = Token("sign", "", 0), any(token.word == "BASE" for token in tokens)
+    before, has_base = Token("sign", "", 0), based or any(token.word == "BASE" for token in tokens)
     for token in (*tokens, end):
         if (expected := _AFTER.get(before.word)) and not _follows(before.word, token):
             raise Wrong(token, f"{expected} after {before.word}")

@@ -1,8 +1,8 @@
 """Worker processes that can be killed; clients take turns with them.
 
-A request goes to one of `workers` idle processes. One that takes longer than QUICK_SECONDS is slow: it goes on at a lower
-priority, and a fresh worker, forked in milliseconds, replaces its own. At most `slow` such requests run at once, in turns of
-QUICK_SECONDS. The others wait: up to MAX_SUSPENDED of them suspended, with their work so far; the rest are killed and start
+A request goes to one of `workers` idle processes, of which one client leaves some to others. A request that takes longer than
+QUICK_SECONDS is slow, by a processor's clock where the pool says so: it goes on at a lower priority, and a fresh worker, forked in milliseconds, replaces its
+own. At most `slow` such requests run at once, in turns of QUICK_SECONDS. The others wait: up to MAX_SUSPENDED of them suspended, with their work so far; the rest are killed and start
 again when a slot is free. A request is killed when its deadline passes or its client disconnects. An answer larger than
 BUFFER_BYTES is read from the worker as fast as its client reads; such streams have a limit of their own.
 """
@@ -40,6 +40,8 @@ FORK_RETRY_SECONDS = 1.0
 _OUT_OF_MEMORY = (-signal.SIGABRT, -signal.SIGSEGV, -signal.SIGBUS)
 """Exit codes of a worker that ran out of memory or overflowed its stack."""
 
+_NO_PROCESS = "No worker process can be started now: {reason}. Try again in a few seconds."
+
 log = logging.getLogger("itukg")
 
 
@@ -65,7 +67,7 @@ class Response:
         self._worker: Worker | None = None
         self._is_replaced = self._was_fresh = False
         """Whether another worker has replaced this one, which is killed after the answer; whether this one was fresh."""
-        self._has_slot = self._is_streamed = False
+        self._has_turn = self._has_slot = self._is_streamed = False
         self._pieces: deque[bytes] = deque()
         self._size = 0
         self._left_off = 0.0
@@ -102,8 +104,10 @@ class Response:
         if own:
             await self._begin(await pool.fork(network=network, deadline=self._deadline), replaced=True)
         else:
-            await self._begin(pool.idle.get_nowait() or await pool.idle.get(self._client, self._deadline))
-        if not await self._read(min(monotonic() + QUICK_SECONDS, self._deadline)) and monotonic() < self._deadline:
+            worker = await pool.idle.get(self._client, self._deadline)
+            self._has_turn = True
+            await self._begin(worker)
+        if not await self._is_quick() and monotonic() < self._deadline:
             await self._become_slow()
         while not await self._read(min(monotonic() + QUICK_SECONDS, self._deadline)):
             if monotonic() >= self._deadline:
@@ -131,12 +135,22 @@ class Response:
         if not await worker.send(self._request, self._deadline):
             raise self._late()
 
+    async def _is_quick(self) -> bool:
+        """Read until the request is slow; return whether the answer has come by then."""
+        until = min(monotonic() + self._pool.busy_factor * QUICK_SECONDS, self._deadline)
+        while (worker := self._worker) and (left := QUICK_SECONDS - worker.processor_seconds()) > 0:
+            if await self._read(min(monotonic() + left, until)):
+                return True
+            if monotonic() >= until:
+                break
+        return self.is_done
+
     async def _become_slow(self) -> None:
         """Go on in a slot for slow requests, at a lower priority; wait for one where none is free."""
         pool, worker = self._pool, self._worker
         assert worker is not None
         self._leave_quick()
-        if self._has_slot or pool.slots.get_nowait():
+        if self._has_slot or pool.slots.get_nowait(self._client):
             self._has_slot = True
         elif pool.suspended < MAX_SUSPENDED:
             await self._wait_suspended()
@@ -168,16 +182,27 @@ class Response:
         if not self._is_replaced:
             self._is_replaced = True
             self._pool.replace()
+        self._end_turn()
+
+    def _end_turn(self) -> None:
+        if self._has_turn:
+            self._has_turn = False
+            self._pool.idle.give_up(self._client)
 
     async def _take_slot(self, *, again: bool = False) -> None:
         deadline = self._deadline if self._limit == inf else monotonic() + self._limit
-        await self._pool.slots.get(self._client, deadline, again=again)
+        try:
+            await self._pool.slots.get(self._client, deadline, again=again)
+        except Overloaded:
+            if self._is_replaced and monotonic() >= deadline:  # it had its turn, and needed more
+                raise self._late() from None
+            raise
         self._has_slot = True
 
     def _leave_slot(self) -> None:
         if self._has_slot:
             self._has_slot = False
-            self._pool.slots.put(True)
+            self._pool.slots.put(True, self._client)
 
     async def _read(self, until: float) -> bool:
         """Read until the answer ends or has BUFFER_BYTES; return whether it did by `until`."""
@@ -218,6 +243,7 @@ class Response:
         worker, self._worker = self._worker, None
         if worker is not None:
             self._pool.release(worker, well=well, replaced=self._is_replaced)
+        self._end_turn()
         self._leave_slot()
         if self._is_streamed:
             self._is_streamed = False
@@ -243,12 +269,20 @@ class Pool:
         waiting: int = 256,
         per_client: int = 64,
         reuse: bool = True,
+        share: int | None = None,
+        busy_factor: int = 1,
         messages: Messages = Messages(),  # noqa: B008  (immutable)
     ) -> None:
-        """Allow each worker `memory` bytes more than it starts with (0: no limit). Without `reuse`, it answers once."""
+        """Allow each worker `memory` bytes more than it starts with (0: no limit). Without `reuse`, it answers once.
+
+        One client has up to `share` workers at once, and as many slow ones as there are; by default one less than `workers`.
+        A request that gets less of a busy machine is slow after QUICK_SECONDS of processor time, and at the latest after
+        `busy_factor` times as long.
+        """
         self._command = [sys.executable, "-P", "-m", module, data]
         self._workers, self._memory, self._reuse, self.messages = workers, memory, reuse, messages
-        self.idle: FairQueue[Worker] = FairQueue(waiting, per_client)
+        self.busy_factor = busy_factor
+        self.idle: FairQueue[Worker] = FairQueue(waiting, per_client, share or max(1, workers - 1))
         self.slots = Slots(slow, waiting, per_client)
         self.suspended = 0
         """How many slow requests wait suspended for a slot."""
@@ -283,7 +317,8 @@ class Pool:
 
         The work must finish before `deadline` of the monotonic clock; with `seconds`, it must start before `deadline` and
         finish within `seconds`. Raises what the worker raises; TimeLimit; MemoryLimit; Overloaded where too many requests
-        wait, or too many large answers are being sent; and WorkerKilled where two workers in a row were killed from outside.
+        wait, or this one for too long, or too many large answers are being sent, or the system gives no process; and
+        WorkerKilled where two workers in a row were killed from outside, or the pool is closed.
         """
         response = Response(self, request, client, deadline, seconds)
         try:
@@ -350,11 +385,15 @@ class Pool:
 
     def death(self, packet: Packet) -> MemoryLimit | WorkerKilled:
         """Return the error for a worker that ended before its answer did."""
-        code = int(packet.content or -signal.SIGKILL)
+        if self._is_closed:
+            return WorkerKilled("The server is stopping.")
+        if not packet.content:
+            return WorkerKilled("The process that worked on it ended with its parent process.")
+        code = int(packet.content)
         if code in _OUT_OF_MEMORY:
             return MemoryLimit(self.messages.memory.format(memory=self._memory // 1_000_000))
-        how = f"was killed from outside (signal {-code})" if code < 0 else f"ended by itself (exit code {code})"
-        return WorkerKilled(f"A worker process {how}.")
+        how = f"was ended by signal {-code} from outside" if code < 0 else f"ended by itself, with exit code {code}"
+        return WorkerKilled(f"The process that worked on it {how}. Try again in a few seconds.")
 
     def begin_stream(self, client: str) -> None:
         """Count one more streamed answer. Raises Overloaded where there are too many."""
@@ -376,8 +415,8 @@ class Pool:
     async def fork(self, *, network: bool = False, deadline: float = inf) -> Worker:
         """Return a fresh worker.
 
-        Raises DataError where the data cannot be loaded, Overloaded where the system cannot give another process or file
-        descriptor, and TimeLimit where no worker is ready by `deadline`.
+        Raises DataError where the data cannot be loaded, and Overloaded where the system cannot give another process or file
+        descriptor, or no worker is ready by `deadline`.
         """
         for _attempt in range(2):
             if self._is_closed:
@@ -393,7 +432,9 @@ class Pool:
                 return worker
             worker.close()
             if packet is None:
-                raise TimeLimit("No worker was ready in time. Try again in a few seconds.")
+                raise Overloaded("No worker process was ready in time. Try again in a few seconds.")
+            if packet.content:  # its parent, which has the data, goes on
+                raise Overloaded(_NO_PROCESS.format(reason="the system gives none"))
         raise DataError(f"No worker process could be started on {self._command[-1]}; the log says why.")
 
     def _fork(self, *, network: bool) -> Worker:
@@ -413,7 +454,7 @@ class Pool:
                     self._start_parent()
                     socket.send_fds(self._control, order, [theirs.fileno()])
         except OSError as error:
-            raise Overloaded(f"No worker process can be started now: {error}. Try again in a few seconds.") from None
+            raise Overloaded(_NO_PROCESS.format(reason=error)) from None
         return Worker(number, ours, self._lost)
 
     async def _refill(self) -> None:

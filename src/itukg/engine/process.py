@@ -1,14 +1,19 @@
 """The server's side of a worker process: it sends and receives packets on the event loop."""
 
 import asyncio
+import contextlib
 import json
 import socket
+import time
 from collections.abc import Callable
 from math import inf
 from time import monotonic
 from typing import NamedTuple
 
 from itukg.engine.worker import EXIT, HEAD, LENGTH, PACKET_BYTES, READY
+
+_PROCESSOR_CLOCK = 2
+"""What names the clock of a process beside its id (clock_gettime(2), and CPUCLOCK_SCHED in Linux)."""
 
 
 class Packet(NamedTuple):
@@ -27,6 +32,7 @@ class Worker:
         server.setblocking(False)
         self.number = number
         self.pid = self.thread = 0
+        self._began, self._has_clock = 0.0, True
         self._socket, self._on_end = server, on_end
         self._loop = asyncio.get_running_loop()
         self._waiter: asyncio.Future[Packet | None] | None = None
@@ -45,6 +51,7 @@ class Worker:
     async def send(self, request: bytes, deadline: float) -> bool:
         """Send a request; return whether it was sent before `deadline`. `packet` reports a process that has ended."""
         self.is_idle = self.is_fresh = False
+        self._began = self._clock()
         packets = [LENGTH.pack(len(request)) + request[:PACKET_BYTES]]
         packets += [request[begin : begin + PACKET_BYTES] for begin in range(PACKET_BYTES, len(request), PACKET_BYTES)]
         for packet in packets:
@@ -59,6 +66,17 @@ class Worker:
                 else:
                     break
         return True
+
+    def processor_seconds(self) -> float:
+        """Return the processor time that the request has taken; where the system keeps that to itself, the time since it was sent."""
+        return self._clock() - self._began
+
+    def _clock(self) -> float:
+        if self._has_clock:
+            with contextlib.suppress(OSError):
+                return time.clock_gettime(~self.pid << 3 | _PROCESSOR_CLOCK)
+            self._has_clock, self._began = False, monotonic()  # another system than Linux, or the process has ended
+        return monotonic()
 
     async def packet(self, deadline: float) -> Packet | None:
         """Return the next packet, EXIT once the process has ended; None where none comes before `deadline`."""

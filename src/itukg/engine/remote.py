@@ -12,6 +12,7 @@ processes (`translate`), so that neither blocks the web process.
 
 import asyncio
 import json
+import logging
 import re
 from collections.abc import Collection, Generator, Mapping
 from contextlib import AsyncExitStack, aclosing, suppress
@@ -37,6 +38,8 @@ from itukg.rdf.jsonld import Json
 from itukg.settings import Settings, address
 from itukg.tables import MAX_FIRST, best_labels
 
+log = logging.getLogger("itukg")
+
 MERGED_SUFFIX = "#merged"
 """What follows the release's IRI in that of the merged graph."""
 EMPTY_SUFFIX = "#nothing"
@@ -48,7 +51,7 @@ LABELS_PER_QUERY = 1000
 CONNECT_SECONDS = 5.0
 """Seconds in which a server must accept a connection."""
 MAX_MESSAGE_LENGTH = 400
-"""Characters of a server's message that a client sees."""
+"""Characters of a server's message that are logged."""
 RELEASE_CHECK_SECONDS = 2.0
 """Seconds between two checks that the server still holds the release."""
 PROBE_ROWS = 100_001
@@ -59,6 +62,7 @@ _TABLES = (_SPARQL_JSON, "application/json")
 _TRIPLES = {N_TRIPLES.media_type: N_TRIPLES, "text/plain": N_TRIPLES, TURTLE.media_type: TURTLE}
 _GRAPH_ACCEPT = f"{N_TRIPLES.media_type}, {TURTLE.media_type};q=0.5"
 _PLACE = re.compile(r"\b(?:line |error at )(\d+)(?:(?:, col(?:umn)? |:)(\d+))?")
+_MEDIA_TYPE = re.compile(r"[\w.+-]{1,60}/[\w.+-]{1,60}", re.ASCII)
 _FROM = re.compile(r"(?<![?$:@%.\w-])FROM(?![\w:-])", re.IGNORECASE)
 
 
@@ -159,7 +163,7 @@ class RemoteStore:
         await work("read", query=query.text, default=tuple(dataset.default), named=tuple(dataset.named))
         await self._slots.get(client, deadline)
         async with AsyncExitStack() as resources:
-            resources.callback(self._slots.put, True)
+            resources.callback(self._slots.put, True, client)
             try:
                 async with asyncio.timeout(deadline - monotonic()):
                     response = await self._send(query, dataset, _GRAPH_ACCEPT if graph else _SPARQL_JSON)
@@ -197,8 +201,9 @@ class RemoteStore:
 
     def broken(self, error: httpx2.RequestError) -> StoreUnavailable:
         """Return the error for a connection that failed."""
+        reason = str(error) if isinstance(error, httpx2.ConnectError) else ""  # others may repeat what the server sent
         return StoreUnavailable(
-            f"{self._host}: {error or type(error).__name__}. Is ITUKG_STORE right, and is the server up?"
+            f"{self._host}: {reason or type(error).__name__}. Is ITUKG_STORE right, and is the server up?"
         )
 
     async def _find(self) -> None:
@@ -251,26 +256,34 @@ class RemoteStore:
         """Return the media type of an answer that can be read; raises an error for any other."""
         media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         status = response.status_code
-        if rows := response.headers.get("x-sparql-maxrows"):  # how Virtuoso says that there may be more
+        if (rows := response.headers.get("x-sparql-maxrows", "")).isdigit():  # how Virtuoso says that there may be more
             raise QueryRefused(
                 f"{self._host} cuts answers at {rows} rows. Ask for fewer at a time, with LIMIT and OFFSET."
             )
         if status == HTTPStatus.OK and media_type in media_types:
+            if media_type in _TRIPLES and not {"content-length", "transfer-encoding"} & {*response.headers}:
+                raise StoreUnavailable(
+                    f"{self._host} sends a graph without its length and not in chunks (RFC 9112, 6.3): half of it would pass as "
+                    "the whole. Configure it, or the proxy before it, for HTTP/1.1."
+                )
             return media_type
         message = self._message(await _collected(response), media_type)
+        if message:  # which is for the operator: it may name files, addresses or data that no client is to see
+            log.warning("%s answers with status %d: %s", self._host, status, message)
         if status == HTTPStatus.BAD_REQUEST:
             raise self._syntax_problem(message, query)
+        kind = _MEDIA_TYPE.fullmatch(media_type)
         timed_out = status in (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.GATEWAY_TIMEOUT)
         if timed_out or any(each in message for each in TIMEOUT_MESSAGES):
-            raise TimeLimit(f"{self._host} hit its time limit. Ask for less, or bind more of the pattern. {message}")
+            raise TimeLimit(f"{self._host} hit its time limit. Ask for less, or bind more of the pattern.")
         if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
-            raise Overloaded(f"{self._host} is busy. Try again in a few seconds. {message}")
+            raise Overloaded(f"{self._host} is busy. Try again in a few seconds.")
         if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
             raise StoreUnavailable(
                 f"{self._host} refuses access ({status}): set ITUKG_STORE_USER and ITUKG_STORE_PASSWORD, or ITUKG_STORE_TOKEN."
             )
         raise StoreUnavailable(
-            f'{self._host} answers with status {status} and media type "{media_type or "none"}", not a result. {message}'
+            f'{self._host} answers with status {status} and media type "{kind[0] if kind else "none"}", not a result.'
         )
 
     def _message(self, content: bytes, media_type: str) -> str:
@@ -280,14 +293,14 @@ class RemoteStore:
         return to_local_iris(" ".join(text.split()), self._release)[:MAX_MESSAGE_LENGTH]
 
     def _syntax_problem(self, message: str, query: Query) -> SyntaxProblem:
-        """Return the server's message with the place that it names, in the query as the client sent it."""
+        """Return an error with the place that the server's message names, in the query as the client sent it."""
         place = _PLACE.search(message)
         line, column = (int(place[1]), int(place[2]) if place[2] else None) if place else (None, None)
         lines = self.to_remote_iris(query.text).split("\n")
         if line is not None and column is not None and 0 < line <= len(lines):
             before = lines[line - 1][:column]
             column -= len(before) - len(to_local_iris(before, self._release))
-        return SyntaxProblem(message or f"{self._host} says that this is not SPARQL.", line, column)
+        return SyntaxProblem(f"{self._host} says that this is not SPARQL.", line, column)
 
     async def _labels(self, things: list[str]) -> Mapping[str, str]:
         """Return the labels of things in the merged graph."""

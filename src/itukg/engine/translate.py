@@ -46,7 +46,7 @@ def load(_what: str) -> Work:
     tasks: dict[str, Callable[..., bytes]] = {
         "read": partial(read, engine),
         "things": things,
-        "table": table,
+        "table": partial(table, engine),
         "graph": graph,
     }
 
@@ -81,10 +81,13 @@ def things(content: bytes, *, host: str, written: str = "", rows: int | None = N
         return json.dumps(sorted(terms)).encode()
 
 
-def table(content: bytes, *, query: str, labels: Mapping[str, str], release: str, media_type: str, host: str) -> bytes:
+def table(
+    engine: ox.Store, content: bytes, *, query: str, labels: Mapping[str, str], release: str, media_type: str, host: str
+) -> bytes:
     """Return SPARQL JSON in the client's syntax: columns in the query's order, local graph IRIs, plain blank nodes."""
     with unreadable(host, content):
         found: Json = json.loads(content)
+        _check_fit(engine, found, query, host)
         if "boolean" in found:
             found = {"head": {}, "boolean": bool(found["boolean"])}
         else:
@@ -96,6 +99,20 @@ def table(content: bytes, *, query: str, labels: Mapping[str, str], release: str
         if isinstance(results, ox.QuerySolutions):
             return write_table(results, syntax, lambda _things: labels)
         return results.serialize(format=syntax.engine) or b""  # type: ignore[arg-type]  # no boolean has labels
+
+
+def _check_fit(engine: ox.Store, found: Json, query: str, host: str) -> None:
+    """Raise StoreUnavailable for an answer of another kind than the query's, or with columns that the query does not have."""
+    try:
+        results: Any = engine.query(query)  # over no data, and no row is read
+    except OSError:  # from SERVICE, which an ASK calls at once
+        return
+    if isinstance(results, ox.QueryBoolean) != ("boolean" in found):
+        raise StoreUnavailable(f"{host} sent a table for an ASK, or a Boolean for a SELECT.")
+    if isinstance(results, ox.QuerySolutions):
+        known = {variable.value for variable in results.variables}
+        if not {*found["head"]["vars"]}.union(*found["results"]["bindings"]) <= known:
+            raise StoreUnavailable(f"{host} sent columns that the query does not have.")
 
 
 def _mend(found: Json, query: str, release: str) -> None:
@@ -148,10 +165,10 @@ def unreadable(host: str, content: bytes) -> Iterator[None]:
     """Raise TimeLimit or StoreUnavailable for an answer that cannot be read."""
     try:
         yield
-    except (ValueError, LookupError, TypeError, AttributeError, SyntaxError, RecursionError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, SyntaxError, RecursionError):
         if any(message.encode() in content[-1000:] for message in TIMEOUT_MESSAGES):
             raise TimeLimit(f"{host} hit its time limit. Ask for less, or bind more of the pattern.") from None
-        raise StoreUnavailable(f"{host} sent an answer that cannot be read: {error}") from None
+        raise StoreUnavailable(f"{host} sent an answer that cannot be read.") from None
 
 
 if __name__ == "__main__":

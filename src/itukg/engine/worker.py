@@ -39,7 +39,7 @@ may use the network; with SIGNAL a signal; with NICE the thread whose priority i
 READY, DATA, END, ERROR, EXIT = b"R", b"D", b"E", b"X", b"Q"
 FORK, SIGNAL, NICE = b"F", b"S", b"N"
 NICENESS = 5
-"""How far a priority is lowered (setpriority(2)): others go first, but even on a busy machine the thread still runs."""
+"""How far a priority is lowered below that of the server (setpriority(2)): others go first, but even on a busy machine the thread still runs."""
 PACKET_BYTES = 128 * 1024
 """Most bytes of content in one packet: the kernel takes packets up to the size of a socket's buffer."""
 MAX_HANDLES = 4096
@@ -119,11 +119,11 @@ Work = Callable[[bytes, Writable], None]
 # --- the parent ---
 
 
-def main(load: Callable[[str], Work]) -> None:
+def main(load: Callable[[str], Work], prepare: Callable[[], None] = lambda: None) -> None:
     """Load the data, then carry out the server's orders to fork and signal workers, until it closes its end.
 
     `load` may raise DataError, which ends the process with the message. It must read and import everything that workers
-    need: they can open no file.
+    need: they can open no file. What a fork does not copy, such as threads, `prepare` makes in each worker before that.
     """
     (data,) = sys.argv[1:]
     for ending in (signal.SIGINT, signal.SIGTERM):  # the server handles these, and closes the socket
@@ -137,7 +137,7 @@ def main(load: Callable[[str], Work]) -> None:
     gc.freeze()  # the collector never touches what is loaded, so its pages stay shared
     with contextlib.suppress(AttributeError):  # mimalloc: give memory that only loading needed back to the system
         ctypes.CDLL(None).mi_collect(True)
-    _Parent(work, control).obey()
+    _Parent(work, prepare, control).obey()
 
 
 class _Child(NamedTuple):
@@ -148,8 +148,8 @@ class _Child(NamedTuple):
 class _Parent:
     """Forks workers, sends them signals and reports their ends, as ordered on `control`, until that is closed."""
 
-    def __init__(self, work: Work, control: socket.socket) -> None:
-        self._work, self._control = work, control
+    def __init__(self, work: Work, prepare: Callable[[], None], control: socket.socket) -> None:
+        self._work, self._prepare, self._control = work, prepare, control
         self._children: dict[int, _Child] = {}
         self._ended: dict[socket.socket, bytes] = {}
         """EXIT packets of ended workers, which wait until the server has read the packets before them."""
@@ -184,19 +184,19 @@ class _Parent:
             elif kind == SIGNAL and child:
                 os.kill(child.pid, amount)
             elif kind == NICE and child:
-                os.setpriority(os.PRIO_PROCESS, amount, NICENESS)
+                os.setpriority(os.PRIO_PROCESS, amount, os.getpriority(os.PRIO_PROCESS, 0) + NICENESS)
 
     def _fork(self, number: int, server: socket.socket, memory: int, *, network: bool) -> None:
         try:
             pid = os.fork()
-        except OSError:  # out of memory or processes; the closed socket says so to the server
-            server.close()
+        except OSError:  # out of memory or processes
+            self._ended[server] = HEAD.pack(EXIT, 0.0) + b"1"
             return
         if not pid:
             signal.set_wakeup_fd(-1)
             os.dup2(server.fileno(), 0)
             os.closerange(3, MAX_HANDLES)
-            _run(self._work, socket.socket(fileno=0), memory, network=network)
+            _run(self._work, self._prepare, socket.socket(fileno=0), memory, network=network)
         self._children[number] = _Child(pid, server)
 
     def _reap(self) -> None:
@@ -218,7 +218,7 @@ class _Parent:
 # --- a worker ---
 
 
-def _run(work: Work, server: socket.socket, memory: int, *, network: bool) -> NoReturn:
+def _run(work: Work, prepare: Callable[[], None], server: socket.socket, memory: int, *, network: bool) -> NoReturn:
     begin = threading.Event()
     with contextlib.suppress(AttributeError):  # Linux only: nothing could end a worker whose parent has ended
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -238,6 +238,7 @@ def _run(work: Work, server: socket.socket, memory: int, *, network: bool) -> No
     threading.stack_size(STACK_BYTES)
     thread = threading.Thread(target=loop, daemon=True)
     thread.start()
+    prepare()
     # The limit counts memory already in use, the thread's stack too: it is set after the stack is reserved.
     pages = int(Path("/proc/self/statm").read_text().split()[0]) if Path("/proc/self/statm").exists() else 0
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -264,7 +265,8 @@ def _serve(work: Work, server: socket.socket) -> None:
         except DisconnectedError:
             raise
         except Exception:  # noqa: BLE001  (the log has the traceback, and the worker goes on)
-            traceback.print_exc()
+            for line in traceback.format_exc().splitlines():  # which may repeat what was sent
+                sys.stderr.write(f"    {ascii(line)[1:-1]}\n")
             output.fail(ItukgError("The server failed; its log says why."))
         else:
             output.end(perf_counter() - started)

@@ -1,5 +1,6 @@
 """The server's side of validating uploads and of writing reports as PDF: worker processes with limits."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,7 +17,13 @@ from itukg.upload.read import Fields
 from itukg.upload.worker import pack
 
 MAX_BUFFERED_UPLOADS = 8
-"""Upload bodies in memory at once, which bounds the memory that they take."""
+"""Upload bodies of over SMALL_UPLOAD bytes in memory at once, which bounds the memory that they take; one client has up to half."""
+SMALL_UPLOAD = 100_000
+"""Bytes of a body that waits for no others before it is read."""
+BUSY_FACTOR = 10
+"""How much longer than on an idle machine a validation may take before it counts as slow: a small one takes half of that time."""
+SPARE_WORKERS = 2
+"""Processes beyond those that one client may have at once: what ends soon waits for nothing of others that does not."""
 _MESSAGES = Messages(
     late="No report within {seconds:.2g} s. Send less, or shapes that are easier to check.",
     memory="The validation needs more than {memory} MB of memory, or more stack than its process has. "
@@ -29,11 +36,13 @@ class Validator:
 
     def __init__(self, release: Path, settings: Settings) -> None:
         self._seconds = settings.validation_timeout
-        self._slots = Slots(MAX_BUFFERED_UPLOADS, settings.queue, settings.queue_client)
+        self._slots = Slots(MAX_BUFFERED_UPLOADS, settings.queue, settings.queue_client, MAX_BUFFERED_UPLOADS // 2)
         self._pool = Pool(
             "itukg.upload.worker",
             str(release),
-            workers=settings.validation_workers,
+            workers=settings.validation_workers + SPARE_WORKERS,
+            share=settings.validation_workers,
+            busy_factor=BUSY_FACTOR,
             slow=settings.validation_workers,
             memory=settings.memory,
             waiting=settings.queue,
@@ -43,13 +52,16 @@ class Validator:
         )
 
     @asynccontextmanager
-    async def slot(self, client: str, deadline: float) -> AsyncIterator[None]:
-        """Wait until it is the turn of `client` to send its body. Raises Overloaded and TimeLimit."""
+    async def slot(self, client: str, size: int | None, deadline: float) -> AsyncIterator[None]:
+        """Wait until it is the turn of `client` to send its body of `size` bytes, as announced. Raises Overloaded."""
+        if size is not None and size <= SMALL_UPLOAD:
+            yield
+            return
         await self._slots.get(client, deadline)
         try:
             yield
         finally:
-            self._slots.put(True)
+            self._slots.put(True, client)
 
     async def check(
         self, body: bytes, content_type: str, fields: Fields, syntax: Format, *, deadline: float, client: str
@@ -76,7 +88,9 @@ class Validator:
 
     async def pdf(self, report: Report, client: str) -> bytes:
         """Return a report as PDF. Raises TimeLimit and Overloaded."""
-        _, content = await self._submit(pack("pdf", write_json(report.as_rows())), inf, client)
+        _, content = await self._submit(
+            pack("pdf", await asyncio.to_thread(lambda: write_json(report.as_rows()))), inf, client
+        )
         return content
 
     async def _submit(self, request: bytes, deadline: float, client: str) -> tuple[str, bytes]:

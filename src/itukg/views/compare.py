@@ -12,7 +12,7 @@ from itukg.errors import BadRequest
 from itukg.formats import CSV, HTML, JSON, XLSX, Format, write_json
 from itukg.queries import SavedQuery
 from itukg.rdf.jsonld import Json, natural
-from itukg.tables import Table, write_workbook
+from itukg.tables import Table, Write, write_workbook
 from itukg.views.succession import (
     LINK_COLUMNS,
     Link,
@@ -164,8 +164,10 @@ def _plain(words: str) -> str:
     return " ".join(words.casefold().split()).rstrip(".;:")
 
 
-async def write_comparison(store: Store, found: Comparison, syntax: Format, *, basis: str | None = None) -> bytes:
-    """Write a comparison in one of SENT_FORMATS; a workbook has the evidence of all links as its second sheet."""
+async def write_comparison(
+    store: Store, found: Comparison, syntax: Format, *, basis: str | None = None, write: Write = asyncio.to_thread
+) -> bytes:
+    """Write a comparison in one of SENT_FORMATS; a workbook, by `write`, has the evidence of all links as its second sheet."""
     if syntax is JSON:
         return write_json(as_json(found))
     table = Table.of_values((*CHANGE_COLUMNS, *LINK_COLUMNS, "newerId", "olderId"), map(_row, found.changes))
@@ -173,7 +175,7 @@ async def write_comparison(store: Store, found: Comparison, syntax: Format, *, b
         return table.write(syntax)
     things = {iri for change in found.changes for iri in (change.newer, change.older) if iri}
     sheets = {"changes": table, "evidence": await evidence(store, values(things), basis)}
-    return await asyncio.to_thread(write_workbook, sheets)
+    return await write(write_workbook, sheets)
 
 
 def as_json(found: Comparison) -> dict[str, Any]:

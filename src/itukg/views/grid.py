@@ -1,5 +1,6 @@
 """How a matrix is written: as a grid with its evidence in a workbook, cell by cell as CSV, as JSON, as a page."""
 
+import asyncio
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,15 @@ def write_matrix(found: Matrix, syntax: Format, release: Path) -> bytes:
     return write_json(_document(found))
 
 
+MANY_CELLS = 3000
+"""Cells, empty ones too, from which on a matrix takes long to be written; a workbook takes six times as long as a table."""
+
+
+def is_large(found: Matrix, syntax: Format) -> bool:
+    """Tell whether a matrix takes long to be written."""
+    return len(found.rows) * len(found.columns) * (6 if syntax is XLSX else 1) > MANY_CELLS
+
+
 _kinds: WeakKeyDictionary[Store, set[str]] = WeakKeyDictionary()
 _HEAT = (1, 2, 5, 10, 25)
 """From which count on a cell is shown in the next of the shades."""
@@ -71,7 +81,8 @@ async def matrix_page(store: Store, overview: Overview, found: Matrix, pictures:
     rows_, columns = (sorted(side, key=lambda item: by_year.get(item.iri, 0)) for side in (found.rows, found.columns))
     cells = [[found.cells.get((row.iri, column.iri)) for column in columns] for row in rows_]
     turned = [[line[place] for line in cells] for place in range(len(columns))]
-    return render(
+    return await asyncio.to_thread(
+        render,
         "matrix.html",
         found=found,
         pictures=[(_CALLED[syntax], syntax.suffix) for syntax in pictures],

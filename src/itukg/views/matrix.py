@@ -131,7 +131,7 @@ async def matrix(
     things, (gaps, covered, above, within) = await asyncio.gather(
         texts(store, names.PROLOGUE + members(of)), silence(store)
     )
-    sides = [Side.of(kind.iri, things, chosen.sort, overview) for kind in of]
+    sides = await asyncio.to_thread(lambda: [Side.of(kind.iri, things, chosen.sort, overview) for kind in of])
     through = goes_through(sides, plan)
     linked = await links_of(store, sides, plan, derived=DERIVED in basis)
     linked = _narrow(sides, linked, among, plan)
@@ -149,14 +149,17 @@ async def matrix(
             f"name a plan, a row or a column, or ask with size for at most {MAX_CELLS // len(columns)} rows a page."
         )
     sides[0].keep({item.iri for item in page.items})
-    cells = _Cells(sides)
-    _count(
-        cells, sides, [each for each in linked if each.link.basis in basis], covered, overview.terms, through=through
-    )
     between_schemes = plan if through and not any(side.are_plans for side in sides) else None
-    for row, column, note in gap_cells(sides, gaps, above, within, linked, between_schemes):
-        cells.mark(row, column, GAP, note)
-    return Matrix(page, columns, cells, basis, through)
+
+    def filled() -> _Cells:
+        cells = _Cells(sides)
+        counted = [each for each in linked if each.link.basis in basis]
+        _count(cells, sides, counted, covered, overview.terms, through=through)
+        for row, column, note in gap_cells(sides, gaps, above, within, linked, between_schemes):
+            cells.mark(row, column, GAP, note)
+        return cells
+
+    return Matrix(page, columns, await asyncio.to_thread(filled), basis, through)
 
 
 _said: WeakKeyDictionary[Store, Sequence[Sequence[Row]]] = WeakKeyDictionary()
@@ -228,7 +231,7 @@ class _Cells(dict[tuple[str, str], Cell]):
 
     def mark(self, row: str, column: str, bare: str, note: Note) -> None:
         """Say why a cell counts nothing, if it does not and nothing is said of it yet."""
-        if (cell := self._shown(row, column)) and cell.state == EMPTY:
+        if (cell := self._shown(row, column)) and not cell.evidence and cell.bare == EMPTY:
             cell.bare, cell.note = bare, note
 
     def _shown(self, row: str, column: str) -> Cell | None:

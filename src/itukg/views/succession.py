@@ -1,5 +1,6 @@
 """What views of succession share: which plan is newer, the words of things with their places, and links gained and lost."""
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -238,7 +239,7 @@ async def evidence(store: Store, things: str, basis: str | None = None) -> Table
         f"""{names.PROLOGUE}SELECT * WHERE {{ {_linkages(things, basis, here, derived)} }}
 ORDER BY ?thing ?predicate ?object ?linkage""",
     )
-    return Table.of_values(EVIDENCE_COLUMNS, [_evidence(row) for row in found])
+    return await asyncio.to_thread(lambda: Table.of_values(EVIDENCE_COLUMNS, [_evidence(row) for row in found]))
 
 
 def _evidence(row: Row) -> dict[str, Any]:

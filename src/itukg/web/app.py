@@ -28,6 +28,7 @@ from itukg.web import (
     vocabulary,
 )
 from itukg.web.deps import service_of, well_formed
+from itukg.web.logs import RequestLog
 from itukg.web.middleware import ResponseMiddleware
 from itukg.web.older import OpenReleases
 from itukg.web.service import Service
@@ -71,6 +72,7 @@ def create_app(
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(service.keep)
             tasks.start_soon(open_releases.close_idle)
+            tasks.start_soon(anyio.to_thread.run_sync, app.openapi)  # else the first request for it stops all others
             yield
             tasks.cancel_scope.cancel()
         await open_releases.close()
@@ -102,6 +104,7 @@ def create_app(
         routes=routes,
         public=settings.public,
     )
+    app.add_middleware(RequestLog, release=release.name)
     return app
 
 

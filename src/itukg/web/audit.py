@@ -2,7 +2,6 @@
 
 from typing import Annotated
 
-from anyio import to_thread
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import Field
 
@@ -11,6 +10,7 @@ from itukg.views.budget import BUDGET_FORMATS, BY, RULES, budget, write_budget
 from itukg.views.gaps import GAP_FORMATS, gaps, gaps_page, write_gaps
 from itukg.views.risks import RISK_FORMATS, risks, risks_page, write_risks
 from itukg.web.deps import Address, Answers, Labelled, Served, Text, once, query_of
+from itukg.web.writing import InTurn
 
 router = APIRouter(dependencies=[Depends(once)])
 
@@ -33,6 +33,7 @@ async def money(
     request: Request,
     given: Annotated[BudgetParameters, Query()],
     service: Served,
+    in_turn: InTurn,
     at: Address,
     syntax: Annotated[Format, Depends(_BUDGET.chosen)],
 ) -> Response:
@@ -46,7 +47,7 @@ async def money(
         plan=given.plan or None,
         basis=given.basis or None,
     )
-    content = await to_thread.run_sync(write_budget, found, at, syntax, query_of(request), limiter=service.writing)
+    content = await in_turn(write_budget, found, at, syntax, query_of(request))
     return Response(content, media_type=syntax.media_type)
 
 
@@ -67,6 +68,7 @@ async def missing(
     request: Request,
     given: Annotated[GapParameters, Query()],
     service: Served,
+    in_turn: InTurn,
     at: Address,
     syntax: Annotated[Format, Depends(_GAPS.chosen)],
 ) -> Response:
@@ -76,7 +78,7 @@ async def missing(
     if syntax is HTML:
         content = await gaps_page(service.store, overview, found, query_of(request))
     else:
-        content = await to_thread.run_sync(write_gaps, found, at, syntax, query_of(request), limiter=service.writing)
+        content = await in_turn(write_gaps, found, at, syntax, query_of(request))
     return Response(content, media_type=syntax.media_type)
 
 
@@ -91,6 +93,7 @@ async def registers(
     request: Request,
     given: Annotated[RiskParameters, Query()],
     service: Served,
+    in_turn: InTurn,
     syntax: Annotated[Format, Depends(_RISKS.chosen)],
 ) -> Response:
     """Return the risks of the plans, with their statements, ratings and mitigations, and what the document leaves open."""
@@ -98,5 +101,5 @@ async def registers(
     if syntax is HTML:
         content = await risks_page(service.store, service.release.overview, found, query_of(request))
     else:
-        content = await to_thread.run_sync(write_risks, found, syntax, limiter=service.writing)
+        content = await in_turn(write_risks, found, syntax)
     return Response(content, media_type=syntax.media_type)

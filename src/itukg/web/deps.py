@@ -24,7 +24,7 @@ from itukg.errors import (
 from itukg.formats import FORMATS, HTML, JSONLD, PROFILES, Format, choose, in_profile, labels_wanted
 from itukg.rdf.jsonld import frames
 from itukg.web.problems import PROBLEM, unknown_parameter
-from itukg.web.requests import accepted, address_in
+from itukg.web.requests import accepted, address_in, network_of
 from itukg.web.service import Service
 
 MAX_VALUE = 8000
@@ -103,9 +103,9 @@ def query_of(request: Request) -> str:
 
 
 def client_of(request: Request) -> str:
-    """Return the client's address, for turns and quotas."""
+    """Return what stands for the client, for turns and quotas; see `network_of`."""
     client = request.scope.get("client")
-    return client[0] if client else ""
+    return network_of(client[0]) if client else ""
 
 
 async def _client(request: Request) -> str:  # FastAPI would call a plain function in a thread

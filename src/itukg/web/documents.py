@@ -2,7 +2,6 @@
 
 from typing import Annotated
 
-from anyio import to_thread
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic import Field
@@ -12,6 +11,7 @@ from itukg.formats import Format
 from itukg.views.document import DOCUMENT_FORMATS, SHOWN, account, accounts, write_account, write_accounts
 from itukg.views.thing import is_told
 from itukg.web.deps import Answers, Negotiated, Served, Text, once, query_of
+from itukg.web.writing import InTurn
 
 router = APIRouter(dependencies=[Depends(once)])
 
@@ -33,10 +33,11 @@ async def documents(
     request: Request,
     given: Annotated[Negotiated, Query()],
     service: Served,
+    in_turn: InTurn,
     syntax: Annotated[Format, Depends(_DOCUMENTS.chosen)],
 ) -> Response:
     """Return the documents that the graph was read from: how many lines were taken up, left out for each reason, and have findings."""
-    found = await to_thread.run_sync(accounts, service.release, given.release or "", limiter=service.writing)
+    found = await in_turn(accounts, service.release, given.release or "")
     return Response(write_accounts(found, syntax, query_of(request)), media_type=syntax.media_type)
 
 
@@ -46,6 +47,7 @@ async def document(
     name: str,
     given: Annotated[DocumentParameters, Query()],
     service: Served,
+    in_turn: InTurn,
     syntax: Annotated[Format, Depends(_DOCUMENTS.chosen)],
 ) -> Response:
     """Return a document by section and line: what was made of each line, what was left out and why, and what was found there."""
@@ -57,5 +59,5 @@ async def document(
         found = account(service.release, name, {key: text for key, text in vars(given).items() if text})
         return write_account(found, service.release.overview.reader, syntax, query_of(request))
 
-    content = await to_thread.run_sync(written, limiter=service.writing)
+    content = await in_turn(written)
     return Response(content, media_type=syntax.media_type)

@@ -2,18 +2,17 @@
 
 from typing import Annotated, Any
 
-from anyio import to_thread
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import Field
 
 from itukg.errors import BadRequest, MemoryLimit, NotAcceptable, Quota, TooLarge, TooSlow, UnsupportedMediaType
-from itukg.formats import HTML, PICTURE_FORMATS, SVG, Format
+from itukg.formats import HTML, PICTURE_FORMATS, SSSOM, SVG, Format
 from itukg.pictures import Picture
 from itukg.upload.read import RDF_TYPES
 from itukg.views.because import BECAUSE_FORMATS, because, write_because
 from itukg.views.changed import chooser, comparison_page, lineage_page
 from itukg.views.compare import CHANGES, COMPARE_FORMATS, KINDS, SENT_FORMATS, compare, compare_sent, write_comparison
-from itukg.views.grid import MATRIX_FORMATS, matrix_chooser, matrix_page, write_matrix
+from itukg.views.grid import MATRIX_FORMATS, is_large, matrix_chooser, matrix_page, write_matrix
 from itukg.views.lineage import LINEAGE_FORMATS, Lineage, lineage, write_lineage
 from itukg.views.listing import MAX_PAGE_SIZE, PAGE_SIZE, chosen_value, select, selection
 from itukg.views.matrix import Matrix, matrix
@@ -26,6 +25,7 @@ from itukg.web.middleware import NO_STORE
 from itukg.web.problems import missing_parameter
 from itukg.web.service import Service
 from itukg.web.uploads import received
+from itukg.web.writing import InTurn
 
 router = APIRouter(dependencies=[Depends(once)])
 
@@ -89,6 +89,7 @@ async def matrices(
     request: Request,
     given: Annotated[MatrixParameters, Query()],
     service: Served,
+    in_turn: InTurn,
     at: Address,
     syntax: Annotated[Format, Depends(_MATRIX.chosen)],
 ) -> Response:
@@ -102,11 +103,12 @@ async def matrices(
     rows = PAGE_SIZE if syntax is HTML else MAX_PAGE_SIZE
     found = await matrix(service.store, service.release.overview, lists.given_in(request), f"{at}/matrix", rows)
     if syntax in PICTURE_FORMATS:
-        content = await drawn(await _picture(service, found, syntax), syntax, service)
+        content = await drawn(await _picture(service, found, syntax), syntax, in_turn)
     elif syntax is HTML:
         content = await matrix_page(service.store, service.release.overview, found, pictures_of_matrix(found))
     else:
-        content = await to_thread.run_sync(write_matrix, found, syntax, service.release.path, limiter=service.writing)
+        write = in_turn.in_process if is_large(found, syntax) and syntax is not SSSOM else in_turn  # which reads a file
+        content = await write(write_matrix, found, syntax, service.release.path)
     return Response(content, headers={"Link": lists.link_header(found.page)}, media_type=syntax.media_type)
 
 
@@ -115,12 +117,13 @@ async def embedded_matrix(
     request: Request,
     _: Annotated[DrawnParameters, Query()],
     service: Served,
+    in_turn: InTurn,
     at: Address,
     _syntax: Annotated[Format, Depends(_EMBED.chosen)],
 ) -> Response:
     """Return a page with a matrix as a picture, for frames of other sites."""
     found = await matrix(service.store, service.release.overview, lists.given_in(request), f"{at}/matrix")
-    return await embedded(await _picture(service, found, SVG), request, service)
+    return await embedded(await _picture(service, found, SVG), request, in_turn)
 
 
 async def _picture(service: Service, found: Matrix, syntax: Format) -> Picture:
@@ -141,12 +144,13 @@ async def chain(
     path: str,
     given: Annotated[LineageParameters, Query()],
     service: Served,
+    in_turn: InTurn,
     syntax: Annotated[Format, Depends(_LINEAGE.chosen)],
 ) -> Response:
     """Return the chain of a thing over all plans: what it takes up, what takes it up, and what changed at each step."""
     found = await _lineage(service, path, given)
     if syntax in PICTURE_FORMATS:
-        content = await drawn(await _lineage_drawn(service, found), syntax, service)
+        content = await drawn(await _lineage_drawn(service, found), syntax, in_turn)
     elif syntax is HTML:
         content = await lineage_page(service.store, service.release.overview, found, query=query_of(request))
     else:
@@ -161,10 +165,11 @@ async def embedded_chain(
     path: str,
     given: Annotated[LineageParameters, Query()],
     service: Served,
+    in_turn: InTurn,
     _syntax: Annotated[Format, Depends(_EMBED.chosen)],
 ) -> Response:
     """Return a page with the lineage of a thing as a picture, for frames of other sites."""
-    return await embedded(await _lineage_drawn(service, await _lineage(service, path, given)), request, service)
+    return await embedded(await _lineage_drawn(service, await _lineage(service, path, given)), request, in_turn)
 
 
 async def _lineage(service: Service, path: str, given: LineageParameters) -> Lineage:
@@ -192,6 +197,7 @@ async def comparison(
     request: Request,
     given: Annotated[CompareParameters, Query()],
     service: Served,
+    in_turn: InTurn,
     syntax: Annotated[Format, Depends(_COMPARE.chosen)],
 ) -> Response:
     """Return what the newer of two plans takes up, adds and drops of the older, and the links gained and lost."""
@@ -211,7 +217,7 @@ async def comparison(
             store, overview, found, change=change, given=parameters, query=query_of(request)
         )
     else:
-        content = await write_comparison(store, shown, syntax, basis=basis)
+        content = await write_comparison(store, shown, syntax, basis=basis, write=in_turn.in_process)
     return Response(content, media_type=syntax.media_type)
 
 
@@ -235,6 +241,7 @@ async def comparison_with_sent(
     request: Request,
     given: Annotated[SentParameters, Query()],
     service: Served,
+    in_turn: InTurn,
     client: Client,
     syntax: Annotated[Format, Depends(_SENT.chosen)],
 ) -> Response:
@@ -247,7 +254,7 @@ async def comparison_with_sent(
 
     sent = await received(request, service, client, read)
     found = await compare_sent(service.store, sent, plan, overview.terms, basis=basis)
-    content = await write_comparison(service.store, found, syntax, basis=basis)
+    content = await write_comparison(service.store, found, syntax, basis=basis, write=in_turn.in_process)
     return Response(content, media_type=syntax.media_type, headers=NO_STORE | {"Vary": "Accept"})
 
 

@@ -48,7 +48,7 @@ _STYLE_OF_PICTURES = b"'sha256-%s'" % b64encode(
 """The one style that stands in a file and not beside it: pictures are complete in themselves."""
 COMMON_HEADERS: tuple[Header, ...] = (
     (b"access-control-allow-origin", b"*"),
-    (b"access-control-expose-headers", b"Accept-Query, Allow, ETag, Link, Retry-After, Server-Timing"),
+    (b"access-control-expose-headers", b"Accept-Query, Allow, ETag, Link, Retry-After, Server-Timing, X-Request-Id"),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"same-origin"),
     (

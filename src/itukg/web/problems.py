@@ -14,9 +14,10 @@ from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
 
 from itukg import names
-from itukg.errors import BadRequest, ItukgError, NotAllowed, NotFound, NotReady
+from itukg.errors import BadRequest, DataError, ItukgError, NotAllowed, NotFound, NotReady
 from itukg.formats import HTML, JSON, write_json
 from itukg.pages import render
+from itukg.web.logs import current_request
 from itukg.web.requests import accepted
 
 log = logging.getLogger("itukg")
@@ -54,7 +55,13 @@ def problem(scope: Scope | None, status: int, kind: str, title: str, detail: str
     }
     if scope is not None and prefers_page(scope):
         words = " ".join(re.findall(r"\w[\w.-]*", unquote(scope["path"]))[-2:])
-        page = render("error.html", problem=content, words=words, looks_again=kind == NotReady("").problem_type)
+        page = render(
+            "error.html",
+            problem=content,
+            words=words,
+            request=current_request(),
+            looks_again=kind == NotReady("").problem_type,
+        )
         return Response(page, status, media_type=HTML.media_type, headers=_VARY)
     return Response(write_json(content), status, media_type=PROBLEM, headers=_VARY)
 
@@ -85,6 +92,8 @@ def failure(scope: Scope, error: Exception) -> Response:
         return problem(scope, 500, "about:blank", "Internal Server Error", "The server failed; its log says why.")
     if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         log.warning("%s %s: %s", scope["method"], scope["path"], error)
+    if isinstance(error, DataError):  # whose message names a file of this machine
+        error = DataError("A file of the service cannot be read; its log says which, and why.")
     return problem_of(error, scope)
 
 

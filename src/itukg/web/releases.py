@@ -3,7 +3,6 @@
 from functools import partial
 from typing import Annotated
 
-import anyio
 import pyoxigraph as ox
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
@@ -25,6 +24,7 @@ from itukg.web.files import file_response
 from itukg.web.middleware import IMMUTABLE
 from itukg.web.older import named, readable
 from itukg.web.service import Service
+from itukg.web.writing import InTurn
 
 router = APIRouter()
 
@@ -97,6 +97,7 @@ async def diff(
     older: str,
     _: Annotated[Negotiated, Query()],
     service: Served,
+    in_turn: InTurn,
     syntax: Annotated[Format, Depends(_CHANGES.chosen)],
 ) -> Response:
     """Tell what a release adds to an older one and removes from it: HTML or JSON by thing, RDF Patch by triple."""
@@ -106,7 +107,7 @@ async def diff(
     def written() -> bytes:
         return write_changes(compare(before.path, newer.path), syntax)
 
-    content = await anyio.to_thread.run_sync(written, limiter=service.writing)
+    content = await in_turn(written)
     is_fixed = (release, older) == (newer.name, before.name)
     headers = IMMUTABLE if is_fixed and syntax is PATCH else None
     return Response(content, headers=headers, media_type=syntax.media_type)

@@ -2,6 +2,8 @@
 
 import asyncio
 import re
+from functools import lru_cache
+from ipaddress import AddressValueError, IPv6Address, IPv6Network
 from typing import cast
 from urllib.parse import quote, unquote_to_bytes
 
@@ -31,6 +33,18 @@ def address_in(scope: Scope, public: str | None) -> str:
         return public.rstrip("/")
     host = next((value for name, value in scope["headers"] if name == b"host"), b"").decode("latin-1")
     return f"{scope['scheme']}://{host}{scope.get('root_path', '')}" if HOST.fullmatch(host) else ""
+
+
+@lru_cache(maxsize=10_000)
+def network_of(address: str) -> str:
+    """Return what stands for one client: an address of IPv4, and of IPv6 the network of 64 bits, which one client has to itself."""
+    try:
+        parsed = IPv6Address(address)
+    except AddressValueError:
+        return address
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(IPv6Network((int(parsed) >> 64 << 64, 64)))
 
 
 def undecorated(scope: Scope) -> Scope:
@@ -83,8 +97,14 @@ def refuse_early(request: Request, limit: int) -> None:
         raise BadRequest("The body has several types; name one, by one Content-Type.")
     if any(coding.lower() != "identity" for coding in request.headers.getlist("content-encoding")):
         raise UnsupportedMediaType("The body is compressed; send it as it is, without Content-Encoding.")
-    if (length := request.headers.get("content-length", "0")).isdecimal() and int(length[:18]) > limit:
+    if (announced_size(request) or 0) > limit:
         raise TooLarge(f"The request body is larger than {limit} bytes.")
+
+
+def announced_size(request: Request) -> int | None:
+    """Return the bytes that the body of a request has by its Content-Length; None where that says nothing."""
+    length = request.headers.get("content-length", "")
+    return int(length[:18]) if length.isdecimal() else None
 
 
 def text_of(body: bytes) -> str:

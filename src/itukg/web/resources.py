@@ -24,6 +24,7 @@ from itukg.web.embedding import drawn, embedded
 from itukg.web.lists import ListParameters
 from itukg.web.middleware import IMMUTABLE
 from itukg.web.service import Service
+from itukg.web.writing import Written
 
 router = APIRouter()
 
@@ -180,7 +181,7 @@ async def _described(request: Request, service: Service, iri: str, syntax: Forma
     try:
         if syntax in PICTURE_FORMATS:
             picture = await picture_of_thing(service.store, service.release.overview.terms, iri, service.release.name)
-            content = await drawn(picture, syntax, service)
+            content = await drawn(picture, syntax, Written(request, service))
         elif syntax is HTML:
             page = await served_page(service.store, service.release.overview, iri)
             content = page or await profile_page(service.store, service.release, iri, await address_of(request))
@@ -197,7 +198,7 @@ async def _described(request: Request, service: Service, iri: str, syntax: Forma
 
 async def _embedded(request: Request, service: Service, iri: str) -> Response:
     picture = await picture_of_thing(service.store, service.release.overview.terms, iri, service.release.name)
-    return await embedded(picture, request, service)
+    return await embedded(picture, request, Written(request, service))
 
 
 def _moved(request: Request, successor: str) -> Response:

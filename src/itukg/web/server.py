@@ -1,16 +1,27 @@
 """The server's end of a connection: HTTP, from clients that may be slow, or only half there."""
 
 import asyncio
+import codecs
+import logging
 import re
+import resource
+import sys
+from collections import Counter
+from contextlib import suppress
 from http import HTTPStatus
+from math import inf
+from time import monotonic
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from itukg.errors import BadRequest, HeadersTooLarge, ItukgError, UriTooLong
+from itukg.errors import BadRequest, HeadersTooLarge, ItukgError, NotSupported, Overloaded, UriTooLong
+from itukg.web.logs import log_request
 from itukg.web.middleware import COMMON_HEADERS
 from itukg.web.problems import problem_of
-from itukg.web.requests import HOST
+from itukg.web.requests import HOST, network_of
+
+log = logging.getLogger("itukg")
 
 HEAD_SECONDS = 10.0
 """Seconds in which the headers of a request must have arrived, from the connection's or the request's first byte."""
@@ -18,9 +29,29 @@ MAX_HEAD = 128 * 1024
 """Bytes that the head of a request may have, and what is read with its end."""
 MAX_PIPELINED = 10_000
 """Requests that a client may send before the first of them is answered; more than one reading from the socket holds."""
+OWN_FILES = 128
+"""Files that connections leave for the service itself: those it reads, and the sockets of its processes."""
+REFUSALS_SECONDS = 60.0
+"""Seconds between two lines of the log on refused connections."""
 _AUTHORITY = re.compile(rb"https?://([^/?#@]+)", re.IGNORECASE)
 MAX_URL = 65_535
 """Bytes that its address may have: the parser counts no further."""
+
+
+STOP_SECONDS = 3
+"""Seconds in which answers may end once the server is told to stop; the others are broken off."""
+SWITCH_SECONDS = 0.001
+"""Seconds after which a thread that computes lets the event loop go on: by default, Python takes five times as long."""
+_CODECS = ("ascii", "cp437", "idna", "latin-1", "punycode", "utf-8-sig", "utf-16", "utf-32")
+
+
+def use_all_files() -> None:
+    """Let this process open as many files as the system lets it, and load the codecs, which Python looks for in files when they are used."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):  # macOS names a limit that it does not grant
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    for name in _CODECS:
+        codecs.lookup(name)
 
 
 class OneWrite:
@@ -54,6 +85,44 @@ class OneWrite:
         self._pieces.clear()
 
 
+class Room:
+    """How many connections there is room for: of one client, and beside the files and processes that the service needs itself."""
+
+    def __init__(self, connections: int) -> None:
+        """Let one client have up to `connections`, 0: any number, but half of the files that this process may open at most."""
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._files = sys.maxsize if files == resource.RLIM_INFINITY else files
+        self._last = self._files - min(OWN_FILES, self._files // 2)
+        self._each = min(connections or sys.maxsize, self._files // 2)
+        self._of: Counter[str] = Counter()
+        self._refused, self._logged = 0, -inf
+
+    def refusal(self, client: str, handle: int) -> Overloaded | None:
+        """Return why there is no room for a connection of `client`, whose socket has this file handle: the system gives the lowest."""
+        if handle >= self._last:
+            what = f"of the {self._files} files that the server may open, nearly all are in use"
+            advice = "Raise the limit (ulimit -n, LimitNOFILE)."
+        elif self._of[client] >= self._each:
+            what, advice = f"{client or 'a client'} has {self._each} connections", "See ITUKG_CONNECTIONS."
+        else:
+            return None
+        self._refused += 1
+        if monotonic() >= self._logged + REFUSALS_SECONDS:  # a line for many: who connects so often would fill the disk
+            log.warning("Connections refused: %d since the last such line; %s. %s", self._refused, what, advice)
+            self._refused, self._logged = 0, monotonic()
+        return Overloaded(f"There is no room for another connection: {what}. Close some, and try again.")
+
+    def enter(self, client: str) -> None:
+        """Count a connection of `client`."""
+        self._of[client] += 1
+
+    def leave(self, client: str) -> None:
+        """Count a connection of `client` no more."""
+        self._of[client] -= 1
+        if not self._of[client]:
+            del self._of[client]
+
+
 class Connection(HttpToolsProtocol):
     """Uvicorn's protocol, with bounds on what it waits for and holds.
 
@@ -77,25 +146,40 @@ class Connection(HttpToolsProtocol):
     """The request that is being answered; uvicorn's own `cycle` is the one that was read last."""
     _timer: asyncio.TimerHandle
 
-    def __init__(self, *, send_timeout: float, **given: Any) -> None:
-        """Give a client `send_timeout` seconds in which to take something of an answer."""
+    def __init__(self, *, send_timeout: float, room: Room, **given: Any) -> None:
+        """Give a client `send_timeout` seconds in which to take something of an answer, if there is `room` for its connection."""
         super().__init__(**given)
-        self._send_timeout = send_timeout
+        self._send_timeout, self._room = send_timeout, room
+        self._peer: str | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request."""
         super().connection_made(OneWrite(transport, self.loop))  # type: ignore[arg-type]  # it has all that a transport has
         self._began = self.loop.time()
         self._check_time()
+        peer = network_of(self.client[0]) if self.client else ""
+        handle = transport.get_extra_info("socket")
+        if (refusal := self._room.refusal(peer, handle.fileno() if handle else 0)) is not None:
+            self._refuse(refusal)
+            return
+        self._peer = peer
+        self._room.enter(peer)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no longer, and tell the request that is being answered."""
         self._timer.cancel()
+        if self._peer is not None:
+            self._room.leave(self._peer)
         self.pipeline.clear()
         if self._running is not None and not self._running.response_complete:
             self._running.disconnected = True
             self._running.message_event.set()
         super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        """Let the answer end, if that takes no longer than STOP_SECONDS: the client may read nothing."""
+        super().shutdown()
+        self.loop.call_later(STOP_SECONDS, self.transport.abort)
 
     def data_received(self, data: bytes) -> None:
         """Read on, unless the head of the request has grown too large."""
@@ -149,6 +233,7 @@ class Connection(HttpToolsProtocol):
         """Wait no longer, and let the application answer."""
         self._began, self._head = 0.0, 0
         self._name_host()
+        self._check_codings()
         self._check_upgrade()
         super().on_headers_complete()
         self._running = self._running or self.cycle
@@ -165,8 +250,18 @@ class Connection(HttpToolsProtocol):
             self.headers.append(
                 (b"host", b"%s:%d" % (str(self.server[0]).encode(), self.server[1] or 80) if self.server else b"")
             )
-        if not self.url.startswith((b"/", b"*")) and (found := _AUTHORITY.match(self.url)):
+        if not self.url.startswith((b"/", b"*")):
+            if not (found := _AUTHORITY.match(self.url)):
+                self._fault = BadRequest("The address of a request is a path, or begins with http:// or https://.")
+                raise self._fault
             self.headers[:] = [(name, found[1] if name == b"host" else value) for name, value in self.headers]
+
+    def _check_codings(self) -> None:
+        """Raise NotSupported for a body in a transfer coding beside `chunked`, which is all that the parser undoes (RFC 9112, 6.1)."""
+        codings = b",".join(value for name, value in self.headers if name == b"transfer-encoding")
+        if any(coding.strip().lower() != b"chunked" for coding in codings.split(b",") if coding.strip()):
+            self._fault = NotSupported("A body may be sent in chunks, and with no other Transfer-Encoding.")
+            raise self._fault
 
     def _check_upgrade(self) -> None:
         """Raise BadRequest for a body behind an Upgrade, such as h2c: the parser would take it for the next request."""
@@ -197,6 +292,8 @@ class Connection(HttpToolsProtocol):
             self.flow.pause_reading()
             return
         answer = problem_of(error)
+        method, path = self.parser.get_method().decode("latin-1"), getattr(self, "url", b"").decode("latin-1")[:200]
+        log_request({"client": self.client, "method": method, "path": path}, error.status)
         status = HTTPStatus(error.status)
         headers = [*self.server_state.default_headers, *answer.raw_headers, *COMMON_HEADERS, (b"connection", b"close")]
         lines = [b"HTTP/1.1 %d %s" % (status, status.phrase.encode()), *(b"%s: %s" % header for header in headers)]

@@ -10,6 +10,7 @@ from fastapi.concurrency import run_in_threadpool
 from prometheus_client import Metric
 from prometheus_client.core import GaugeMetricFamily
 
+from itukg.engine.fair import Slots
 from itukg.engine.open import open_store
 from itukg.engine.store import Store
 from itukg.errors import DataError, NotFound, NotReady, StoreUnavailable
@@ -17,6 +18,7 @@ from itukg.pages import compile_templates
 from itukg.release.model import Release, known
 from itukg.settings import Settings
 from itukg.upload.validator import Validator
+from itukg.views.writer import Writer
 from itukg.web.metrics import Metrics
 from itukg.web.middleware import Cache
 from itukg.web.quotas import Quotas
@@ -52,7 +54,8 @@ class Service:
     validator: Validator = field(init=False)
     quotas: Quotas = field(init=False)
     metrics: Metrics = field(default_factory=Metrics)
-    writing: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(1))
+    writer: Writer = field(init=False)
+    writing: Slots = field(init=False)
     """One page of a whole release is written at a time: it takes a core for a while, and queries need theirs."""
     reading: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(1))
     """One long query is read at a time, and others go on meanwhile."""
@@ -64,6 +67,8 @@ class Service:
         self.cache = Cache(self.settings.cache)
         self.quotas = Quotas(self.settings)
         self.validator = Validator(self.release.path, self.settings)
+        self.writer = Writer(self.settings)
+        self.writing = Slots(1, self.settings.queue, self.settings.queue_client)
         self.lead()
 
     def lead(self) -> None:
@@ -96,8 +101,8 @@ class Service:
         return service
 
     def share(self, other: "Service") -> None:
-        """Count for the same clients and metrics as another."""
-        self.quotas, self.metrics = other.quotas, other.metrics
+        """Count for the same clients and metrics as another, and write in the same turns."""
+        self.quotas, self.metrics, self.writing = other.quotas, other.metrics, other.writing
 
     def _sizes(self) -> Iterator[Metric]:
         yield GaugeMetricFamily("itukg_cache_bytes", "Bytes of cached answers.", self.cache.size())
@@ -154,6 +159,7 @@ class Service:
     async def close(self) -> None:
         """Close the store, and end what validates."""
         await self.validator.close()
+        await self.writer.close()
         if self._store is not None:
             await self._store.close()
             self._store = None

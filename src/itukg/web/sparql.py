@@ -56,12 +56,14 @@ from itukg.web.requests import (
     ClientLeft,
     StopWhenLeft,
     accepted,
+    address_in,
     body_of,
     parameters_of,
     refuse_early,
     text_of,
 )
 from itukg.web.service import Service
+from itukg.web.writing import in_turn
 
 log = logging.getLogger("itukg")
 
@@ -269,9 +271,7 @@ async def _evaluate(
             found=found,
             form=requested.query.form,
         )
-        return Response(
-            await to_thread.run_sync(page, limiter=service.writing), headers=headers, media_type=HTML.media_type
-        )
+        return Response(await in_turn(service, client, page), headers=headers, media_type=HTML.media_type)
     try:
         content, more = await _buffered(answer.body)
     except BaseException:
@@ -348,7 +348,8 @@ async def _read(request: Request, service: Service, pairs: list[tuple[str, str]]
     text = _query(given)
     if len(text.encode()) > limit:
         raise TooLarge(f"The query is longer than {limit} bytes.")
-    read = partial(read_query, text, service.settings.services, known_prefixes=given.prefixes is not None)
+    base = address_in(request.scope, service.settings.public) + PATH
+    read = partial(read_query, text, service.settings.services, known_prefixes=given.prefixes is not None, base=base)
     query = await to_thread.run_sync(read, limiter=service.reading) if len(text) > LONG_QUERY else read()
     accept = accepted(request.scope)
     name = requested_name((*offers_for(query.form), HTML), accept, given.format, given.output, given.results)
@@ -390,9 +391,7 @@ def _query(given: Parameters) -> str:
         raise QueryRefused("This service is read-only: it takes no updates.")
     match given.query:
         case ():
-            raise BadRequest(
-                'No query. Send one as "?query=…", as a form with "query", or as application/sparql-query.'
-            )
+            raise BadRequest('No query. Send it as "?query=…", as "query" in a form, or as application/sparql-query.')
         case (query,):
             return query
         case several:

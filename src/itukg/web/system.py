@@ -1,6 +1,7 @@
 """For people and operators: the front page, the glossary, the interface described, health, readiness and metrics."""
 
 import asyncio
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
@@ -20,6 +21,7 @@ from itukg.release.dumps import PLAIN
 from itukg.views.home import front_page
 from itukg.web.deps import Address, Answers, Parameters, Served
 from itukg.web.middleware import IMMUTABLE, NO_STORE
+from itukg.web.writing import InTurn
 
 READY_SECONDS = 1.5
 """Seconds in which the store must answer for the service to be called ready."""
@@ -70,10 +72,11 @@ async def openapi(request: Request, _: Annotated[Parameters, Query()]) -> Respon
 
 
 @_HTML.get(router, "/docs")
-async def docs(request: Request, _: Annotated[Parameters, Query()]) -> Response:
+async def docs(request: Request, _: Annotated[Parameters, Query()], in_turn: InTurn) -> Response:
     """Show the OpenAPI description to people."""
-    page = render("docs.html", api=request.app.openapi(), frames=frames(), schemas=SCHEMAS, example=names.ITU + "plan")
-    return Response(page, media_type=HTML.media_type)
+    api, example = request.app.openapi(), names.ITU + "plan"
+    page = partial(render, "docs.html", api=api, frames=frames(), schemas=SCHEMAS, example=example)
+    return Response(await in_turn(page), media_type=HTML.media_type)
 
 
 @_METRICS.get(router, "/metrics")

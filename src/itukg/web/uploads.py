@@ -8,7 +8,7 @@ from fastapi import Request
 
 from itukg.errors import ItukgError, UnsupportedMediaType
 from itukg.upload.read import BODY_TYPES
-from itukg.web.requests import StopWhenLeft, body_of, refuse_early
+from itukg.web.requests import StopWhenLeft, announced_size, body_of, refuse_early
 from itukg.web.service import Service
 
 T = TypeVar("T")
@@ -32,7 +32,7 @@ async def received(
     outcome = "broken off"
     try:
         service.quotas.check(client)
-        async with service.validator.slot(client, deadline):
+        async with service.validator.slot(client, announced_size(request), deadline):
             body = await body_of(request, limit, max(0.0, deadline - monotonic()))
             with StopWhenLeft(request):
                 done = await work(body, content_type, deadline)

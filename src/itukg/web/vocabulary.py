@@ -6,7 +6,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated
 
-import anyio
 import pyoxigraph as ox
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
@@ -22,7 +21,7 @@ from itukg.release.void import MERGED
 from itukg.views.vocabulary import Vocabulary, of_ontology, of_shapes, uses
 from itukg.web.deps import Answers, Negotiated, Served
 from itukg.web.older import readable
-from itukg.web.service import Service
+from itukg.web.writing import InTurn, Written
 
 router = APIRouter()
 
@@ -34,41 +33,39 @@ _PARTS = ("alignment",)
 
 
 @_VOCABULARY.get(router, "/ontology")
-async def ontology(_: Annotated[Negotiated, Query()], service: Served, syntax: _Syntax) -> Response:
+async def ontology(_: Annotated[Negotiated, Query()], service: Served, in_turn: InTurn, syntax: _Syntax) -> Response:
     """Return the ontology with its alignment: every term with its definition, examples, uses and links."""
-    return await _answer(service, service.release, "ontology", syntax, _ontology_page)
+    return await _answer(in_turn, service.release, "ontology", syntax, _ontology_page)
 
 
 @_VOCABULARY.get(router, "/ontology/{version}")
 async def version_of_ontology(
-    request: Request, version: str, _: Annotated[Negotiated, Query()], service: Served, syntax: _Syntax
+    request: Request, version: str, _: Annotated[Negotiated, Query()], service: Served, in_turn: InTurn, syntax: _Syntax
 ) -> Response:
     """Return the ontology as it was in a version, such as `0.1.0`: that of the newest release here that has it."""
-    served_last = sorted(
-        readable(service), key=lambda each: each is service.release
-    )  # of two with a version, it counts
+    served_last = sorted(readable(service), key=lambda each: each is service.release)  # which has the last word
     versions = await run_in_threadpool(lambda: {_version(each.path): each for each in served_last if each.files})
     found = service.release if version in _PARTS else versions.get(version)
     if found is None:
         known = ", ".join(sorted(filter(None, versions)))
         raise NotFound(f'No version "{version}" of the ontology here; known: {known}. A term is /ontology#name.')
     request.state.release = found
-    return await _answer(service, found, "ontology", syntax, _ontology_page)
+    return await _answer(in_turn, found, "ontology", syntax, _ontology_page)
 
 
 @_VOCABULARY.get(router, "/shapes")
-async def shapes(_: Annotated[Negotiated, Query()], service: Served, syntax: _Syntax) -> Response:
+async def shapes(_: Annotated[Negotiated, Query()], service: Served, in_turn: InTurn, syntax: _Syntax) -> Response:
     """Return the SHACL shapes by profile: what each asks for, how bad it is, what is wrong and how to mend it."""
-    return await _answer(service, service.release, "shapes", syntax, _shapes_page)
+    return await _answer(in_turn, service.release, "shapes", syntax, _shapes_page)
 
 
 async def _answer(
-    service: Service, release: Release, graph: str, syntax: Format, page: Callable[[Release], bytes]
+    in_turn: Written, release: Release, graph: str, syntax: Format, page: Callable[[Release], bytes]
 ) -> Response:
     def written() -> bytes:
         return page(release) if syntax is HTML else write_graph(graph_of(release.path, graph), syntax)
 
-    content = await anyio.to_thread.run_sync(written, limiter=service.writing)
+    content = await in_turn(written)
     return Response(content, media_type=syntax.media_type)
 
 
