@@ -32,6 +32,7 @@ from itukg.engine.open import open_store
 from itukg.engine.sparql import Query, read_query
 from itukg.engine.store import Dataset, Row, Store, graphs, rows, triples
 from itukg.formats import CSV, Format
+from itukg.queries import AUDIENCES
 from itukg.rdf.jsonld import context_name
 from itukg.release.build import build
 from itukg.release.integrity import seal
@@ -239,6 +240,22 @@ def small_corpus(root: Path) -> Path:
     for path in (*others, root / "data" / "lineage.ttl"):
         path.unlink()
     return root
+
+
+def tiny_corpus(root: Path) -> Path:
+    """Return a copy of the files with one thing as its data, which is built in a second or two; see `edit`."""
+    copy_of_corpus(root)
+    for path in [*root.glob("data/**/*"), *(p for name in AUDIENCES for p in root.glob(f"queries/{name}/*.rq"))]:
+        if path.is_file():
+            path.unlink()
+    return edit(root, 0)
+
+
+def edit(tiny: Path, number: int) -> Path:
+    """Number the one thing of a tiny corpus: each number makes a release of its own."""
+    label = f'<{names.PREFIXES["rdfs"]}label> "Thing {number}"@en'
+    (tiny / "data/schemes/thing.ttl").write_text(f"<urn:test:thing> a <urn:test:Thing> ; {label} .\n")
+    return tiny
 
 
 def environment_for(**given: str | Path) -> dict[str, str]:

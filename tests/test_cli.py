@@ -114,10 +114,13 @@ def test_every_command_explains_itself(itukg: Run) -> None:
         "load",
         "matrix",
         "propose",
+        "prune",
         "query",
         "risks",
+        "rollback",
         "serve",
         "triage",
+        "verify",
     ]
     helps = all_of(itukg, *((command, "--help") for command in COMMANDS))
     for command, text in zip(COMMANDS, map(prints, helps), strict=True):

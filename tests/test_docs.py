@@ -109,7 +109,7 @@ def run_of(document: str, folder: Path, server: str, home: Path) -> list[str]:
             (folder / files[kind]).write_text(text)
         for line in text.splitlines() if kind == "sh" else ():
             command = line.replace("http://127.0.0.1:8000", server)
-            command = re.sub("^itukg", f"{shlex.quote(sys.executable)} -m itukg", command)
+            command = re.sub(r"^((?:\w+=\S+ )*)itukg", rf"\1{shlex.quote(sys.executable)} -m itukg", command)
             done = subprocess.run(
                 ["bash", "-c", command],
                 cwd=folder,

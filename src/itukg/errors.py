@@ -160,6 +160,10 @@ class DataError(ItukgError, title="Data error"):
     """A file of ours that cannot be read: the message names the file, the line and the reason."""
 
 
+class ReleaseDamaged(DataError, title="Release damaged", status=503):
+    """A release with a file that is missing or changed: it is not used, and the message or the log names the file."""
+
+
 class DoesNotConform(ItukgError, title="The data does not conform to the shapes", exit_code=1):
     """Data with violations: it is not published."""
 

@@ -72,6 +72,10 @@ class Settings(BaseSettings):
         default_factory=shipped, description="Folder that holds `ontology/`, `shapes/`, `data/` and `queries/`."
     )
     home: Path = Field(default_factory=default_home, description="Folder that holds the built releases.")
+    release: Annotated[str | None, _GIVEN] = Field(
+        default=None,
+        description="Name of a built release that `serve`, `query`, `export` and `load` take; by default that of the files.",
+    )
     host: str = Field(default="127.0.0.1", description="Address on which `serve` listens.")
     port: int = Field(default=8000, ge=0, le=65535, description="Port on which `serve` listens; 0 picks a free one.")
     public: Annotated[str | None, _GIVEN, AfterValidator(_address)] = Field(

@@ -12,6 +12,7 @@ from itukg.cli.check import check, evidence, history
 from itukg.cli.command import say
 from itukg.cli.curate import accept, propose, triage
 from itukg.cli.data import doctor, export, load
+from itukg.cli.releases import prune, rollback, verify
 from itukg.cli.serve import serve
 
 # Each command imports what it needs when it runs, so that `--help` is quick.
@@ -43,6 +44,9 @@ COMMANDS = (
     accept,
     export,
     load,
+    verify,
+    prune,
+    rollback,
     doctor,
 )
 

@@ -36,11 +36,24 @@ def corpus_of(settings: "Settings") -> "Corpus":
 
 
 def built(settings: "Settings") -> "Release":
-    """Return the release of the files; build it if it does not exist."""
-    from itukg.release.build import build as make
+    """Return the release that the settings name, else that of the files; build it if it does not exist.
 
+    Where that of the files was gone back from, says so and returns the current one.
+    """
+    from itukg.release.build import build as make
+    from itukg.release.upkeep import whole
+
+    if settings.release is not None:
+        return whole(settings.home, settings.release)
+    corpus = corpus_of(settings)
     with progress_of_build() as announce:
-        return make(corpus_of(settings), settings.home, announce, allow_unverified=settings.unverified)
+        release = make(corpus, settings.home, announce, allow_unverified=settings.unverified)
+    if release.name != (name := corpus.fingerprint()):
+        say(
+            f"The release of the files, {name}, was gone back from; this is {release.name}. To publish that of the files: "
+            f"itukg rollback {name}"
+        )
+    return release
 
 
 def with_store(settings: "Settings", work: "Callable[[Store], Awaitable[None]]") -> None:

@@ -63,24 +63,34 @@ def load(
 
 
 def doctor() -> None:
-    """Print what this installation finds: files, releases, Java for the reasoner, the source documents."""
+    """Print what this installation finds: files, releases and what is wrong with them, Java, the source documents."""
     import platform
 
     from itukg import __version__
     from itukg.reasoner import java
-    from itukg.release.model import current
+    from itukg.release.integrity import faults
+    from itukg.release.model import current, known
+    from itukg.release.upkeep import folders, leftovers, withdrawn
 
     settings = settings_of()
     corpus = corpus_of(settings)
     release = current(settings.home)
+    intact = {each.name for each in known(settings.home)}
+    damaged = [path for path in folders(settings.home) if path.name not in intact]
+    left = ", ".join(path.name for path in leftovers(settings.home))
     facts = {
         "itukg": __version__,
         "Python": platform.python_version(),
         "files": f"{corpus.root}: {len(corpus.files())} Turtle files, {len(corpus.queries())} queries",
         "release of the files": corpus.fingerprint(),
-        "release served last": release.name if release else f"none yet below {settings.home}: run itukg build",
+        "release served last": release.name if release else f"none whole below {settings.home}: run itukg build",
+        "releases": f"{len(intact)} whole, {len(damaged)} damaged",
+        "damaged": " ".join(f"{path.name}: {'; '.join(faults(path))}." for path in damaged),
+        "gone back from": ", ".join(sorted(withdrawn(settings.home))),
+        "left by killed builds": left and f"{left}: the next itukg build removes it, or itukg prune",
         "Java": java() or "none: install it with pip install 'itukg[reasoner]'",
         "source documents": str(settings.sources or "none: set ITUKG_SOURCES to their folder"),
     }
     for name, fact in facts.items():
-        typer.echo(f"{name + ':':23}{fact}")
+        if fact:
+            typer.echo(f"{name + ':':23}{fact}")

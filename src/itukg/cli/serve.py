@@ -1,24 +1,31 @@
 """itukg serve: the release over HTTP."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from itukg.cli.command import built, say, settings_of
 
+if TYPE_CHECKING:
+    import socket
+
+    from itukg.settings import Settings
+
 
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on [ITUKG_HOST].")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 picks a free one [ITUKG_PORT].")] = None,
+    pinned: Annotated[
+        str | None, typer.Option("--release", metavar="NAME", help="Serve this built release only [ITUKG_RELEASE].")
+    ] = None,
 ) -> None:
     """Serve SPARQL, JSON-LD and the conformance report over HTTP.
 
     Builds the release of the files first if it does not exist. If that fails, prints the reason and serves the
-    last release. A release that is built later is taken up without a restart; SIGHUP looks for one now.
+    last release. A release that is built later is taken up without a restart; SIGHUP looks for one now. With
+    --release, builds nothing and serves the release of that name, whatever is published.
     """
-    import os
     import signal
-    import socket
     import sys
     from contextlib import suppress
     from functools import partial
@@ -26,35 +33,27 @@ def serve(
     import uvicorn
 
     from itukg.errors import DataError, ItukgError
-    from itukg.release.model import current
+    from itukg.release.upkeep import newest
     from itukg.web.logs import configure, log
     from itukg.web.reload import Reloading
     from itukg.web.server import STOP_SECONDS, SWITCH_SECONDS, Connection, Room, use_all_files
 
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is a release to look for another than
-    settings = settings_of(host=host, port=port)
+    settings = settings_of(host=host, port=port, release=pinned)
     configure(settings.log, settings.log_level)
     tell, warn = (say, say) if settings.log == "text" else (log.info, log.warning)  # each line of such a log is JSON
     use_all_files()
     sys.setswitchinterval(SWITCH_SECONDS)
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    try:  # before anything is loaded
-        listening = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
-        raise DataError(
-            f"Cannot listen on {settings.host}, port {settings.port}: {reason}. Try another port: itukg serve --port 8080, "
-            "or --port 0 for a free one."
-        ) from None
+    listening = _listening(settings)  # before anything is loaded
     try:
         release = built(settings)
     except ItukgError as error:
-        last = current(settings.home)
-        if last is None:
+        last = newest(settings.home)
+        if last is None or settings.release is not None:
             raise
         warn(f"{error}\nServing the last release instead: {last.name}")
         release = last
-    shown = f"[{settings.host}]" if family == socket.AF_INET6 else settings.host
+    shown = f"[{settings.host}]" if ":" in settings.host else settings.host
     settings = settings.model_copy(update={"port": listening.getsockname()[1]})
     address = f"http://{shown}:{settings.port}"
     tell(f"listening on {address} ; loading the release")
@@ -64,7 +63,8 @@ def serve(
         failures.append(error)
         server.should_exit = True
 
-    app = Reloading(settings, release, ready=lambda: tell(f"ready: {address}"), failed=failed)
+    is_pinned = settings.release is not None
+    app = Reloading(settings, release, pinned=is_pinned, ready=lambda: tell(f"ready: {address}"), failed=failed)
     config = uvicorn.Config(
         app,
         host=settings.host,
@@ -82,3 +82,21 @@ def serve(
         raise failures[0]
     if not server.started:
         raise typer.Exit(2)
+
+
+def _listening(settings: "Settings") -> "socket.socket":
+    """Return a socket that listens where the settings say. Raises DataError, such as for a port in use."""
+    import os
+    import socket
+
+    from itukg.errors import DataError
+
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+        raise DataError(
+            f"Cannot listen on {settings.host}, port {settings.port}: {reason}. Try another port: itukg serve --port 8080, "
+            "or --port 0 for a free one."
+        ) from None

@@ -1,10 +1,10 @@
 """How a release is made of the files: read, derived, checked, described and published."""
 
-import os
+import logging
 import shutil
 import sqlite3
-import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import pyoxigraph as ox
 from itukg import __version__, names
 from itukg.conformance import Report, now, write, write_violations
 from itukg.conformance.check import check_corpus
-from itukg.corpus import Corpus, file_hash, merged, replace_file
+from itukg.corpus import Corpus, file_hash, merged
 from itukg.errors import DataError, DoesNotConform
 from itukg.evidence import unverified, without_text_copy
 from itukg.formats import JSON, N_QUADS, PATCH, write_json
@@ -23,16 +23,19 @@ from itukg.release.documents import Documents
 from itukg.release.dumps import STEM, dumped, write_dumps, write_sums
 from itukg.release.examples import examples as examples_of_terms
 from itukg.release.index import write_index
-from itukg.release.integrity import is_whole, seal, sync
+from itukg.release.integrity import seal
 from itukg.release.mappings import write_mappings
-from itukg.release.model import Release, current, find, known
+from itukg.release.model import Release, current, find, known, pointed
 from itukg.release.overview import Overview
 from itukg.release.package import write_package
 from itukg.release.proposals import read_proposals, write_proposals
+from itukg.release.upkeep import drafted, newest, publish, put, withdrawn
 from itukg.release.void import describe, examples, provenance, structure
 
 STEPS = ("Reading files", "Deriving", "Checking shapes", "Writing the release")
 """What `build` announces, in order."""
+
+log = logging.getLogger("itukg")
 
 
 def build(
@@ -40,24 +43,31 @@ def build(
 ) -> Release:
     """Make the release of the files as they stand, and publish it; a release that is there already is only published.
 
+    Where the release of the files was gone back from (see `roll_back`), returns the current one instead and publishes
+    nothing. A release that is there is returned even if `current` cannot be written; the log says so.
+
     Raises DataError for a file that cannot be read, or whose words were not checked against the documents unless
-    `allow_unverified`, and DoesNotConform where a shape finds a violation: then nothing is published, and the current
-    release stays what it was.
+    `allow_unverified`, or where the release cannot be written, and DoesNotConform where a shape finds a violation: then
+    nothing is published, and the current release stays what it was.
     """
     name = corpus.fingerprint()
     release = find(home, name)
-    if release is None:
-        release = _make(corpus, home, name, current(home), announce, allow_unverified=allow_unverified)
-    publish(home, release)
+    if is_made := release is None:
+        release = _make(corpus, home, name, newest(home), announce, allow_unverified=allow_unverified)
+    if name in withdrawn(home):
+        if published := current(home):
+            return published
+        raise DataError(
+            f"The release of the files, {name}, was gone back from, and the current one, {pointed(home) or 'none'}, is "
+            "missing or damaged. Say which to use: itukg rollback RELEASE."
+        )
+    try:
+        publish(home, release)
+    except DataError as error:
+        if is_made:
+            raise
+        log.warning("%s The release is used, but it is not the current one.", error)
     return release
-
-
-def publish(home: Path, release: Release) -> None:
-    """Make a release the current one, at once and lasting; where it is so already, nothing is written."""
-    pointer = home / "current"
-    if not pointer.is_file() or pointer.read_text().strip() != release.name:
-        replace_file(pointer, release.name.encode())
-        sync(home)
 
 
 def _make(
@@ -69,30 +79,26 @@ def _make(
     *,
     allow_unverified: bool,
 ) -> Release:
-    releases = home / "releases"
-    releases.mkdir(parents=True, exist_ok=True)  # where nothing can be written, there is no use in going on
-    announce(STEPS[0])
-    quads = list(corpus.quads())
-    proposals = [read_proposals(path) for path in corpus.proposals()]
-    asked = examples(corpus.queries())  # joins after the check: shapes see what is said, not how to ask for it
-    announce(STEPS[1])
-    merge = merged(quads)
-    entailed = entail(merge)
-    merge |= merged(entailed)
-    derived = derive(merge, corpus.rules())
-    announce(STEPS[2])
-    doubts = unverified(corpus)
-    report = check_corpus(corpus, quads, derived).with_unverified(without_text_copy(corpus) | doubts)
-    if not report.conforms:
-        raise DoesNotConform(
-            f"{write_violations(report)}Nothing was published. Mend the violations, or see them with: itukg check"
-        )
-    if not allow_unverified:
-        refuse_unverified(doubts)
-    announce(STEPS[3])
-    _remove_leftovers(releases)
-    draft = Path(tempfile.mkdtemp(prefix=f".draft-{os.getpid()}-", dir=releases))
-    try:
+    with _writing(home) as draft:
+        announce(STEPS[0])
+        quads = list(corpus.quads())
+        proposals = [read_proposals(path) for path in corpus.proposals()]
+        asked = examples(corpus.queries())  # joins after the check: shapes see what is said, not how to ask for it
+        announce(STEPS[1])
+        merge = merged(quads)
+        entailed = entail(merge)
+        merge |= merged(entailed)
+        derived = derive(merge, corpus.rules())
+        announce(STEPS[2])
+        doubts = unverified(corpus)
+        report = check_corpus(corpus, quads, derived).with_unverified(without_text_copy(corpus) | doubts)
+        if not report.conforms:
+            raise DoesNotConform(
+                f"{write_violations(report)}Nothing was published. Mend the violations, or see them with: itukg check"
+            )
+        if not allow_unverified:
+            refuse_unverified(doubts)
+        announce(STEPS[3])
         dumps = _write(draft, corpus, quads + entailed + derived + asked, merge | merged(asked), report, name=name)
         write_proposals(draft, proposals, name)
         if before is not None:
@@ -104,43 +110,38 @@ def _make(
         seal(draft)
         if corpus.fingerprint() != name:
             raise DataError("A file was changed while the release was built of it. Nothing was published; build again.")
-        _put(draft, releases / name)
-    except sqlite3.Error as error:
-        raise DataError(f"The release could not be written below {releases}: {error}.") from None
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-    return Release(releases / name)
+        place = home / "releases" / name
+        put(draft, place)
+    return Release(place)
 
 
-def _put(draft: Path, place: Path) -> None:
-    """Move a draft to its place, from which a damaged release of the same name is taken away before."""
-    if place.is_dir() and not is_whole(place):
-        place.rename(place.with_name(f".damaged-{os.getpid()}-{place.name}"))
+@contextmanager
+def _writing(home: Path) -> Iterator[Path]:
+    """Yield a draft. Raises DataError, which names the file, where the disk is full or nothing may be written to it."""
+    draft = home / "releases"
     try:
-        draft.rename(place)
-    except OSError:
-        if not is_whole(place):  # else another process has built the same release meanwhile
-            raise
-    sync(place.parent)
+        with drafted(home) as draft:
+            try:
+                yield draft
+            except (OSError, sqlite3.Error) as error:
+                raise _not_written(error, home, draft) from None
+    except OSError as error:  # before there is a draft
+        raise _not_written(error, home, draft) from None
 
 
-def _remove_leftovers(releases: Path) -> None:
-    """Remove the drafts of builds that were killed, and damaged releases that were replaced."""
-    for path in releases.glob(".d*-*"):
-        process = path.name.split("-")[1]
-        if not (process.isdecimal() and _runs(int(process))):
-            shutil.rmtree(path, ignore_errors=True)
-
-
-def _runs(process: int) -> bool:
-    """Tell whether there is a process of this number."""
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # it is somebody else's
-        return True
-    return True
+def _not_written(error: OSError | sqlite3.Error, home: Path, folder: Path) -> Exception:
+    """Return what a failure to write below `home` is called, and any other failure as it is."""
+    file = getattr(error, "filename", None)
+    if file is not None and not (Path(file).is_relative_to(home) or home.is_relative_to(file)):
+        return error  # a file that is read
+    if file is None:  # a library wrote: to the file that was changed last
+        written = folder.iterdir() if folder.is_dir() else ()
+        file = max(written, key=lambda path: path.stat().st_mtime_ns, default=folder)
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return DataError(
+        f"The release could not be written, at {file}: {reason}. Nothing was published. Make room, for example with "
+        "itukg prune --keep 2, or name another folder by ITUKG_HOME."
+    )
 
 
 def refuse_unverified(doubts: dict[str, str]) -> None:

@@ -1,6 +1,7 @@
 """Releases: what `build` makes of the corpus, immutable, named by the hash of what went in, and served whole."""
 
 import json
+import re
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -196,14 +197,15 @@ def history(home: Path) -> list[HistoryRow]:
 
 
 def current(home: Path) -> Release | None:
-    """Return the release that was last published below `home`, if any."""
+    """Return the release that was last published below `home`, if there is one and it is whole."""
     name = pointed(home)
     return find(home, name) if name else None
 
 
 def pointed(home: Path) -> str:
-    """Return the name of the release that was last published below `home`, "" if none was."""
+    """Return the name of the release that was last published below `home`, whatever became of it; "" if none can be read."""
     try:
-        return (home / "current").read_text().strip()
+        name = (home / "current").read_text(errors="replace").strip()
     except FileNotFoundError:
         return ""
+    return name if re.fullmatch(r"\w[\w.-]*", name) else ""

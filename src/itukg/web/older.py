@@ -7,11 +7,29 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from time import monotonic
 
-from itukg.errors import BadRequest, NotSupported, Overloaded
+from itukg.errors import BadRequest, NotFound, NotSupported, Overloaded, ReleaseDamaged
+from itukg.release.integrity import is_whole
 from itukg.release.model import Release
 from itukg.web.service import Service
 
 log = logging.getLogger("itukg")
+
+
+def readable(service: Service) -> list[Release]:
+    """Return the releases of a service, oldest first, but for those that were removed or damaged since its start."""
+    return [release for release in service.releases if is_whole(release.path)]
+
+
+def named(service: Service, name: str) -> Release:
+    """Return what `service.named` does. Raises NotFound, or ReleaseDamaged for the served one, if it is damaged."""
+    release = service.named(name)
+    if is_whole(release.path):
+        return release
+    if release is service.release:
+        raise ReleaseDamaged(
+            f"The files of release {release.name} were damaged on the server, which still answers queries."
+        )
+    raise NotFound(f"Release {release.name} was removed or damaged on the server. /data lists those there are.")
 
 
 @dataclass
@@ -35,18 +53,19 @@ class OpenReleases:
         self._older: dict[str, _Older] = {}
 
     @asynccontextmanager
-    async def opened(self, named: Sequence[str]) -> AsyncIterator[Service]:
+    async def opened(self, names: Sequence[str]) -> AsyncIterator[Service]:
         """Yield what answers from the release that a request names; the served one where it names none.
 
         It is ready, or becomes so: until then it answers 503. Raises BadRequest for several names, NotFound for an
         unknown one, and Overloaded while as many others are in use as may be open.
         """
-        if len(named) > 1:
-            raise BadRequest(f"{len(named)} releases in one request. Send one.")
-        release = self._served.named(named[0]) if named else self._served.release
+        if len(names) > 1:
+            raise BadRequest(f"{len(names)} releases in one request. Send one.")
+        release = self._served.named(names[0]) if names else self._served.release
         if release is self._served.release:
             yield self._served
             return
+        named(self._served, release.name)
         older = self._older.get(release.name) or await self._open(release)
         older.users += 1
         try:

@@ -22,6 +22,7 @@ from itukg.release.void import PUBLISHER, RIGHTS, TITLE
 from itukg.web.deps import Address, Answers, Negotiated, Parameters, Served
 from itukg.web.files import file_response
 from itukg.web.middleware import IMMUTABLE
+from itukg.web.older import named, readable
 from itukg.web.service import Service
 from itukg.web.writing import InTurn
 
@@ -46,11 +47,11 @@ async def releases(
 ) -> Response:
     """List the releases of this server, newest first."""
     if syntax is HTML:
-        page = render("releases.html", releases=service.releases[::-1], served=service.release.name)
+        page = render("releases.html", releases=readable(service)[::-1], served=service.release.name)
         return Response(page, media_type=HTML.media_type)
     if syntax is not JSON:
         return await _catalog(service, at, syntax)
-    found = [_row(release) for release in reversed(service.releases)]
+    found = [_row(release) for release in reversed(readable(service))]
     return Response(write_json({"latest": service.release.name, "releases": found}), media_type=JSON.media_type)
 
 
@@ -64,14 +65,15 @@ async def release(
     syntax: Annotated[Format, Depends(_RELEASES.chosen)],
 ) -> Response:
     """Describe a release, or `latest`: when it was built, its files with their sums, and what changed in it."""
-    request.state.release = found = service.named(release)
+    request.state.release = found = named(service, release)
     if syntax is HTML:
-        known = {each.name for each in service.releases if each.files}
+        known = {each.name for each in readable(service) if each.files}
         content = render("release.html", release=found, served=service.release.name, known=known)
     elif syntax is JSON:
         content = write_json(_row(found) | {"files": _files(found)})
     else:
-        before = dict(zip(service.releases, [None, *service.releases], strict=False))[found]
+        releases = readable(service)
+        before = dict(zip(releases, [None, *releases], strict=False))[found]
         content = await run_in_threadpool(write_graph, list(version(found, before, at)), syntax)
     return Response(content, headers={"Content-Location": f"/data/{found.name}"}, media_type=syntax.media_type)
 
@@ -81,7 +83,7 @@ async def file(
     request: Request, release: str, name: str, _: Annotated[Parameters, Query()], service: Served
 ) -> Response:
     """Return a file of a release: `itukg.nq`, `itukg.trig` and `itukg.jsonld`, each also as `.gz`, `nodes.csv` and `links.csv` with `datapackage.json`, mapping sets, `SHA256SUMS` and more."""
-    request.state.release = found = service.named(release)
+    request.state.release = found = named(service, release)
     if name not in found.files:
         raise NotFound(f"No /data/{release}/{name}; available: /data/{found.name}/ with {', '.join(found.files)}.")
     where = {"Content-Location": f"/data/{found.name}/{name}"}
@@ -99,15 +101,15 @@ async def diff(
     syntax: Annotated[Format, Depends(_CHANGES.chosen)],
 ) -> Response:
     """Tell what a release adds to an older one and removes from it: HTML or JSON by thing, RDF Patch by triple."""
-    newer, before = service.named(release), service.named(older)
+    newer, before = named(service, release), named(service, older)
     request.state.release = newer
 
     def written() -> bytes:
         return write_changes(compare(before.path, newer.path), syntax)
 
     content = await in_turn(written)
-    named = (release, older) == (newer.name, before.name)
-    headers = IMMUTABLE if named and syntax is PATCH else None
+    is_fixed = (release, older) == (newer.name, before.name)
+    headers = IMMUTABLE if is_fixed and syntax is PATCH else None
     return Response(content, headers=headers, media_type=syntax.media_type)
 
 
@@ -149,7 +151,7 @@ async def _catalog(service: Service, at: str, syntax: Format) -> Response:
             graphs=made_from(provenance),
         )
     else:
-        described = write_catalog(service.releases, service.release, provenance, at)
+        described = write_catalog(readable(service), service.release, provenance, at)
         content = await run_in_threadpool(write_graph, described, syntax)
     return Response(content, media_type=syntax.media_type)
 
@@ -160,7 +162,7 @@ async def feed(_: Annotated[Parameters, Query()], service: Served, at: Address) 
     page = partial(
         render,
         "feed.atom",
-        releases=service.releases[::-1][:_ENTRIES],
+        releases=readable(service)[::-1][:_ENTRIES],
         id=names.BASE + "feed.atom",
         data=names.DATA,
         title=TITLE,

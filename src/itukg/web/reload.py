@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 from itukg.errors import DataError
 from itukg.release.integrity import CHECKSUMS
 from itukg.release.model import Release, find, pointed
+from itukg.release.upkeep import held
 from itukg.settings import Settings
 from itukg.web.app import create_app
 
@@ -36,9 +37,10 @@ class _Serving:
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Run what the application does beside its requests."""
         try:
-            async with self.app.router.lifespan_context(self.app):
-                task_status.started()
-                await self.ended.wait()
+            with held(self.service.release.path):
+                async with self.app.router.lifespan_context(self.app):
+                    task_status.started()
+                    await self.ended.wait()
         except Exception as error:
             if self.service.settled.is_set():
                 raise

@@ -20,6 +20,7 @@ from itukg.release.model import Release
 from itukg.release.void import MERGED
 from itukg.views.vocabulary import Vocabulary, of_ontology, of_shapes, uses
 from itukg.web.deps import Answers, Negotiated, Served
+from itukg.web.older import readable
 from itukg.web.writing import InTurn, Written
 
 router = APIRouter()
@@ -42,8 +43,10 @@ async def version_of_ontology(
     request: Request, version: str, _: Annotated[Negotiated, Query()], service: Served, in_turn: InTurn, syntax: _Syntax
 ) -> Response:
     """Return the ontology as it was in a version, such as `0.1.0`: that of the newest release here that has it."""
-    newest = [service.release, *reversed(service.releases)]
-    versions = await run_in_threadpool(lambda: {_version(each.path): each for each in reversed(newest) if each.files})
+    served_last = sorted(
+        readable(service), key=lambda each: each is service.release
+    )  # of two with a version, it counts
+    versions = await run_in_threadpool(lambda: {_version(each.path): each for each in served_last if each.files})
     found = service.release if version in _PARTS else versions.get(version)
     if found is None:
         known = ", ".join(sorted(filter(None, versions)))
