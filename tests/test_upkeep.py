@@ -74,6 +74,15 @@ def three(once: Once, tmp_path: Path) -> Installation:
     return Installation(tmp_path / "three")
 
 
+def ending(process: "subprocess.Popen[str]") -> str:
+    """What a process says until it ends, which it must do by itself."""
+    try:
+        return process.communicate(timeout=120)[1]
+    finally:
+        process.kill()
+        process.communicate()
+
+
 def ok(done: Done) -> str:
     assert done.returncode == 0, done.stderr
     return done.stdout + done.stderr
@@ -312,7 +321,7 @@ def test_a_pinned_release_that_is_missing_or_damaged_is_not_replaced_by_another(
     flip(three.folder(first) / "dataset.nq")
     for name, words in ((first, "dataset.nq was changed"), ("none", second)):
         process = three.process("serve", "--port", "0", "--release", name)
-        assert words in process.communicate(timeout=120)[1]
+        assert words in ending(process)
         assert process.returncode == 2
 
 
@@ -381,7 +390,7 @@ def test_where_a_damaged_release_cannot_be_made_again_the_newest_whole_one_is_se
     for name in (first, third):
         flip(three.folder(name) / "dataset.nq")
     process = three.process("serve", "--port", "0")
-    said = process.communicate(timeout=120)[1]
+    said = ending(process)
     assert process.returncode == 2 and "thing.ttl, line 1" in said
 
 
@@ -510,7 +519,7 @@ def test_a_file_that_cannot_grow_ends_a_build_in_words(three: Installation, limi
     edit(three.corpus, 9)
     before = three.names
     process = three.process("build", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
-    said = process.communicate(timeout=120)[1]
+    said = ending(process)
     assert process.returncode == 2 and "Traceback" not in said
     assert re.search(r"could not be written, at \S+: ", said) and "itukg prune" in said
     assert three.names == before and not [*three.home.glob("releases/.*")]
