@@ -147,7 +147,7 @@ class Reloading:
                 return True
         if after.service.failure is not None:
             self._end(after)
-            return self._refuse(f"Release {name} is current, and cannot be loaded ({after.service.failure})")
+            return self._refuse(f"Release {name} is current, and cannot be loaded, as the log says")
         self._served = after
         after.service.lead()
         log.info("release %s is served now, in the place of %s", name, before.service.release.name)
