@@ -1,10 +1,15 @@
 """itukg serve: the release over HTTP."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from itukg.cli.command import built, say, settings_of
+
+if TYPE_CHECKING:
+    import socket
+
+    from itukg.settings import Settings
 
 
 def serve(
@@ -20,9 +25,7 @@ def serve(
     last release. A release that is built later is taken up without a restart; SIGHUP looks for one now. With
     --release, builds nothing and serves the release of that name, whatever is published.
     """
-    import os
     import signal
-    import socket
     import sys
     from contextlib import suppress
     from functools import partial
@@ -41,15 +44,7 @@ def serve(
     tell, warn = (say, say) if settings.log == "text" else (log.info, log.warning)  # each line of such a log is JSON
     use_all_files()
     sys.setswitchinterval(SWITCH_SECONDS)
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    try:  # before anything is loaded
-        listening = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
-        raise DataError(
-            f"Cannot listen on {settings.host}, port {settings.port}: {reason}. Try another port: itukg serve --port 8080, "
-            "or --port 0 for a free one."
-        ) from None
+    listening = _listening(settings)  # before anything is loaded
     try:
         release = built(settings)
     except ItukgError as error:
@@ -58,7 +53,7 @@ def serve(
             raise
         warn(f"{error}\nServing the last release instead: {last.name}")
         release = last
-    shown = f"[{settings.host}]" if family == socket.AF_INET6 else settings.host
+    shown = f"[{settings.host}]" if ":" in settings.host else settings.host
     settings = settings.model_copy(update={"port": listening.getsockname()[1]})
     address = f"http://{shown}:{settings.port}"
     tell(f"listening on {address} ; loading the release")
@@ -68,13 +63,8 @@ def serve(
         failures.append(error)
         server.should_exit = True
 
-    app = Reloading(
-        settings,
-        release,
-        pinned=settings.release is not None,
-        ready=lambda: tell(f"ready: {address}"),
-        failed=failed,
-    )
+    is_pinned = settings.release is not None
+    app = Reloading(settings, release, pinned=is_pinned, ready=lambda: tell(f"ready: {address}"), failed=failed)
     config = uvicorn.Config(
         app,
         host=settings.host,
@@ -92,3 +82,21 @@ def serve(
         raise failures[0]
     if not server.started:
         raise typer.Exit(2)
+
+
+def _listening(settings: "Settings") -> "socket.socket":
+    """Return a socket that listens where the settings say. Raises DataError, such as for a port in use."""
+    import os
+    import socket
+
+    from itukg.errors import DataError
+
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+        raise DataError(
+            f"Cannot listen on {settings.host}, port {settings.port}: {reason}. Try another port: itukg serve --port 8080, "
+            "or --port 0 for a free one."
+        ) from None

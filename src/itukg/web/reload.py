@@ -127,7 +127,15 @@ class Reloading:
                 if state[0] in ("", self._served.service.release.name):
                     refused, self._served.service.refused = None, ""
                 elif state != refused:
-                    refused = None if await self._take_up(tasks, state[0]) else state
+                    refused = None if await self._taken_up(tasks, state[0]) else state
+
+    async def _taken_up(self, tasks: TaskGroup, name: str) -> bool:
+        """Take up a release, whatever is wrong with it; return whether that was done."""
+        try:
+            return await self._take_up(tasks, name)
+        except Exception:
+            log.exception("Release %s cannot be taken up.", name)
+            return self._refuse(f"Release {name} is current, and cannot be loaded, as the log says")
 
     async def _take_up(self, tasks: TaskGroup, name: str) -> bool:
         """Serve the release that is current, if it can be loaded; else keep the served one, and return False."""
@@ -147,7 +155,7 @@ class Reloading:
                 return True
         if after.service.failure is not None:
             self._end(after)
-            return self._refuse(f"Release {name} is current, and cannot be loaded ({after.service.failure})")
+            return self._refuse(f"Release {name} is current, and cannot be loaded, as the log says")
         self._served = after
         after.service.lead()
         log.info("release %s is served now, in the place of %s", name, before.service.release.name)
