@@ -15,11 +15,13 @@ from pathlib import Path
 import httpx2
 import pytest
 from conftest import environment_for, eventually, memory, serving
+from engines import oxigraph
 
 from itukg import names
 from itukg.corpus import replace_file
 from itukg.release.integrity import seal
 from itukg.release.model import Release
+from itukg.release.publish import load
 
 SECOND = "0" * 16
 MARK = f'<urn:x-itukg:mark> <{names.PREFIXES["rdfs"]}label> "of the second release" .\n'
@@ -133,6 +135,22 @@ def test_a_damaged_release_leaves_the_old_one_served_until_it_is_mended(
         taken_up(client, SECOND)
         assert "refused" not in state(client)
         assert "".join(served.log).count("is missing or damaged") == 1
+
+
+def test_a_store_elsewhere_is_asked_for_a_new_release_once_it_holds_all_of_it(
+    second: Release, release: Release
+) -> None:
+    with oxigraph() as server:
+        load(release, server.graph_store, server.settings())
+        running = serving({"ITUKG_HOME": str(second.home), "ITUKG_STORE": server.query, "ITUKG_RATE": "0"})
+        with running, httpx2.Client(base_url=running.address, timeout=60) as client:
+            publish(second, SECOND)
+            eventually(lambda: f"release {SECOND} is current" in "".join(running.log), "it is not seen", 60)
+            assert state(client) == {"status": "ready", "release": release.name}
+            load(second, server.graph_store, server.settings())
+            taken_up(client, SECOND)
+            reply = client.get("/sparql", params={"query": MARKED, "format": "csv"})
+            assert reply.content == b"said\r\nof the second release\r\n"
 
 
 def spoil(release: Release) -> None:

@@ -42,8 +42,8 @@ def load(
 ) -> None:
     """Load the release of the files into a SPARQL server, beside the releases that it holds.
 
-    Sends graph by graph; run it again to resume an interrupted load. The releases being served do not change: a
-    service whose ITUKG_STORE is that server's query address serves the new release after a restart.
+    Sends graph by graph; run it again to resume an interrupted load. A service whose ITUKG_STORE is that
+    server's query address takes up the new release once all of it is there.
     ITUKG_STORE_USER with ITUKG_STORE_PASSWORD, or ITUKG_STORE_TOKEN, must be allowed to write.
 
     Example: itukg load --to http://localhost:7878/store && ITUKG_STORE=http://localhost:7878/query itukg serve
