@@ -52,6 +52,19 @@ def test_a_query_on_a_terminal_is_a_table_with_labels(home: Path) -> None:
     assert "1 row\n" in shown
 
 
+def test_views_on_a_terminal_are_tables_and_csv_elsewhere(home: Path) -> None:
+    shown = at_terminal(home, "matrix", "--rows", "plan", "--columns", "sdgGoal", "--plan", "buap-2018-2021")
+    assert re.search(r"^row +buap-2018-2021 \(Buenos Aires", shown, re.MULTILINE) and "rows\n" in shown
+    piped = run_command("matrix", "--plan", "buap-2018-2021", ITUKG_HOME=home).stdout
+    assert piped.startswith("row,") and ",buap-2018-2021," in piped  # Goals and plans, where nothing else is named
+    assert re.search(r"^plan +op-2026$", at_terminal(home, "risks", "--plan", "op-2026"), re.MULTILINE)
+
+
+def test_a_misspelt_question_is_told_the_nearest(home: Path) -> None:
+    told = run_command("query", "outputs-for-sdg-targt", ITUKG_HOME=home)
+    assert (told.returncode, "nearest: outputs-for-sdg-target" in told.stderr) == (2, True)
+
+
 def test_a_query_of_many_columns_is_a_list_on_a_narrow_terminal(home: Path) -> None:
     columns = " ".join(f"({n} AS ?column{n})" for n in range(9))
     shown = at_terminal(home, "query", f"SELECT {columns} {{}}")

@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 import pyoxigraph as ox
@@ -89,7 +90,9 @@ class Corpus:
         """Return the saved query `name`. Raises NotFound, listing the saved queries."""
         found = {query.name: query for query in self.queries()}
         if name not in found:
-            raise NotFound(f'No saved query "{name}"; known: {", ".join(found)}.')
+            near = get_close_matches(name, found, 5, 0.4)
+            told = f"nearest: {', '.join(near)}; itukg query --list names all" if near else f"known: {', '.join(found)}"
+            raise NotFound(f'No saved query "{name[:80]}"; {told}.')
         return found[name]
 
     def waivers(self) -> Path | None:

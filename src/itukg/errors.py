@@ -160,6 +160,10 @@ class DataError(ItukgError, title="Data error"):
     """A file of ours that cannot be read: the message names the file, the line and the reason."""
 
 
+class AddressInUse(ItukgError, title="Cannot listen"):
+    """The address and port to listen on are in use, or not there."""
+
+
 class ReleaseDamaged(ItukgError, title="Release damaged", status=503):
     """A release with a file that is missing or changed: it is not used, and the message or the log names the file."""
 

@@ -22,6 +22,7 @@ from itukg.cli.command import (
     show_table,
     with_store,
     write_out,
+    write_rows,
 )
 
 
@@ -270,14 +271,18 @@ def because(
 
 
 def matrix(
-    rows: Annotated[str, typer.Option(help="A class, such as output, topic, actionLine, sdgGoal, or plan.")],
-    columns: Annotated[str, typer.Option(help="A class, as for --rows.")],
+    rows: Annotated[
+        str, typer.Option(help="A class, such as output, topic, actionLine, sdgGoal, or plan.")
+    ] = "sdgGoal",
+    columns: Annotated[str, typer.Option(help="A class, as for --rows.")] = "plan",
     plan: Annotated[str | None, typer.Option(help="The plan whose links count, such as buap-2018-2021.")] = None,
     basis: Annotated[str | None, typer.Option(help="Such as stated,derived; by default all but derived.")] = None,
-    format: Annotated[str, typer.Option(help="csv, xlsx, json, html; as a picture svg, mmd, graphml or dot.")] = "csv",
+    format: Annotated[
+        str | None, typer.Option(help="csv, xlsx, json, html; as a picture svg, mmd, graphml or dot. By default csv.")
+    ] = None,
     output: Output = "-",
 ) -> None:
-    """Print how many links there are between things of two classes, and what each rests on.
+    """Print how many links there are between things of two classes, and what each rests on; to a terminal as a table.
 
     Example: itukg matrix --rows actionLine --columns sdgGoal --plan buap-2018-2021 --format xlsx -o matrix.xlsx
     """
@@ -288,7 +293,7 @@ def matrix(
     from itukg.views.network import picture_of_matrix, pictures_of_matrix
 
     settings = settings_of()
-    syntax = choose(MATRIX_FORMATS, None, format)
+    syntax = choose(MATRIX_FORMATS, None, format or "csv")
     release = built(settings)
     given = {"rows": rows, "columns": columns, "plan": plan, "basis": basis}
 
@@ -303,7 +308,7 @@ def matrix(
             content = await matrix_page(store, release.overview, found, pictures_of_matrix(found))
         else:
             content = write_matrix(found, syntax, release.path)
-        write_out(content, output)
+        write_rows(content, format, output)
 
     with_store(settings, write)
 

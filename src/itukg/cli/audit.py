@@ -9,10 +9,10 @@ if TYPE_CHECKING:
     from itukg.engine.store import Store
     from itukg.formats import Format
     from itukg.release.overview import Overview
-from itukg.cli.command import Output, built, settings_of, with_store, write_out
+from itukg.cli.command import Output, built, settings_of, with_store, write_rows
 
 Plan = Annotated[str | None, typer.Option(help="Only this plan, such as bap-2026-2029.")]
-Syntax = Annotated[str, typer.Option(help="csv, xlsx, json or html.")]
+Syntax = Annotated[str | None, typer.Option(help="csv, xlsx, json or html. By default csv, and a table on a terminal.")]
 
 
 def budget(
@@ -22,7 +22,7 @@ def budget(
     ] = "whole",
     plan: Annotated[str | None, typer.Option(help="A plan with amounts; by default the newest.")] = None,
     basis: Annotated[str | None, typer.Option(help="Only links of this basis, such as derived.")] = None,
-    format: Syntax = "csv",
+    format: Syntax = None,
     output: Output = "-",
 ) -> None:
     """Print a plan's money as printed and as computed, by what it is for or by what it serves.
@@ -42,7 +42,7 @@ def gaps(
     plan: Plan = None,
     level: Annotated[str | None, typer.Option("--class", help="A class of the plan's things, such as output.")] = None,
     columns: Annotated[str | None, typer.Option(help="What they may be linked with, such as sdgTarget.")] = None,
-    format: Syntax = "csv",
+    format: Syntax = None,
     output: Output = "-",
 ) -> None:
     """Print what the documents leave open; with --class and --columns also which things are linked with nothing.
@@ -60,7 +60,7 @@ def gaps(
     _print(answer, GAP_FORMATS, format, output)
 
 
-def risks(plan: Plan = None, format: Syntax = "csv", output: Output = "-") -> None:
+def risks(plan: Plan = None, format: Syntax = None, output: Output = "-") -> None:
     """Print the risks that plans name, with their ratings and mitigations.
 
     Example: itukg risks --plan op-2026
@@ -79,17 +79,17 @@ def risks(plan: Plan = None, format: Syntax = "csv", output: Output = "-") -> No
 def _print(
     answer: Callable[["Store", "Overview", "Format"], Awaitable[bytes]],
     offers: "tuple[Format, ...]",
-    format: str,
+    format: str | None,
     output: str,
 ) -> None:
     """Choose the syntax among `offers`, and print what `answer` returns."""
     from itukg.formats import choose
 
     settings = settings_of()
-    syntax = choose(offers, None, format)
+    syntax = choose(offers, None, format or "csv")
     overview = built(settings).overview
 
     async def write(store: "Store") -> None:
-        write_out(await answer(store, overview, syntax), output)
+        write_rows(await answer(store, overview, syntax), format, output)
 
     with_store(settings, write)

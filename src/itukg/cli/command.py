@@ -109,7 +109,8 @@ def show_table(csv_with_labels: bytes) -> None:
         texts = [f"{cell} ({label})" if label and label != cell else cell for cell, label in cells]
         if narrow:
             for n, text in zip(shown, texts, strict=True):
-                table.add_row(header[n], text)
+                if text:
+                    table.add_row(header[n], text)
             table.add_row("", "")
         else:
             table.add_row(*texts)
@@ -149,6 +150,14 @@ def write_out(content: bytes, output: str) -> None:
         sys.stdout.buffer.flush()
     else:
         Path(output).write_bytes(content)
+
+
+def write_rows(content: bytes, format: str | None, output: str) -> None:
+    """Write what a command prints as CSV by default; where no format was named, to a terminal as a table."""
+    if format is None and on_terminal(output):
+        show_table(content)
+    else:
+        write_out(content, output)
 
 
 def printable(text: str) -> str:

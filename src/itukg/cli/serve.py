@@ -85,18 +85,18 @@ def serve(
 
 
 def _listening(settings: "Settings") -> "socket.socket":
-    """Return a socket that listens where the settings say. Raises DataError, such as for a port in use."""
+    """Return a socket that listens where the settings say. Raises AddressInUse, such as for a port in use."""
     import os
     import socket
 
-    from itukg.errors import DataError
+    from itukg.errors import AddressInUse
 
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
         return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
-        raise DataError(
-            f"Cannot listen on {settings.host}, port {settings.port}: {reason}. Try another port: itukg serve --port 8080, "
+        raise AddressInUse(
+            f"{settings.host}, port {settings.port}: {reason}. Try another port: itukg serve --port 8080, "
             "or --port 0 for a free one."
         ) from None

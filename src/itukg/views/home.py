@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itukg import names
 from itukg.engine.store import Store, texts
 
-YEAR_WIDTH, LANE_WIDTH, BAR_HEIGHT, ROW_HEIGHT, TOP = 66, 104, 34, 56, 30
+YEAR_WIDTH, LANE_WIDTH, BAR_HEIGHT, ROW_HEIGHT, TOP, EDGE = 66, 104, 34, 56, 30, 20
 """Pixels of a year, of the names of the lanes, of a plan, of its row, and of the years above."""
 CHARACTER_WIDTH = 6.8
 """Pixels of a character of a label, at most on average."""
@@ -132,4 +132,10 @@ def _path(newer: Bar, older: Bar) -> str:
     x, y = older.x + older.width, older.y + BAR_HEIGHT / 2
     to_x, to_y = newer.x, newer.y + BAR_HEIGHT / 2
     bend = (to_x - x) / 2
-    return f"M{x:g} {y:g}C{x + bend:g} {y:g} {to_x - bend:g} {to_y:g} {to_x:g} {to_y:g}"
+    if newer.y > older.y:  # from below the older one, so that the line passes behind no plan beside it
+        x, y = x - EDGE, older.y + BAR_HEIGHT
+        return f"M{x:g} {y:g}C{x:g} {to_y:g} {to_x - bend:g} {to_y:g} {to_x:g} {to_y:g}"
+    if newer.y < older.y:
+        to_x, to_y = to_x + EDGE, newer.y + BAR_HEIGHT
+        return f"M{x:g} {y:g}C{x + bend:g} {y:g} {to_x:g} {y:g} {to_x:g} {to_y:g}"
+    return f"M{x:g} {y:g}H{to_x:g}"

@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 from itukg import names
 from itukg.conformance import SEVERITIES
 from itukg.engine.store import Store, texts
+from itukg.pages import thousands
 from itukg.rdf.jsonld import natural, word
 from itukg.release.model import Release
 from itukg.views.chain import depths, ladder
@@ -221,7 +222,7 @@ class _Tree:
     def total(self) -> str:
         """The sum of the amounts that no other amount includes."""
         tops = [amount for thing, amount in self._amounts.items() if not self._above(thing) & self._amounts.keys()]
-        return f"{tops[0][0]} {sum(amount for _, amount in tops):,.0f}" if tops else ""
+        return f"{tops[0][0]} {thousands(sum(amount for _, amount in tops), 0)}" if tops else ""
 
     def _above(self, thing: str) -> set[str]:
         return {each for upper in self._over.get(thing, ()) for each in (upper, *self._above(upper))}
@@ -282,5 +283,5 @@ class _Tree:
         ]
         if thing in self._amounts:
             currency, amount = self._amounts[thing]
-            branch.amount = f"{currency} {amount:,.0f}"
+            branch.amount = f"{currency} {thousands(amount, 0)}"
         return branch, serves

@@ -105,7 +105,9 @@ def _place(iri: str, triple: ox.Triple) -> tuple[Any, ...]:
 def check_known(iri: str, said: Collection[tuple[str, str]], *, known: bool) -> None:
     """Raise NotFound where nothing is `known` of a thing, and Gone where its properties with their values retire it."""
     if not known:
-        raise NotFound(f'Nothing is known of <{iri}>. Plans are listed at /id; codes are as printed ("output/2.1").')
+        raise NotFound(
+            f'Nothing is known of <{iri}>. A path begins with a plan ("buap-2018-2021/output/2.1"); /id lists all.'
+        )
     if (names.OWL + "deprecated", "true") in said:
         raise Gone(iri, sorted(value for predicate, value in said if predicate == _DCTERMS + "isReplacedBy"))
 
