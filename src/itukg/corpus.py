@@ -90,7 +90,7 @@ class Corpus:
         """Return the saved query `name`. Raises NotFound, listing the saved queries."""
         found = {query.name: query for query in self.queries()}
         if name not in found:
-            near = get_close_matches(name, found, 5, 0.4)
+            near = get_close_matches(name, found, 5)
             told = f"nearest: {', '.join(near)}; itukg query --list names all" if near else f"known: {', '.join(found)}"
             raise NotFound(f'No saved query "{name[:80]}"; {told}.')
         return found[name]

@@ -106,7 +106,7 @@ def check_known(iri: str, said: Collection[tuple[str, str]], *, known: bool) -> 
     """Raise NotFound where nothing is `known` of a thing, and Gone where its properties with their values retire it."""
     if not known:
         raise NotFound(
-            f'Nothing is known of <{iri}>. A path begins with a plan ("buap-2018-2021/output/2.1"); /id lists all.'
+            f"Nothing is known of <{iri}>. A path names the plan before class and code, as the addresses in /id do."
         )
     if (names.OWL + "deprecated", "true") in said:
         raise Gone(iri, sorted(value for predicate, value in said if predicate == _DCTERMS + "isReplacedBy"))
