@@ -70,16 +70,18 @@ class _InProcess(httpx2.BaseTransport):
 
     async def _serve(self) -> None:
         self._loop, self._closing = asyncio.get_running_loop(), asyncio.Event()
-        store = await open_in_process(self._release.dataset, self._settings, late=Messages().late)
-        app = create_app(self._settings, self._release, store)
-        self._application = httpx2.ASGITransport(app)
-        async with app.router.lifespan_context(app):
-            self._started.set_result(None)
-            await self._closing.wait()
-        left = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in left:
-            task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
+        try:
+            store = await open_in_process(self._release.dataset, self._settings, late=Messages().late)
+            app = create_app(self._settings, self._release, store)
+            self._application = httpx2.ASGITransport(app)
+            async with app.router.lifespan_context(app):
+                self._started.set_result(None)
+                await self._closing.wait()
+        finally:  # nobody waits for an answer that does not come
+            left = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
 
     async def _answer(self, request: httpx2.Request) -> httpx2.Response:
         response = await self._application.handle_async_request(request)

@@ -72,7 +72,6 @@ def create_app(
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(service.keep)
             tasks.start_soon(open_releases.close_idle)
-            tasks.start_soon(anyio.to_thread.run_sync, app.openapi)  # else the first request for it stops all others
             yield
             tasks.cancel_scope.cancel()
         await open_releases.close()
