@@ -17,6 +17,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from itukg import names
+from itukg.rdf.jsonld import context_name
 
 Operation = schemathesis.APIOperation[Any, Any, Any, Any]
 Case = schemathesis.Case[Any]
@@ -34,6 +35,7 @@ REAL: dict[str, tuple[str, ...]] = {
     "/schemas/{name}.json": ("thing", "list"),
     "/graph/{name}": ("sdg", "sdg.ttl"),
     "/id/finding/{name}": ("none",),
+    "/context/{name}.jsonld": (context_name(), "none"),
     "version": ("0.1.0", "0.1.0.ttl", "alignment"),
     "release": ("latest", "none"),
     "a": (PLAN, "sp-2020-2023"),

@@ -38,6 +38,11 @@ ATOM = "{http://www.w3.org/2005/Atom}"
 # --- files ---
 
 
+def unnumbered(reply: httpx2.Response) -> dict[str, str]:
+    """Return the headers of an answer but for the id of its request."""
+    return {name: value for name, value in reply.headers.items() if name != "x-request-id"}
+
+
 def test_a_release_is_downloaded_whole_and_the_sums_agree(pair: Pair, tmp_path: Path) -> None:
     for release in (pair.older, pair.newer):
         at = f"/data/{release.name}"
@@ -109,7 +114,7 @@ def test_a_dump_is_sent_zipped_or_not_with_its_length_and_an_etag_for_each(pair:
             known = pair.client.get(path, headers={"accept-encoding": encoding, "if-none-match": reply.headers["etag"]})
             assert (known.status_code, known.content) == (304, b"")
             head = pair.client.head(path, headers={"accept-encoding": encoding})
-            assert (head.headers, head.content) == (reply.headers, b"")
+            assert (unnumbered(head), head.content) == (unnumbered(reply), b"")
             tags.add(reply.headers["etag"])
         assert len(tags) == 2
 
@@ -319,7 +324,7 @@ def test_an_answer_of_an_older_release_is_framed_once_and_names_that_release(pai
         reply, head = pair.client.get(path), pair.client.head(path)
         assert f"{names.DATA}{pair.older.name}>" in reply.headers["link"]
         assert [name for name, _ in reply.headers.multi_items()].count("content-security-policy") == 1
-        assert (head.headers, head.content) == (reply.headers, b"")
+        assert (unnumbered(head), head.content) == (unnumbered(reply), b"")
         assert pair.client.get(path, headers={"if-none-match": reply.headers["etag"]}).status_code == 304
         assert reply.headers["etag"] != pair.client.get("/id/wsis/C1").headers["etag"]
 
