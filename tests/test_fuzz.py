@@ -35,6 +35,7 @@ REAL: dict[str, tuple[str, ...]] = {
     "/schemas/{name}.json": ("thing", "list"),
     "/graph/{name}": ("sdg", "sdg.ttl"),
     "/id/finding/{name}": ("none",),
+    "/documents/{name}": ("tdag-26-2-add-2", "tdag-26-2-add-2.csv", "none"),
     "/context/{name}.jsonld": (context_name(), "none"),
     "version": ("0.1.0", "0.1.0.ttl", "alignment"),
     "release": ("latest", "none"),
