@@ -94,14 +94,14 @@ def test_a_query_is_stopped(opened: Opened) -> None:
         write(page, "SELECT (COUNT(*) AS ?n) WHERE { ?a ?b ?c . ?d ?e ?f . ?g ?h ?i }")
         page.keyboard.press("Control+Enter")
         page.get_by_role("button", name="Stop").click()
-        expect(page.get_by_role("status")).to_have_text("Stopped")
+        expect(page.locator("#progress")).to_have_text("Stopped")
         expect(page.get_by_role("button", name="Stop")).to_be_hidden()
 
 
 def test_a_term_is_explained_where_the_mouse_rests(opened: Opened) -> None:
     with opened("/sparql") as page:
-        page.locator(".cm-content").get_by_text("itu:basis").hover()
-        expect(page.locator(".cm-tooltip-hover")).to_contain_text("basis")
+        page.locator(".cm-content").get_by_text("itu:quote").first.hover()
+        expect(page.locator(".cm-tooltip-hover")).to_contain_text("quote")
 
 
 def test_without_a_script_the_form_queries_and_says_what_is_wrong(opened: Opened) -> None:
