@@ -39,7 +39,7 @@ MAX_URL = 65_535
 
 
 STOP_SECONDS = 3
-"""Seconds in which answers may end once the server is told to stop; the others are broken off."""
+"""Seconds in which answers may end once the server is told to stop; the server ends the others."""
 SWITCH_SECONDS = 0.001
 """Seconds after which a thread that computes lets the event loop go on: by default, Python takes five times as long."""
 _CODECS = ("ascii", "cp437", "idna", "latin-1", "punycode", "utf-8-sig", "utf-16", "utf-32")
