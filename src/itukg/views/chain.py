@@ -41,13 +41,11 @@ _ladders: WeakKeyDictionary[Store, Ladder] = WeakKeyDictionary()
 async def ladder(store: Store) -> Ladder:
     """Return the properties of the chain: the sub-properties of itu:contributesTo, by the ontology, and those beside them."""
     if store not in _ladders:
-        found = await texts(
-            store,
-            names.declared(f"""SELECT ?up ?down WHERE {{
-  {{ ?up rdfs:subPropertyOf itu:contributesTo }} UNION {{ VALUES ?up {{ {" ".join(_BESIDE)} }} }}
-  ?up owl:inverseOf|^owl:inverseOf ?down
-}} ORDER BY ?up"""),
-        )
+        # Without VALUES and paths, which Virtuoso joins to nothing here.
+        ups = ("?up rdfs:subPropertyOf itu:contributesTo .", f"FILTER(?up IN ({', '.join(_BESIDE)}))")
+        inverses = ("?up owl:inverseOf ?down", "?down owl:inverseOf ?up")
+        either = " UNION ".join(f"{{ {inverse} . {up} }}" for up in ups for inverse in inverses)
+        found = await texts(store, names.declared(f"SELECT ?up ?down WHERE {{ {either} }} ORDER BY ?up"))
         up, down = (tuple(dict.fromkeys(row[end] for row in found)) for end in ("up", "down"))
         _ladders[store] = Ladder(up, down)
     return _ladders[store]
