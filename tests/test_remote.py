@@ -19,6 +19,7 @@ import pytest
 from conftest import eventually, wait_until_ready
 from engines import Engine, opened
 from fastapi.testclient import TestClient
+from test_pages import PAGES
 from typer.testing import CliRunner
 
 from itukg import names
@@ -651,6 +652,27 @@ def test_things_lists_and_searches_are_the_same_from_a_remote_store(
             assert there.content == here.content, path
 
 
+_REQUEST = r"<p>Request <code>\w+</code></p>"
+"""What differs between two answers of one page of an error; a page of /sparql also tells that its store is elsewhere."""
+
+
+@pytest.mark.exhaustive
+def test_every_page_is_the_same_from_a_remote_store(
+    server: engines.Server, release: Release, home: Path, client: TestClient
+) -> None:
+    load(release, server.graph_store, server.settings())
+    settings = settings_of(server).model_copy(update={"home": home})
+    differ = []
+    with TestClient(create_app(settings, release)) as elsewhere:
+        wait_until_ready(elsewhere)
+        for path in PAGES:
+            here, there = (each.get(path, headers={"Accept": "text/html"}) for each in (client, elsewhere))
+            contents = {re.sub(_REQUEST, "", answer.text) for answer in (here, there)}
+            if here.status_code != there.status_code or (len(contents) > 1 and not path.startswith("/sparql")):
+                differ.append((path, here.status_code, there.status_code))
+    assert differ == []
+
+
 def test_an_answer_that_is_no_http_and_a_media_type_that_is_none_are_not_repeated(holding: Holding) -> None:
     def spoken(handler: BaseHTTPRequestHandler) -> None:
         handler.wfile.write(b"hunter2 /etc/passwd\r\n\r\n")
@@ -663,6 +685,16 @@ def test_an_answer_that_is_no_http_and_a_media_type_that_is_none_are_not_repeate
         with pytest.raises(StoreUnavailable, match=r"127\.0\.0\.1") as caught:
             holding(reaction).ask("SELECT ?s WHERE { ?s ?p ?o }", CSV, Dataset(), 1.0)
         assert "hunter2" not in str(caught.value)
+
+
+def test_a_boolean_is_written_in_one_way_whatever_the_server_writes(asked: Asked) -> None:
+    boolean = "http://www.w3.org/2001/XMLSchema#boolean"
+    rows = [
+        {"s": {"type": "typed-literal", "datatype": boolean, "value": value}} for value in ("1", "0", "true", "false")
+    ]
+    table = json.dumps({"head": {"vars": ["s"]}, "results": {"bindings": rows}})
+    answer = asked("SELECT ?s WHERE { ?s ?p ?o }", partial(reply, status=200, media_type=SRJ, text=table))
+    assert answer.decode().split() == ["s", "true", "false", "true", "false"]
 
 
 @pytest.mark.parametrize("media_type", [N_TRIPLES.media_type, TURTLE.media_type])

@@ -29,6 +29,7 @@ from itukg.tables import write_first, write_table
 
 TIMEOUT_MESSAGES = ("S1T00", "The SPARQL operation has been cancelled")
 """What Virtuoso and Oxigraph write, maybe in the middle of an answer, when a query hits their time limit."""
+_BOOLEAN = f"{names.PREFIXES['xsd']}boolean"
 _ESCAPED = re.compile(r"\\u([0-9A-Fa-f]{4})|\\U([0-9A-Fa-f]{8})")
 _OWN_IRI, _OWN_NAME = (re.compile(rf"{before}(bif|sql):", re.IGNORECASE) for before in ("<", r"(?<![\w:/#.-])"))
 """How the names of Virtuoso's own functions begin; our engine skips an expression that can have no rows."""
@@ -122,6 +123,8 @@ def _mend(found: Json, query: str, release: str) -> None:
         for term in row.values():
             if term["type"] == "bnode":  # Virtuoso's begin with "nodeID://"
                 term["value"] = blank.setdefault(term["value"], f"b{len(blank)}")
+            elif term.get("datatype") == _BOOLEAN:  # Virtuoso's are 1 and 0
+                term["value"] = {"1": "true", "0": "false"}.get(term["value"], term["value"])
             elif isinstance(term["value"], str):  # not a triple term
                 term["value"] = to_local_iris(term["value"], release)
 

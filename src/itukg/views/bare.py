@@ -11,7 +11,7 @@ from itukg.views.succession import reached
 
 COVERED = """SELECT ?whole ?thing WHERE {
   ?whole itu:allOf ?class ; itu:within ?within . ?thing a ?class
-  FILTER(STRSTARTS(STR(?thing), CONCAT(STR(?within), "/")) || STRSTARTS(STR(?thing), REPLACE(STR(?whole), "[^/]*$", "")))
+  FILTER(STRSTARTS(STR(?thing), CONCAT(STR(?within), "/")) || STRSTARTS(STR(?thing), REPLACE(STR(?whole), "/[^/]*$", "/")))
 }"""
 """The query of what each Totality is of: what stands below that which it is within, or beside it."""
 ABOVE = "SELECT ?class ?above WHERE { ?class rdfs:subClassOf ?above FILTER(isIRI(?above)) }"

@@ -49,7 +49,7 @@ MONEY = """SELECT ?line ?at ?of ?ofPlan ?code ?label ?amount ?currency ?by ?byLa
   ?of itu:plan ?ofPlan ; rdfs:label ?label . ?by rdfs:label ?byLabel
   FILTER(<plan> IN (?by, ?ofPlan)) OPTIONAL { ?of skos:notation ?code } OPTIONAL { ?line itu:line ?at }
 }"""
-GAPS = "SELECT ?gap ?label ?kind WHERE { ?gap itu:plan <plan> ; itu:gapKind ?kind ; rdfs:label ?label OPTIONAL { ?gap itu:line ?line } } ORDER BY ?line"
+GAPS = "SELECT ?gap ?label ?kind ?line WHERE { ?gap itu:plan <plan> ; itu:gapKind ?kind ; rdfs:label ?label OPTIONAL { ?gap itu:line ?line } }"
 SUCCESSIONS = (
     "SELECT ?new ?newPlan ?old ?oldPlan WHERE { ?new itu:succeeds ?old ; itu:plan ?newPlan . ?old itu:plan ?oldPlan }"
 )
@@ -121,7 +121,7 @@ async def _sections(store: Store, release: Release, iri: str) -> dict[str, Any]:
 
 def _by_kind(gaps: Iterable[Mapping[str, str]]) -> dict[str, list[Item]]:
     found = defaultdict[str, list[Item]](list)
-    for row in gaps:
+    for row in sorted(gaps, key=lambda row: (int(row.get("line", 0)), natural(row["gap"]))):
         found[row["kind"]].append(Item(row["gap"], label=row["label"]))
     return found
 

@@ -209,7 +209,7 @@ class _Page:
                 ground.links = dict(sorted(ground.links.items(), key=lambda each: _place(each[1])))
         order = [names.expand(p) for f in FILTERS for p in f.properties]
         ranked = sorted(found, key=lambda each: (order.index(each) if each in order else len(order), _rank(each)))
-        groups = [(each, sorted(found[each].values(), key=lambda ground: _state(ground.state))) for each in ranked]
+        groups = [(each, sorted(found[each].values(), key=_order)) for each in ranked]
         quoted = set[tuple[str, Said]]()
         for ground in (ground for _, grounds in groups for ground in grounds if ground.quoted):
             ground.again = (ground.words, ground.said) in quoted
@@ -363,6 +363,11 @@ def _rank(predicate: str) -> tuple[int, str]:
     known = jsonld.vocabulary()
     name = known.terms[predicate].name if predicate in known.terms else ""
     return known.rank.get(name, len(known.rank)), predicate
+
+
+def _order(ground: Ground) -> tuple[Any, ...]:
+    """Return a key that puts what links rest on in the order of bases, and within one in that of the document."""
+    return _state(ground.state), ground.said.document, int(ground.said.line or 0), ground.words
 
 
 def _state(state: str) -> int:
