@@ -1,12 +1,10 @@
-"""Releases over the years: checked, thinned out, gone back to, pinned, damaged, and built while processes are killed."""
+"""Releases over the years: checked, thinned out, gone back to, pinned, damaged, and built by processes at once."""
 
-import random
 import re
 import resource
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -525,44 +523,7 @@ def test_a_file_that_cannot_grow_ends_a_build_in_words(three: Installation, limi
     assert three.names == before and not [*three.home.glob("releases/.*")]
 
 
-# --- killed builds ---
-
-
-def kill_builds(three: Installation, times: int) -> None:
-    """Kill builds at random moments; after each the release before, or the new one, is whole, and a start finds it."""
-    moments = random.Random(26)  # noqa: S311
-    began = time.monotonic()
-    edit(three.corpus, 100)
-    assert "triples" in three.process("build").communicate()[1]
-    duration = time.monotonic() - began
-    states = set()
-    for number in range(times):
-        before = three.current
-        edit(three.corpus, 101 + number)
-        process = three.process("build")
-        try:
-            process.wait(duration * moments.uniform(0.1, 1.1))
-        except subprocess.TimeoutExpired:
-            process.kill()
-        process.communicate()
-        expected = Corpus(three.corpus).fingerprint()
-        published = current(three.home)
-        assert published is not None and published.name in (before, expected), number
-        built = expected in three.names
-        states.add((bool([*three.home.glob("releases/.draft-*/*")]), built))
-        assert f"Thing {101 + number}" in ok(three.itukg("query", LABEL)), number
-        assert three.current == expected and not [*three.home.glob("releases/.*")]
-        shutil.rmtree(three.folder(before))
-    assert times < 20 or {(True, False), (False, True)} <= states, states
-
-
-def test_a_start_after_a_killed_build_finds_a_whole_release(three: Installation) -> None:
-    kill_builds(three, 3)
-
-
-@pytest.mark.exhaustive
-def test_a_start_after_each_of_sixty_killed_builds_finds_a_whole_release(three: Installation) -> None:
-    kill_builds(three, 60)
+# --- processes at once ---
 
 
 def test_builds_at_once_publish_one_whole_release(three: Installation) -> None:
