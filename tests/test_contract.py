@@ -146,14 +146,19 @@ def test_describe_tells_the_whole_of_a_thing(engine: Engine, embedded: Engine) -
         assert len(found) > 50
 
 
+_BOOLEAN = re.compile(r"(?<=,)(true|false)(?=,|$)")
+
+
 def test_saved_queries_have_the_same_answers_everywhere(engine: Engine, embedded: Engine, corpus: Corpus) -> None:
     saved = corpus.queries()
     assert len(saved) >= 10
     for query in saved:
-        expected = embedded.table(query.text)
-        if engine.name == "virtuoso":  # 7.2 has no booleans: it keeps them as 1 and 0
-            expected = [re.sub(r",true(,|$)", r",1\1", re.sub(r",false(,|$)", r",0\1", line)) for line in expected]
-        assert sorted(engine.table(query.text)) == sorted(expected), query.name
+        here, there = embedded.table(query.text), engine.table(query.text)
+        if engine.name == "virtuoso":  # 7.2 has no Booleans of its own: those that a query computes are 1 and 0
+            here, there = (
+                [_BOOLEAN.sub(lambda found: str(int(found[0] == "true")), x) for x in lines] for lines in (here, there)
+            )
+        assert sorted(there) == sorted(here), query.name
 
 
 def test_the_columns_of_a_star_stand_in_the_order_of_the_query(engine: Engine) -> None:

@@ -6,8 +6,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from difflib import unified_diff
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -662,15 +664,19 @@ def test_every_page_is_the_same_from_a_remote_store(
 ) -> None:
     load(release, server.graph_store, server.settings())
     settings = settings_of(server).model_copy(update={"home": home})
-    differ = []
+    differ = list[str]()
     with TestClient(create_app(settings, release)) as elsewhere:
         wait_until_ready(elsewhere)
         for path in PAGES:
             here, there = (each.get(path, headers={"Accept": "text/html"}) for each in (client, elsewhere))
-            contents = {re.sub(_REQUEST, "", answer.text) for answer in (here, there)}
-            if here.status_code != there.status_code or (len(contents) > 1 and not path.startswith("/sparql")):
-                differ.append((path, here.status_code, there.status_code))
-    assert differ == []
+            ours, theirs = (re.sub(_REQUEST, "", answer.text).splitlines() for answer in (here, there))
+            if here.status_code != there.status_code or (ours != theirs and not path.startswith("/sparql")):
+                differ += [
+                    path,
+                    f"{here.status_code} and {there.status_code}",
+                    *islice(unified_diff(ours, theirs, n=0), 8),
+                ]
+    assert not differ, "\n".join(differ)
 
 
 def test_an_answer_that_is_no_http_and_a_media_type_that_is_none_are_not_repeated(holding: Holding) -> None:

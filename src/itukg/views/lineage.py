@@ -104,14 +104,15 @@ async def lineage(
             f"Nothing is known of <{iri}>. Name a thing by its path, as in /id/<plan>/<kind>/<code>; things are found at /search."
         )
     every = await rows(store, _STEPS)
-    before, after = (_steps_of(every, *ends) for ends in (("newer", "older"), ("older", "newer")))
-    chain = {iri} | reached(iri, before) | reached(iri, after)
+    ways = (("newer", "older"), ("older", "newer"))
+    chain = {iri}.union(*(reached(iri, _steps_of(every, *ends)) for ends in ways))
     judged = [row for row in every if {row[end].value for end in ("newer", "older")} <= chain]
     order = {each: place for place, each in enumerate((await plans(store))[0])}
     told = await statements(store, chain)
     bases = await links_of(store, values(chain), basis)
     close = [row for row in judged if row["how"].value in _CLOSE]
     near = {iri} | reached(iri, _steps_of(close, "newer", "older")) | reached(iri, _steps_of(close, "older", "newer"))
+    before = _steps_of(judged, "newer", "older")
     older_than = {each: reached(each, before) for each in chain}
     plan_of = {row[end].value: row[f"{end}Plan"].value for row in judged for end in ("newer", "older")}
 
