@@ -42,9 +42,10 @@ class Link:
         return f"{self.basis} {self.strength}" if self.strength else self.basis
 
     @property
-    def rank(self) -> tuple[int, str, int]:
-        """What sorts links: the best first, then as the document has them."""
-        return STATES.index(self.state), self.document or "", self.line or 0
+    def rank(self) -> tuple[int, str, int, str, str]:
+        """What sorts links, whatever order a store has: the best first, then as the document has them."""
+        words = self.quote or self.rationale or self.rule or ""
+        return STATES.index(self.state), self.document or "", self.line or 0, self.predicate, words
 
 
 @dataclass(frozen=True)

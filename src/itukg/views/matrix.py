@@ -168,9 +168,11 @@ _said: WeakKeyDictionary[Store, Sequence[Sequence[Row]]] = WeakKeyDictionary()
 async def silence(store: Store) -> Sequence[Sequence[Row]]:
     """Return what explains cells without links, which is the same for all matrices of a release."""
     if store not in _said:
-        _said[store] = await asyncio.gather(
+        gaps, *others = await asyncio.gather(
             *(texts(store, names.PROLOGUE + query) for query in (GAPS, COVERED, ABOVE, WITHIN))
         )
+        gaps.sort(key=lambda row: (row["document"], int(row.get("line", 0)), row["label"]))
+        _said[store] = gaps, *others
     return _said[store]
 
 

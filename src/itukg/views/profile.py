@@ -112,7 +112,7 @@ class _Page:
         self._iri, self._release, self._steps, self._found = iri, release, steps, found
         self._overview: Overview = release.overview
         self._own: dict[str, list[dict[str, str]]] = defaultdict(list)
-        for row in found["own"]:
+        for row in sorted(found["own"], key=lambda row: natural(row["value"])):
             self._own[row["property"]].append(row)
 
     def sections(self) -> dict[str, Any]:
