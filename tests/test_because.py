@@ -284,8 +284,10 @@ def test_a_page_walks_each_chain_from_one_thing_to_the_next(client: TestClient) 
     stops = [stop.get("href") for stop in chain.xpath(".//h3/a")]
     assert stops == ["/id/bap-2026-2029/topic/T2.3", "/id/bap-2026-2029/indicator/T2.3-I2", "/sdg/C040401", "/sdg/4.4"]
     steps = [" ".join(step.text_content().split()) for step in chain.xpath('.//div[@class="step"]/p[1]')]
-    assert steps[0] == "stated Indicator T2.3-I2 of bap-2026-2029 measures topic T2.3 of bap-2026-2029"
-    assert steps[1].startswith("judged Indicator T2.3-I2 of bap-2026-2029 close match ICT skills")
+    of = "of the Baku Action Plan 2026-2029"
+    assert steps[0] == f"stated Indicator T2.3-I2 {of} measures topic T2.3 {of}"
+    assert steps[1].startswith(f"judged Indicator T2.3-I2 {of} close match ICT skills")
+    assert page.findtext(".//h1") == f"Why topic T2.3 {of} is linked with SDG 4.4"
     # Both sentences that a reader compared stand side by side, with the reason.
     [both] = chain.xpath('.//div[@class="both"]')
     assert len(both.xpath(".//blockquote")) == 2

@@ -125,7 +125,8 @@ async def because(store: Store, subject: str, object_: str, terms: Mapping[str, 
 def write_because(found: Because, syntax: Format, overview: Overview) -> bytes:
     """Write the chains in one of BECAUSE_FORMATS; the page calls properties as the overview has it."""
     if syntax is HTML:
-        return render("because.html", found=found, rules=RULES, words=_words(overview))
+        plans = {value.notation: value.label for value in overview.values["plan"]}
+        return render("because.html", found=found, rules=RULES, words=_words(overview), plans=plans)
     if syntax is MARKDOWN:
         return _markdown(found).encode()
     if syntax is JSON:
