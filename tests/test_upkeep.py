@@ -183,14 +183,19 @@ def test_prune_keeps_what_a_build_writes_and_a_server_serves(three: Installation
 
 
 def test_a_running_server_follows_a_rollback_and_holds_only_what_it_serves(three: Installation) -> None:
-    first, _, third = three.names
+    *_, third = three.names
     with serving(three.environment) as address:
 
         def serves(name: str) -> bool:
             return bool(httpx2.get(f"{address}/readyz").json()["release"] == name)
 
-        ok(three.itukg("rollback", first))
-        eventually(lambda: serves(first), "it did not follow", 60)
+        second = three.names[1]
+        assert httpx2.get(f"{address}/sparql", params={"query": LABEL, "release": second}).status_code == 200
+        ok(three.itukg("prune", "--keep", "1"))
+        assert three.names == [second, third]  # an older one that is open stays
+        assert httpx2.get(f"{address}/sparql", params={"query": LABEL, "release": second}).status_code == 200
+        ok(three.itukg("rollback", second))
+        eventually(lambda: serves(second), "it did not follow", 60)
         ok(three.itukg("rollback", third))
         eventually(lambda: serves(third), "it did not follow", 60)
 
@@ -200,7 +205,7 @@ def test_a_running_server_follows_a_rollback_and_holds_only_what_it_serves(three
         eventually(pruned, "it holds what it serves no more", 60)
         for path in ("/data", f"/data/{third}", "/feed.atom", "/catalog"):
             assert httpx2.get(address + path).status_code == 200
-        assert httpx2.get(f"{address}/data/{first}").status_code == 404
+        assert httpx2.get(f"{address}/data/{second}").status_code == 404
 
 
 # --- rollback ---

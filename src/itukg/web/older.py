@@ -3,13 +3,14 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from time import monotonic
 
 from itukg.errors import BadRequest, NotFound, NotSupported, Overloaded, ReleaseDamaged
 from itukg.release.integrity import is_whole
 from itukg.release.model import Release
+from itukg.release.upkeep import held
 from itukg.web.service import Service
 
 log = logging.getLogger("itukg")
@@ -36,6 +37,8 @@ def named(service: Service, name: str) -> Release:
 class _Older:
     service: Service
     loading: asyncio.Task[None]
+    hold: ExitStack
+    """Keeps `itukg prune` from removing its files."""
     users: int = 0
     used: float = 0.0
 
@@ -43,6 +46,7 @@ class _Older:
         self.loading.cancel()
         await asyncio.wait({self.loading})
         await self.service.close()
+        self.hold.close()
 
 
 class OpenReleases:
@@ -77,8 +81,11 @@ class OpenReleases:
 
     async def _open(self, release: Release) -> _Older:
         stale = self._make_room()
+        hold = ExitStack()
+        with suppress(OSError):  # it has just been removed: loading it says so
+            hold.enter_context(held(release.path))
         service = self._served.of(release)
-        self._older[release.name] = older = _Older(service, asyncio.create_task(service.load()))
+        self._older[release.name] = older = _Older(service, asyncio.create_task(service.load()), hold)
         log.info("release %s opened", release.name)
         if stale is not None:
             older.users += 1  # while it waits, nobody makes room by closing it
