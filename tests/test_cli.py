@@ -508,10 +508,25 @@ def test_doctor_prints_what_it_finds(itukg: Run, release: Release, corpus: Corpu
         ("port", "x", "valid integer"),
         ("port", "65536", "less than or equal to 65535"),
         ("timeout", "0", "greater than 0"),
+        ("public", "itukg.example.org", "An address begins with http:// or https://"),
     ],
 )
 def test_a_setting_with_a_bad_value_is_named_with_the_value(itukg: Run, setting: str, value: str, words: str) -> None:
     fails(itukg("doctor", **{f"ITUKG_{setting.upper()}": value}), 2, f"setting {setting}: ", words, f"'{value}'")
+
+
+def test_a_list_that_is_none_is_told_how_it_is_written(itukg: Run) -> None:
+    fails(itukg("doctor", ITUKG_SERVICES="https://x.example/sparql"), 2, "services", "a list in JSON, such as")
+
+
+def test_a_setting_that_is_misspelt_is_named_with_the_nearest(itukg: Run) -> None:
+    said = itukg("doctor", ITUKG_WORKES="3", ITUKG_XYZZY="1", ITUKG_NO_UI="1").stderr
+    assert "ITUKG_WORKES is no setting; did you mean ITUKG_WORKERS?" in said
+    assert "ITUKG_XYZZY is no setting." in said and "ITUKG_NO_UI" not in said
+
+
+def test_a_host_that_is_not_this_machine_is_told_so(itukg: Run, release: Release) -> None:
+    fails(itukg("serve", "--host", "192.0.2.1", ITUKG_HOME=release.home), 2, "Name an address of this machine")
 
 
 def test_an_option_goes_over_its_environment_variable(itukg: Run) -> None:

@@ -13,7 +13,6 @@ from test_protocol import answered, cached, routes
 
 from itukg import names
 from itukg.release.model import Release
-from itukg.web.metrics import Metrics
 from itukg.web.middleware import Cache, ResponseMiddleware
 
 CHANGING = {"/healthz", "/readyz", "/metrics"}
@@ -140,9 +139,7 @@ def test_what_fails_when_it_has_begun_is_not_answered_a_second_time(release: Rel
     async def send(message: Message) -> None:
         sent.append(message)
 
-    middleware = ResponseMiddleware(
-        failing, release=release, cache=Cache(1000), metrics=Metrics(), routes=[], public=None
-    )
+    middleware = ResponseMiddleware(failing, release=release, cache=Cache(1000), routes=[], public=None)
     scope: Scope = {"type": "http", "method": "GET", "path": "/", "scheme": "http", "query_string": b"", "headers": []}
     with pytest.raises(RuntimeError, match="in the middle"):
         asyncio.run(middleware(scope, nothing, send))

@@ -59,6 +59,7 @@ def test_a_start_after_a_killed_build_finds_a_whole_release(
         published = current(three.home)
         assert published is not None and published.name in (before, expected), number
         states.add((bool([*three.home.glob("releases/.draft-*/*")]), expected in three.names))
+        ok(three.itukg("build"))
         assert f"Thing {number}" in ok(three.itukg("query", LABEL)), number
         assert three.current == expected and not [*three.home.glob("releases/.*")]
         shutil.rmtree(three.folder(before))

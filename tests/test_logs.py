@@ -3,14 +3,18 @@
 import json
 import logging
 import re
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
-from conftest import eventually, serving
+from conftest import environment_for, eventually, serving
 from fastapi.testclient import TestClient
 from test_sparql import ask, exchange, problem_of
 
@@ -70,6 +74,45 @@ def test_no_request_makes_a_line_of_its_own_in_a_log_of_text(home: Path) -> None
         r"\d{4}-\S+Z info 127\.0\.0\.1 GET /id/x\\n2026-01-01T00:00:00.000Z error made up\\x1b\[2J\\u202e 404 ", line
     )
     assert all(each.rstrip("\n").isprintable() for each in log)
+
+
+def test_all_that_a_server_says_in_a_log_of_json_is_json(home: Path) -> None:
+    with logging_server(home, ITUKG_LOG="json", ITUKG_WORKES="3") as (address, log):
+        command = [sys.executable, "-m", "itukg", "serve", "--port", address.rpartition(":")[2]]
+        given = environment_for(ITUKG_HOME=home, ITUKG_LOG="json")
+        second = subprocess.run(command, env=given, capture_output=True, text=True, check=False)
+    assert second.returncode == 2
+    told = [json.loads(line) for line in (*log, *second.stderr.splitlines())]
+    assert any("did you mean ITUKG_WORKERS?" in each.get("message", "") for each in told)
+    assert any("Try another port" in each.get("message", "") for each in told)
+
+
+def test_the_rest_of_a_body_that_was_answered_is_no_request(home: Path) -> None:
+    with logging_server(home, ITUKG_LOG="json", ITUKG_UPLOAD_SIZE="1000") as (address, log):
+        where = urlsplit(address)
+        with socket.create_connection((str(where.hostname), int(where.port or 0)), timeout=20) as wire:
+            wire.sendall(
+                b"POST /validate HTTP/1.1\r\nHost: x\r\nContent-Type: text/turtle\r\nContent-Length: 400000\r\n\r\n"
+            )
+            assert wire.recv(1 << 16).startswith(b"HTTP/1.1 413")
+            wire.sendall(b" " * 400_000)  # which the client had begun to send
+            wire.sendall(b"GET /robots.txt HTTP/1.1\r\nHost: x\r\n\r\n")
+            answered = [row["status"] for row in requests_in(log)]
+            assert wire.recv(1 << 16).startswith(b"HTTP/1.1 200")
+        eventually(lambda: requests_in(log)[-1]["path"] == "/robots.txt", "the request has no line")
+    assert 431 not in answered
+    assert [row["status"] for row in requests_in(log) if row["path"] != "/readyz"] == [413, 200]
+
+
+def test_requests_that_a_stop_cuts_have_their_line(home: Path) -> None:
+    server = serving({"ITUKG_HOME": str(home), "ITUKG_LOG": "json"})
+    with server as address, httpx2.Client(base_url=address, timeout=20) as client:
+        query = "SELECT * { ?a ?b ?c . ?d ?e ?f }"
+        with client.stream("GET", "/sparql", params={"query": query, "format": "tsv"}) as reply:
+            next(reply.iter_raw())
+            server.process.terminate()
+            server.process.wait(20)
+    assert [row["status"] for row in requests_in(server.log) if row["path"] == "/sparql"] == [200]
 
 
 def test_without_the_level_info_no_request_is_logged(home: Path) -> None:

@@ -172,6 +172,27 @@ def test_a_release_that_cannot_be_loaded_leaves_the_old_one_served(
         eventually(lambda: "refused" not in state(client), "it is still refused", 60)
 
 
+def test_a_pointer_that_cannot_be_read_leaves_the_release_served_until_it_can(
+    served: serving, second: Release, release: Release
+) -> None:
+    pointer = second.home / "current"
+    with httpx2.Client(base_url=served.address) as client:
+        pointer.rename(second.home / "aside")
+        pointer.mkdir()  # whoever runs this may read any file
+        eventually(lambda: "cannot be read" in state(client).get("refused", ""), "it is not seen", 60)
+        assert state(client)["release"] == release.name and str(second.home) not in state(client)["refused"]
+        assert "itukg_refused 1.0" in client.get("/metrics").text
+        pointer.rmdir()
+        (second.home / "aside").rename(pointer)
+        eventually(lambda: "refused" not in state(client), "it is still refused", 60)
+        served.process.send_signal(signal.SIGHUP)
+        eventually(lambda: "and served already" in "".join(served.log), "the signal has no line", 60)
+        assert "itukg_refused 0.0" in client.get("/metrics").text
+        publish(second, SECOND)
+        taken_up(client, SECOND)
+    assert "".join(served.log).count("cannot be read") == 2  # the file, and what follows
+
+
 def test_a_first_release_that_cannot_be_loaded_ends_the_server_with_a_code(second: Release, release: Release) -> None:
     spoil(Release(second.home / "releases" / release.name))
     command = [sys.executable, "-m", "itukg", "serve", "--port", "0"]

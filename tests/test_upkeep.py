@@ -303,6 +303,18 @@ def test_a_rollback_that_is_killed_leaves_a_whole_release(three: Installation, l
     assert three.current == third and (three.home / "withdrawn").read_text() == ""
 
 
+def test_who_only_reads_publishes_nothing_that_replaces_the_current_release(three: Installation) -> None:
+    third = three.current
+    edit(three.corpus, 4)
+    for command in (("query", LABEL), ("export", "links.csv"), ("query", LABEL)):
+        ok(three.itukg(*command))
+        assert three.current == third
+    assert "Thing 4" in three.itukg("query", LABEL).stdout and len(three.names) == 4
+    (three.home / "current").unlink()
+    ok(three.itukg("query", LABEL))
+    assert three.current == three.names[-1] != third
+
+
 # --- serve --release ---
 
 

@@ -1,15 +1,20 @@
 """Every setting, with default, unit and help: read once from the environment (`ITUKG_…`), and passed in."""
 
 import os
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, HttpUrl, SecretStr, TypeAdapter, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from itukg.errors import BadRequest
 
 CHECKOUT = Path(__file__).parents[2]
+PREFIX = "ITUKG_"
+"""How the environment variables of settings begin."""
+BUILD_WITHOUT_UI = "ITUKG_NO_UI"
+"""The variable with which the package is built without its editor; no setting of a run."""
 
 
 def shipped() -> Path:
@@ -32,11 +37,11 @@ def cores() -> int:
 
 
 def address(url: str) -> str:
-    """Return `url` if it is the address of a server. Raises BadRequest, which does not repeat it: it may contain a password."""
+    """Return `url` if it is the address of a service. Raises BadRequest, which does not repeat it: it may contain a password."""
     try:
         parsed = TypeAdapter(HttpUrl).validate_python(url)
     except ValidationError:
-        raise BadRequest("The address of a triple store begins with http:// or https:// and names a host.") from None
+        raise BadRequest("An address begins with http:// or https:// and names a host.") from None
     if parsed.username or parsed.password:
         raise BadRequest("Put user and password into ITUKG_STORE_USER and ITUKG_STORE_PASSWORD, not into the address.")
     return url
@@ -66,7 +71,7 @@ _GIVEN = BeforeValidator(_given)
 class Settings(BaseSettings):
     """The settings of one run."""
 
-    model_config = SettingsConfigDict(env_prefix="ITUKG_", hide_input_in_errors=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, hide_input_in_errors=True)
 
     corpus: Path = Field(
         default_factory=shipped, description="Folder that holds `ontology/`, `shapes/`, `data/` and `queries/`."
@@ -180,8 +185,21 @@ def read_settings(**given: object) -> Settings:
     """
     try:
         return Settings.model_validate({**Settings().model_dump(), **{k: v for k, v in given.items() if v is not None}})
+    except SettingsError as error:
+        raise BadRequest(f"{error}: it is a list in JSON, such as '[\"https://example.org/sparql\"]'.") from None
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"]))
         got = "" if name.startswith("store") else f" (got {first['input']!r})"  # settings of the store may be secret
         raise BadRequest(f"Setting {name}: {first['msg']}{got}.") from None
+
+
+def misspelt() -> list[str]:
+    """Return a sentence for each variable of the environment that is called like a setting and is none."""
+    known = [f"{PREFIX}{name.upper()}" for name in Settings.model_fields]
+    found = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in (*known, BUILD_WITHOUT_UI))
+    near = {name: get_close_matches(name, known, 1, 0.8) for name in found}
+    return [
+        f"{name} is no setting{f'; did you mean {near[name][0]}?' if near[name] else '.'} It is not used."
+        for name in found
+    ]

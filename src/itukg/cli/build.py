@@ -33,7 +33,7 @@ def build(
     before = find(settings.home, corpus.fingerprint())
     if before is not None and before.unverified and not settings.unverified:
         refuse_unverified(doubts_of(corpus))
-    release = built(settings)
+    release = built(settings, publishes=True)
     if pointed(settings.home) != release.name:
         raise DataError(f"{release.name} is built and not published.")  # the log says why
     say(f"{release.name}: {release.manifest['merged']} triples in the merged graph, {release.path}")

@@ -23,9 +23,12 @@ Output = Annotated[str, typer.Option("--output", "-o", help='File to write to; "
 
 def settings_of(**given: object) -> "Settings":
     """Return the settings of the environment, overridden by options. Raises BadRequest, naming the wrong setting."""
-    from itukg.settings import read_settings
+    from itukg.settings import misspelt, read_settings
 
-    return read_settings(**given)
+    settings = read_settings(**given)
+    for warning in misspelt():
+        say(warning)
+    return settings
 
 
 def corpus_of(settings: "Settings") -> "Corpus":
@@ -35,10 +38,10 @@ def corpus_of(settings: "Settings") -> "Corpus":
     return Corpus(settings.corpus)
 
 
-def built(settings: "Settings") -> "Release":
+def built(settings: "Settings", *, publishes: bool = False) -> "Release":
     """Return the release that the settings name, else that of the files; build it if it does not exist.
 
-    Where that of the files was gone back from, says so and returns the current one.
+    It becomes the current one, which a running server takes up, only if `publishes`, or if there is no current one. Where that of the files was gone back from, says so and returns the current one.
     """
     from itukg.release.build import build as make
     from itukg.release.upkeep import whole
@@ -47,7 +50,7 @@ def built(settings: "Settings") -> "Release":
         return whole(settings.home, settings.release)
     corpus = corpus_of(settings)
     with progress_of_build() as announce:
-        release = make(corpus, settings.home, announce, allow_unverified=settings.unverified)
+        release = make(corpus, settings.home, announce, allow_unverified=settings.unverified, publishes=publishes)
     if release.name != (name := corpus.fingerprint()):
         say(
             f"The release of the files, {name}, was gone back from; this is {release.name}. To publish that of the files: "
@@ -175,6 +178,15 @@ def on_terminal(output: str) -> bool:
     return output == "-" and sys.stdout.isatty()
 
 
+_heard: list[Callable[[str], None]] = []
+
+
 def say(text: str) -> None:
-    """Print a message on standard error."""
-    typer.echo(text, err=True)
+    """Print a message on standard error, or give it to who listens: see `listen`."""
+    for hear in _heard or [lambda text: typer.echo(text, err=True)]:
+        hear(text)
+
+
+def listen(hear: Callable[[str], None]) -> None:
+    """Let `hear` have all messages from now on: those of a server whose log is JSON are lines of it."""
+    _heard[:] = [hear]

@@ -52,7 +52,7 @@ def load(
     from itukg.release import publish
 
     settings = settings_of()
-    release = built(settings)
+    release = built(settings, publishes=True)
     if drop == release.name:
         raise BadRequest(f"{drop} is the release of the files; --drop deletes only older ones.")
     with progress_bar() as announce:
@@ -85,7 +85,9 @@ def doctor() -> None:
         "release of the files": corpus.fingerprint(),
         "release served last": release.name if release else f"none whole below {settings.home}: run itukg build",
         "releases": f"{len(intact)} whole, {len(damaged)} damaged",
-        "damaged": " ".join(f"{path.name}: {'; '.join(faults(path))}." for path in damaged),
+        "damaged": damaged
+        and " ".join(f"{path.name}: {'; '.join(faults(path))}." for path in damaged)
+        + " The release of the files comes back by itukg build, any other from a copy; itukg prune removes it.",
         "gone back from": ", ".join(sorted(withdrawn(settings.home))),
         "left by killed builds": left and f"{left}: the next itukg build removes it, or itukg prune",
         "Java": java() or "none: install it with pip install 'itukg[reasoner]'",

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from itukg.cli.command import built, say, settings_of
+from itukg.cli.command import built, listen, say
 
 if TYPE_CHECKING:
     import socket
@@ -34,24 +34,29 @@ def serve(
 
     from itukg.errors import DataError, ItukgError
     from itukg.release.upkeep import newest
+    from itukg.settings import misspelt, read_settings
     from itukg.web.logs import configure, log
     from itukg.web.reload import Reloading
     from itukg.web.server import STOP_SECONDS, SWITCH_SECONDS, Connection, Room, use_all_files
 
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is a release to look for another than
-    settings = settings_of(host=host, port=port, release=pinned)
+    settings = read_settings(host=host, port=port, release=pinned)
     configure(settings.log, settings.log_level)
-    tell, warn = (say, say) if settings.log == "text" else (log.info, log.warning)  # each line of such a log is JSON
+    if settings.log == "json":
+        listen(log.warning)
+    tell = say if settings.log == "text" else log.info
+    for warning in misspelt():
+        say(warning)
     use_all_files()
     sys.setswitchinterval(SWITCH_SECONDS)
     listening = _listening(settings)  # before anything is loaded
     try:
-        release = built(settings)
+        release = built(settings, publishes=True)
     except ItukgError as error:
         last = newest(settings.home)
         if last is None or settings.release is not None:
             raise
-        warn(f"{error}\nServing the last release instead: {last.name}")
+        say(f"{error}\nServing the last release instead: {last.name}")
         release = last
     shown = f"[{settings.host}]" if ":" in settings.host else settings.host
     settings = settings.model_copy(update={"port": listening.getsockname()[1]})
@@ -86,6 +91,7 @@ def serve(
 
 def _listening(settings: "Settings") -> "socket.socket":
     """Return a socket that listens where the settings say. Raises AddressInUse, such as for a port in use."""
+    import errno
     import os
     import socket
 
@@ -96,7 +102,7 @@ def _listening(settings: "Settings") -> "socket.socket":
         return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
-        raise AddressInUse(
-            f"{settings.host}, port {settings.port}: {reason}. Try another port: itukg serve --port 8080, "
-            "or --port 0 for a free one."
-        ) from None
+        other_port = "Try another port: itukg serve --port 8080, or --port 0 for a free one."
+        other_host = "Name an address of this machine, such as itukg serve --host 127.0.0.1, or 0.0.0.0 for all."
+        advice = other_port if error.errno in (errno.EADDRINUSE, errno.EACCES) else other_host
+        raise AddressInUse(f"{settings.host}, port {settings.port}: {reason}. {advice}") from None

@@ -42,5 +42,7 @@ def _of_files(settings: Settings) -> Connection:
     from itukg.corpus import Corpus
     from itukg.release.build import build
 
-    release = build(Corpus(settings.corpus), settings.home, log.info, allow_unverified=settings.unverified)
+    release = build(
+        Corpus(settings.corpus), settings.home, log.info, allow_unverified=settings.unverified, publishes=False
+    )
     return connect_in_process(settings, release)

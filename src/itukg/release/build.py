@@ -39,9 +39,16 @@ log = logging.getLogger("itukg")
 
 
 def build(
-    corpus: Corpus, home: Path, announce: Callable[[str], None] = lambda _step: None, *, allow_unverified: bool = False
+    corpus: Corpus,
+    home: Path,
+    announce: Callable[[str], None] = lambda _step: None,
+    *,
+    allow_unverified: bool = False,
+    publishes: bool = True,
 ) -> Release:
     """Make the release of the files as they stand, and publish it; a release that is there already is only published.
+
+    Who only reads it passes False for `publishes`: then a current release stays current, if it is whole.
 
     Where the release of the files was gone back from (see `roll_back`), returns the current one instead and publishes
     nothing. A release that is there is returned even if `current` cannot be written; the log says so.
@@ -61,6 +68,8 @@ def build(
             f"The release of the files, {name}, was gone back from, and the current one, {pointed(home) or 'none'}, is "
             "missing or damaged. Say which to use: itukg rollback RELEASE."
         )
+    if not publishes and current(home) is not None:
+        return release
     try:
         publish(home, release)
     except DataError as error:

@@ -16,6 +16,7 @@ from itukg.conformance import (
     read_waivers,
     waived,
 )
+from itukg.errors import DataError
 from itukg.queries import SavedQuery, read_saved
 from itukg.release.documents import Documents
 from itukg.release.dumps import File, files
@@ -203,9 +204,16 @@ def current(home: Path) -> Release | None:
 
 
 def pointed(home: Path) -> str:
-    """Return the name of the release that was last published below `home`, whatever became of it; "" if none can be read."""
+    """Return the name of the release that was last published below `home`, whatever became of it; "" if none is named.
+
+    Raises DataError where that cannot be read.
+    """
     try:
         name = (home / "current").read_text(errors="replace").strip()
     except FileNotFoundError:
         return ""
+    except OSError as error:
+        raise DataError(
+            f"{home / 'current'}, which names the current release, cannot be read: {error.strerror}."
+        ) from None
     return name if re.fullmatch(r"\w[\w.-]*", name) else ""

@@ -137,7 +137,7 @@ def prune(home: Path, keep: int, *, dry_run: bool = False) -> list[Folder]:
 
     The current release stays, as do those that were built after it, and those that a process holds (see `held`).
     Returns what was removed, or would be, and what stays because it is held. Raises BadRequest unless one or more
-    are kept.
+    are kept, and DataError for a folder that cannot be removed; those before it are.
     """
     if keep < 1:
         raise BadRequest(f"--keep {keep}: keep 1 or more; the current release always stays.")
@@ -156,7 +156,10 @@ def prune(home: Path, keep: int, *, dry_run: bool = False) -> list[Folder]:
             size = sum(each.stat().st_size for each in path.rglob("*") if each.is_file())
             in_use = _is_held(path)
             if not dry_run and not in_use:
-                remove(path)
+                try:
+                    remove(path)
+                except OSError as error:
+                    raise DataError(f"{path} cannot be removed: {error.strerror}. Is it yours to write to?") from None
             removed.append(Folder(path.name, what, size, "a running process reads it" if in_use else ""))
     return removed
 

@@ -99,11 +99,10 @@ def create_app(
         ResponseMiddleware,
         release=release,
         cache=service.cache,
-        metrics=service.metrics,
         routes=routes,
         public=settings.public,
     )
-    app.add_middleware(RequestLog, release=release.name)
+    app.add_middleware(RequestLog, release=release.name, metrics=service.metrics)
     return app
 
 

@@ -4,7 +4,6 @@ By the standard library: structlog would add a dependency, and time to each requ
 """
 
 import asyncio
-import atexit
 import json
 import logging
 import re
@@ -17,6 +16,8 @@ from time import perf_counter, time
 from typing import Any, Literal
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from itukg.web.metrics import Metrics
 
 log = logging.getLogger("itukg")
 
@@ -84,7 +85,6 @@ class _Requests:
 
     def __init__(self) -> None:
         self._waiting: list[tuple[float, dict[str, object]]] = []
-        atexit.register(self.flush)
 
     def add(self, fields: dict[str, object]) -> None:
         """Log a request."""
@@ -101,6 +101,11 @@ class _Requests:
 
 
 _requests = _Requests()
+
+
+def flush() -> None:
+    """Write the lines of requests that wait to be written."""
+    _requests.flush()
 
 
 def log_request(
@@ -124,10 +129,10 @@ def log_request(
 
 
 class RequestLog:
-    """Logs each request of a release's application, and gives its answer the id of the request: the client's own, or a new one."""
+    """Logs and counts each request of a release's application, and gives its answer the id of the request: the client's own, or a new one."""
 
-    def __init__(self, app: ASGIApp, *, release: str) -> None:
-        self.app, self.release = app, release
+    def __init__(self, app: ASGIApp, *, release: str, metrics: Metrics) -> None:
+        self.app, self.release, self.metrics = app, release, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request by the application, then log it."""
@@ -150,6 +155,8 @@ class RequestLog:
         try:
             await self.app(scope, receive, send_with_id)
         finally:
+            if status is not None:
+                self.metrics.answered(status)
             named = scope["state"].get("release")
             log_request(
                 scope,

@@ -29,7 +29,7 @@ class Metrics:
         self._seconds: defaultdict[str, float] = defaultdict(float)
 
     def answered(self, status: int) -> None:
-        """Count an answer of the release."""
+        """Count an answer."""
         self._answers[status] += 1
 
     def checked(self, outcome: str) -> None:
@@ -52,7 +52,7 @@ class Metrics:
             checks.add_metric([outcome], number)
         answers = CounterMetricFamily(
             "itukg_answers",
-            "Answers of the release by status, most of them from the cache: 200, or 304 to who has it already.",
+            "Answers by status, from the cache too.",
             labels=["status"],
         )
         for status, number in self._answers.items():

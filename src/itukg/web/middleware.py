@@ -34,7 +34,6 @@ from itukg.errors import BadRequest, PreconditionFailed
 from itukg.pictures.svg import STYLE
 from itukg.rdf.jsonld import context_name
 from itukg.release.model import Release
-from itukg.web.metrics import Metrics
 from itukg.web.problems import failure, methods_of, nothing_at, problem_of
 from itukg.web.requests import ClientLeft, accepted, address_in, requested_headers, undecorated, without_slash
 
@@ -146,12 +145,11 @@ class ResponseMiddleware:
         *,
         release: Release,
         cache: Cache,
-        metrics: Metrics,
         routes: list[BaseRoute],
         public: str | None,
     ) -> None:
         """Stand before `app`, which has these `routes`, and serves `release` unless a request names another, at a `public` address."""
-        self.app, self.routes, self.cache, self.metrics = app, routes, cache, metrics
+        self.app, self.routes, self.cache = app, routes, cache
         self.release, self.public = release, public
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -232,7 +230,6 @@ class _Exchange:
     async def send_cached(self, cached: CachedResponse) -> None:
         """Answer with a cached answer, or with what the request's conditions make of it."""
         status = _status(self._scope, cached.headers)
-        self._middleware.metrics.answered(status)
         if status == HTTPStatus.OK:
             await self._send_start(status, cached.headers)
             await self._send_body({"type": "http.response.body", "body": cached.body})

@@ -19,6 +19,7 @@ from itukg.release.model import Release, find, pointed
 from itukg.release.upkeep import held
 from itukg.settings import Settings
 from itukg.web.app import create_app
+from itukg.web.logs import flush
 
 LOOK_SECONDS = 1.0
 """Seconds between two looks at which release is current."""
@@ -101,14 +102,17 @@ class Reloading:
     async def _running(self, _: object) -> AsyncIterator[None]:
         with suppress(ValueError, RuntimeError):  # only the main thread has signals
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._look.set)
-        async with create_task_group() as tasks:
-            await tasks.start(self._served.run)
-            following = CancelScope()
-            tasks.start_soon(self._follow, tasks, following)
-            yield
-            following.cancel()
-            for serving in self._open:
-                serving.ended.set()
+        try:
+            async with create_task_group() as tasks:
+                await tasks.start(self._served.run)
+                following = CancelScope()
+                tasks.start_soon(self._follow, tasks, following)
+                yield
+                following.cancel()
+                for serving in self._open:
+                    serving.ended.set()
+        finally:
+            flush()  # the server ends by the signal that stopped it, and runs nothing after this
 
     async def _follow(self, tasks: TaskGroup, following: CancelScope) -> None:
         """Take up each release that becomes current, and look again where one could not be loaded and something has changed."""
@@ -119,11 +123,21 @@ class Reloading:
                 return
             refused = None
             while not self._pinned:
-                with move_on_after(LOOK_SECONDS):
+                with move_on_after(LOOK_SECONDS) as looking:
                     await self._look.wait()
                     refused = None
                     self._look.clear()
-                state = await to_thread.run_sync(_state, self._settings.home)
+                try:
+                    state = await to_thread.run_sync(_state, self._settings.home)
+                except DataError as error:
+                    state = (str(error), 0)
+                    if state != refused:
+                        log.error("%s", error)  # noqa: TRY400
+                        self._refuse("Which release is current cannot be read, as the log says")
+                    refused = state
+                    continue
+                if not looking.cancelled_caught and state[0] == self._served.service.release.name:
+                    log.info("release %s is current, and served already", state[0])
                 if state[0] in ("", self._served.service.release.name):
                     refused, self._served.service.refused = None, ""
                 elif state != refused:

@@ -137,6 +137,8 @@ class Connection(HttpToolsProtocol):
     """Since when the client has taken nothing of what it is to read; 0 while it does."""
     _head = 0
     """Bytes that have arrived since, before those that are looked at."""
+    _is_in_body = False
+    """Whether the body of a request is still to come, which may have been answered before it was read."""
     _unsent = 0
     """Bytes that were not sent when the time was last looked at."""
     _fault: ItukgError = BadRequest("This is no request of HTTP/1.1.")
@@ -187,10 +189,10 @@ class Connection(HttpToolsProtocol):
             return
         if not self._began and self._running is None:
             self._began = self.loop.time()  # of what may be no request, such as an empty line
-        if self._began and self._head > MAX_HEAD:
+        if self._began and not self._is_in_body and self._head > MAX_HEAD:
             self._refuse(HeadersTooLarge(f"The head of the request has more than {MAX_HEAD} bytes."))
             return
-        if self._began:
+        if self._began and not self._is_in_body:
             self._head += len(data)
         super().data_received(data)
 
@@ -204,6 +206,13 @@ class Connection(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002  (the parser's message, which helps no user)
         """Answer what is no request, or none that is read."""
         self._refuse(self._fault)
+
+    def on_message_complete(self) -> None:
+        """Take the request as whole."""
+        self._is_in_body = False
+        if self._running is None:
+            self._began = 0.0  # the rest of a body whose request was answered before
+        super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """Begin the next request; nothing more is read before all that were sent at once are answered."""
@@ -232,6 +241,7 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Wait no longer, and let the application answer."""
         self._began, self._head = 0.0, 0
+        self._is_in_body = True
         self._name_host()
         self._check_codings()
         self._check_upgrade()
@@ -292,8 +302,11 @@ class Connection(HttpToolsProtocol):
             self.flow.pause_reading()
             return
         answer = problem_of(error)
-        method, path = self.parser.get_method().decode("latin-1"), getattr(self, "url", b"").decode("latin-1")[:200]
-        log_request({"client": self.client, "method": method, "path": path}, error.status)
+        url = getattr(self, "url", b"")
+        method = self.parser.get_method().decode("latin-1") if url else None
+        if self._peer is not None:  # what has no room for a connection logs that
+            path = url.decode("latin-1")[:200]
+            log_request({"client": self.client, "method": method, "path": path}, error.status)
         status = HTTPStatus(error.status)
         headers = [*self.server_state.default_headers, *answer.raw_headers, *COMMON_HEADERS, (b"connection", b"close")]
         lines = [b"HTTP/1.1 %d %s" % (status, status.phrase.encode()), *(b"%s: %s" % header for header in headers)]

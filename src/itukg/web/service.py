@@ -106,6 +106,8 @@ class Service:
 
     def _sizes(self) -> Iterator[Metric]:
         yield GaugeMetricFamily("itukg_cache_bytes", "Bytes of cached answers.", self.cache.size())
+        refused = "1 while the current release cannot be taken up, and another is served on; else 0."
+        yield GaugeMetricFamily("itukg_refused", refused, bool(self.refused))
         found = GaugeMetricFamily("itukg_store", "Workers, and queries that wait, as they are now.", labels=["what"])
         for what, number in self._store.size().items() if self._store else ():
             found.add_metric([what], number)
