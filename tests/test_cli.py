@@ -525,8 +525,8 @@ def test_a_setting_that_is_misspelt_is_named_with_the_nearest(itukg: Run) -> Non
     assert "ITUKG_XYZZY is no setting." in said and "ITUKG_NO_UI" not in said
 
 
-def test_a_host_that_is_not_this_machine_is_told_so(itukg: Run, release: Release) -> None:
-    fails(itukg("serve", "--host", "192.0.2.1", ITUKG_HOME=release.home), 2, "Name an address of this machine")
+def test_a_host_that_is_not_this_machine_is_told_so(process: Run) -> None:
+    fails(process("serve", "--host", "192.0.2.1"), 2, "Name an address of this machine")
 
 
 def test_an_option_goes_over_its_environment_variable(itukg: Run) -> None:

@@ -136,7 +136,9 @@ def test_an_unknown_prefix_is_named_with_those_that_there_are(home: Path) -> Non
 def test_a_busy_port_is_told_before_anything_is_loaded(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as busy:
         port = busy.getsockname()[1]
-        said = run_command("serve", "--port", str(port), ITUKG_HOME=tmp_path)
+        command = [sys.executable, "-m", "itukg", "serve", "--port", str(port)]
+        given = environment_for(ITUKG_HOME=tmp_path)
+        said = subprocess.run(command, env=given, capture_output=True, text=True, check=False)
     assert said.returncode == 2
     assert f"port {port}: Address already in use" in said.stderr
     assert "itukg serve --port" in said.stderr
