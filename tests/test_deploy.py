@@ -17,6 +17,8 @@ from conftest import ROOT, serving
 from fastapi.testclient import TestClient
 from test_sparql import ask
 
+from itukg.settings import Settings
+
 DEPLOY = ROOT / "deploy"
 CONTAINERFILE = DEPLOY / "Containerfile"
 PINNED = re.compile(r"^([a-z0-9][\w.-]*==[^\\]*?) \\$", re.MULTILINE)
@@ -108,6 +110,28 @@ def test_the_unit_is_one_that_systemd_takes_and_lets_it_touch_little(tmp_path: P
     run(analyze, "security", "--offline=yes", "--no-pager", "--threshold=25", unit)  # of 100: the less, the better
 
 
+def test_the_unit_and_the_recipe_for_nginx_have_the_limits_of_the_settings() -> None:
+    unit, recipe = ((DEPLOY / name).read_text() for name in ("itukg.service", "nginx.conf"))
+    settings = Settings(workers=4)  # the default on two cores
+    memory = 10**9 + settings.memory * (settings.workers + settings.slow_workers)
+    assert re.findall(r"^MemoryMax=(\d+)G$", unit, re.MULTILINE) == [str(memory // 10**9)]
+    assert "\nOOMPolicy=continue\n" in unit  # one killed worker ends no service
+    assert re.findall(r"client_max_body_size (\w+);", recipe) == [str(settings.upload_size)]
+    [seconds] = re.findall(r"proxy_read_timeout (\d+)s;", recipe)
+    assert int(seconds) > max(2 * settings.validation_timeout, settings.timeout)
+
+
+def test_the_processes_and_the_memory_that_the_page_counts_are_those_of_the_defaults() -> None:
+    settings, page = Settings(workers=4), (DEPLOY.parent / "docs" / "deploy.md").read_text()
+    rows = re.findall(r"^\| [^|]+ \| ([^|]*`ITUKG_[^|]+) \| (\d+) \|$", page, re.MULTILINE)
+    assert len(rows) == 3
+    for formula, number in rows:
+        terms = re.sub(r"`ITUKG_(\w+)`", lambda name: f"{getattr(settings, name[1].lower()):g}", formula)
+        assert eval(terms.replace("\N{MULTIPLICATION SIGN}", "*")) == int(number), formula  # noqa: S307  (of ours)
+    gigabytes = sum(int(number) for _, number in rows) * settings.memory // 10**9
+    assert f"sum up to {gigabytes} GB" in page
+
+
 def test_the_recipe_for_nginx_is_one_that_nginx_takes(tmp_path: Path) -> None:
     nginx, openssl = needs("nginx"), needs("openssl")
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
@@ -139,6 +163,10 @@ def test_each_metric_of_the_dashboard_and_the_alerts_is_served(client: TestClien
     assert named <= served and len(named) == 6
     described = (ROOT / "docs" / "deploy.md").read_text()
     assert [rule["alert"] for rule in rules if f"`{rule['alert']}`" not in described] == []
+    [scraped] = [yaml.safe_load(text) for text in re.findall(r"```yaml\n(.*?)```", described, re.DOTALL)]
+    assert {each["job_name"] for each in scraped["scrape_configs"]} == {
+        job for rule in rules for job in re.findall(r'job="(\w+)"', rule["expr"])
+    }
 
 
 # --- what is installed ---
