@@ -8,6 +8,7 @@ from test_protocol import routes
 from test_sparql import exchange
 
 from itukg.errors import DataError
+from itukg.release.model import Release
 from itukg.web.problems import failure
 
 QUERIES = (
@@ -68,9 +69,11 @@ def refused(server: str, target: str) -> None:
     assert len(problem["detail"]) > 10 and "root:" not in problem["detail"]
 
 
-def test_a_file_of_the_machine_is_named_in_the_log_and_not_in_the_answer(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_file_of_the_machine_is_named_in_the_log_and_not_in_the_answer(
+    caplog: pytest.LogCaptureFixture, release: Release
+) -> None:
     scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
-    answer = failure(scope, DataError("/srv/home/releases/1/report.nt: Is a directory"))
+    answer = failure(scope, DataError("/srv/home/releases/1/report.nt: Is a directory"), release)
     assert answer.status_code == 500
     assert b"/srv" not in answer.body and b"its log says which" in answer.body
     assert "/srv/home/releases/1/report.nt" in caplog.text

@@ -153,6 +153,21 @@ def test_a_store_elsewhere_is_asked_for_a_new_release_once_it_holds_all_of_it(
             assert reply.content == b"said\r\nof the second release\r\n"
 
 
+def test_a_first_release_that_a_store_elsewhere_does_not_hold_is_given_up_for_the_next(
+    second: Release, release: Release
+) -> None:
+    with oxigraph() as server:
+        load(second, server.graph_store, server.settings())
+        given = {"ITUKG_HOME": str(second.home), "ITUKG_STORE": server.query, "ITUKG_RELEASE": ""}
+        running = serving(given)
+        opening = threading.Timer(8, lambda: publish(second, SECOND))
+        opening.start()
+        with running, httpx2.Client(base_url=running.address, timeout=60) as client:  # which waits until it is ready
+            assert state(client)["release"] == SECOND
+        opening.join()
+    assert f"does not hold the whole of {names.release(release.name)}" in "".join(running.log)
+
+
 def spoil(release: Release) -> None:
     """Make a release that is whole and cannot be loaded."""
     with release.dataset.open("a") as dataset:

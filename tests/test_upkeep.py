@@ -1,16 +1,30 @@
 """Releases over the years: checked, thinned out, gone back to, pinned, damaged, and built by processes at once."""
 
+import os
 import re
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx2
 import pytest
-from conftest import Once, Pair, edit, environment_for, eventually, run_command, serving, tiny_corpus, wait_until_ready
+from conftest import (
+    Once,
+    Pair,
+    edit,
+    environment_for,
+    eventually,
+    processes,
+    run_command,
+    serving,
+    tiny_corpus,
+    wait_until_ready,
+)
 from fastapi.testclient import TestClient
 from test_docs import run_of
 from test_integrity import DAMAGES, cut, flip
@@ -165,7 +179,7 @@ def test_prune_removes_damaged_releases_but_never_the_current_one(three: Install
         flip(three.folder(name) / "dataset.nq")
     done = ok(three.itukg("prune", "--keep", "5"))
     assert f"removed: {second} (damaged release, " in done
-    assert [path.name for path in three.home.glob("releases/*")].sort() == [first, third].sort()
+    assert {path.name for path in three.home.glob("releases/*")} == {first, third}
     assert f"{third}, current: damaged" in three.itukg("verify").stdout
 
 
@@ -452,6 +466,74 @@ def test_a_release_that_is_damaged_or_removed_while_another_is_served_is_left_ou
 # --- full and read-only disks ---
 
 
+def test_a_worker_that_is_replaced_answers_from_the_same_release_or_not_at_all(three: Installation) -> None:
+    served = serving({**three.environment, "ITUKG_TIMEOUT": "2"})
+    dataset = three.folder(three.current) / "dataset.nq"
+    with served as address, httpx2.Client(base_url=address, timeout=60) as client:
+        dataset.write_text(dataset.read_text().replace("Thing 3", "Thing made up"))
+        for pid in processes(served.process.pid):
+            if b"itukg.engine.evaluate" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                os.kill(pid, signal.SIGKILL)
+        answers = [client.get("/sparql", params={"query": f"{LABEL} # {n}", "format": "csv"}) for n in range(4)]
+        assert {answer.status_code for answer in answers} == {503}
+        assert client.get("/readyz").status_code == 503
+        upload = client.post("/validate", content="<urn:a> a <urn:B> .", headers={"content-type": "text/turtle"})
+        assert upload.status_code == 503, upload.text
+        assert str(three.root) not in upload.text + answers[0].text
+    assert "was changed since it was first loaded" in "".join(served.log)
+
+
+def test_a_served_release_whose_folder_is_gone_is_no_error_of_the_server(three: Installation) -> None:
+    served = serving({**three.environment, "ITUKG_CACHE": "0"})
+    with served as address, httpx2.Client(base_url=address) as client:
+        shutil.rmtree(three.folder(three.current))
+        paths = ("/", "/search?q=thing", "/ontology", "/shapes", "/catalog", "/graph/ontology", "/queries", "/docs")
+        answers = [client.get(path, headers={"accept": "text/html"}) for path in (*paths, "/conformance.pdf", "/data")]
+        statuses = {answer.status_code for answer in answers}
+        assert 503 in statuses and statuses <= {200, 303, 404, 503}, [(a.url.path, a.status_code) for a in answers]
+        assert client.get("/sparql", params={"query": LABEL, "format": "csv"}).text.endswith("Thing 3\r\n")
+    assert "Traceback" not in "".join(served.log)
+
+
+def test_lists_of_releases_are_not_answered_from_before_one_was_removed(three: Installation) -> None:
+    first, *_ = three.names
+    with serving(three.environment) as address, httpx2.Client(base_url=address) as client:
+
+        def is_told() -> bool:
+            told = client.get("/data.json").text, client.get("/catalog.ttl").text
+            older = client.get(f"/data/{first}.json")
+            return any(first in text for text in told) or older.status_code != 404
+
+        assert [is_told() for _ in range(3)] == [True, True, True]
+        shutil.rmtree(three.folder(first))
+        eventually(lambda: not is_told(), "it is still told", 20)
+
+
+@pytest.mark.parametrize("name", ["copy of it", '"<>', "\N{FULLWIDTH LATIN SMALL LETTER F}ull", "a\nb"])
+def test_a_folder_that_cannot_be_the_name_of_a_release_is_none(three: Installation, name: str) -> None:
+    shutil.copytree(three.folder(three.current), three.folder(name))
+    assert len(three.names) == 3
+    assert name not in ok(three.itukg("verify"))
+    assert three.itukg("rollback", name).returncode == 2
+    settings = Settings(home=three.home)
+    with TestClient(create_app(settings, Release(three.folder(three.current)))) as client:
+        wait_until_ready(client)
+        for path in ("/data", "/catalog.ttl", "/feed.atom"):
+            assert client.get(path).status_code == 200
+        assert client.get(f"/data/{quote(name)}").status_code in (400, 404)
+        assert client.get("/sparql", params={"query": LABEL, "release": name}).status_code in (400, 404)
+
+
+def test_prune_removes_a_link_to_a_release_and_not_what_it_leads_to(three: Installation, tmp_path: Path) -> None:
+    first, *_ = three.names
+    elsewhere = tmp_path / "elsewhere"
+    shutil.move(three.folder(first), elsewhere)
+    three.folder(first).symlink_to(elsewhere)
+    assert len(three.names) == 3
+    assert f"removed: {first} (release, 0 bytes)" in ok(three.itukg("prune", "--keep", "1"))
+    assert faults(elsewhere) == [] and not [*three.home.glob("releases/.*")]
+
+
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
     """Mounts a file system in memory with these options, again with others; skips where the system does not allow it."""
@@ -471,7 +553,7 @@ def disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
 
 
 def test_a_read_only_home_stops_nothing_while_the_release_is_there(
-    three: Installation, disk: Callable[[str], Path], caplog: pytest.LogCaptureFixture
+    three: Installation, disk: Callable[[str], Path]
 ) -> None:
     *_, third = three.names
     place = disk("size=50m")
@@ -486,9 +568,11 @@ def test_a_read_only_home_stops_nothing_while_the_release_is_there(
         done = three.itukg(*command)
         assert done.returncode == 2 and "ead-only file system" in done.stderr, command
     edit(three.corpus, 2)  # its release is there, and is not the current one
-    done = three.itukg("query", LABEL)
-    assert "Thing 2" in ok(done)
-    assert "current cannot be written: Read-only file system" in caplog.text
+    assert "Thing 2" in ok(three.itukg("query", LABEL))
+    server = serving(three.environment)
+    with server:
+        pass
+    assert "current cannot be written: Read-only file system" in "".join(server.log)
     assert three.itukg("build").returncode == 2
     edit(three.corpus, 9)
     done = three.itukg("build")

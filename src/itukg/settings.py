@@ -186,7 +186,7 @@ def read_settings(**given: object) -> Settings:
     try:
         return Settings.model_validate({**Settings().model_dump(), **{k: v for k, v in given.items() if v is not None}})
     except SettingsError as error:
-        raise BadRequest(f"{error}: it is a list in JSON, such as '[\"https://example.org/sparql\"]'.") from None
+        raise BadRequest(f'{error}: it is a list in JSON, such as \'["first", "second"]\'.') from None
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"]))

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from math import inf
 from pathlib import Path
 
-from itukg.engine.evaluate import pack_request
+from itukg.engine.evaluate import digest_of, pack_request
 from itukg.engine.pool import Pool
 from itukg.engine.sparql import Query
 from itukg.engine.store import Answer, Dataset
@@ -17,7 +17,7 @@ class EmbeddedStore:
     """One release in memory. Its default graph is the merged one, written at build."""
 
     def __init__(self, release: Path, settings: Settings) -> None:
-        self.pool = query_pool("itukg.engine.evaluate", str(release), settings)
+        self.pool = query_pool("itukg.engine.evaluate", f"{digest_of(release)}  {release}", settings)
 
     @classmethod
     async def open(cls, release: Path, settings: Settings) -> "EmbeddedStore":

@@ -1,13 +1,15 @@
 """What a worker of the embedded store does: it evaluates queries on the release and writes their answers.
 
-`python -m itukg.engine.evaluate DATASET` loads the release; see `engine.worker`.
+`python -m itukg.engine.evaluate "SHA-256  DATASET"` loads the release; see `engine.worker`.
 """
 
+import hashlib
 import marshal
 import re
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pyoxigraph as ox
@@ -28,6 +30,26 @@ def pack_request(query: Query, default: Collection[str], named: Collection[str],
     """Return a request in the form that a worker reads."""
     given = {"query": query.text, "default": tuple(default), "named": tuple(named)}
     return marshal.dumps(given | {"media_type": syntax.media_type, "root": query.root})
+
+
+def digest_of(dataset: Path) -> str:
+    """Return the SHA-256 of a file. Raises DataError."""
+    try:
+        with dataset.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"{dataset}: {error}") from None
+
+
+def load_same(listed: str) -> Work:
+    """Load a file that is `listed` with its SHA-256, two spaces and its path: see `load`.
+
+    Raises DataError also where it is another file by now: a process that replaces one that ended must answer the same.
+    """
+    digest, dataset = listed.split("  ", 1)
+    if digest_of(Path(dataset)) != digest:
+        raise DataError(f"{dataset} was changed since it was first loaded.")
+    return load(dataset)
 
 
 def load(dataset: str) -> Work:
@@ -184,4 +206,4 @@ def syntax_problem(error: SyntaxError) -> SyntaxProblem:
 
 
 if __name__ == "__main__":
-    main(load)
+    main(load_same)

@@ -2,8 +2,8 @@
 
 A request goes to one of `workers` idle processes, of which one client leaves some to others. A request that takes longer than
 QUICK_SECONDS is slow, by a processor's clock where the pool says so: it goes on at a lower priority, and a fresh worker, forked in milliseconds, replaces its
-own. At most `slow` such requests run at once, in turns of QUICK_SECONDS. The others wait: up to MAX_SUSPENDED of them suspended, with their work so far; the rest are killed and start
-again when a slot is free. A request is killed when its deadline passes or its client disconnects. An answer larger than
+own. At most `slow` such requests run at once, in turns of QUICK_SECONDS. The others wait: those that had a turn, and up to MAX_SUSPENDED that had none, are suspended, with their work so far; the rest are
+killed and start again when a slot is free. A request is killed when its deadline passes or its client disconnects. An answer larger than
 BUFFER_BYTES is read from the worker as fast as its client reads; such streams have a limit of their own.
 """
 

@@ -5,6 +5,7 @@ The process that evaluates also writes, so the syntax is chosen beforehand.
 
 import json
 from collections.abc import AsyncIterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from itertools import islice
 from math import inf
@@ -16,6 +17,8 @@ from itukg.engine.sparql import Query, read_query
 from itukg.errors import MemoryLimit
 from itukg.formats import N_TRIPLES, TABLE_FORMATS, Format
 
+CLIENT = ContextVar("client", default="")
+"""For whom this task asks queries of ours, such as those behind a page: they take their turns like the client's own."""
 Row = Mapping[str, ox.NamedNode | ox.BlankNode | ox.Literal]
 
 
@@ -87,10 +90,16 @@ class Store(Protocol):
         ...
 
 
+async def ask(store: Store, query: Query, syntax: Format) -> bytes:
+    """Return the whole answer to one of our own queries, in turn with what else its client asks."""
+    answer = await store.answer(query, Dataset(), syntax, client=CLIENT.get())
+    return await answer.read()
+
+
 async def rows(store: Store, query: str) -> list[Row]:
     """Return the solutions of one of our own SELECT queries: variable → term, unbound ones absent."""
-    answer = await store.answer(read_query(query), Dataset(), TABLE_FORMATS[0])
-    solutions = ox.parse_query_results(await answer.read(), format=ox.QueryResultsFormat.JSON)
+    table = await ask(store, read_query(query), TABLE_FORMATS[0])
+    solutions = ox.parse_query_results(table, format=ox.QueryResultsFormat.JSON)
     assert isinstance(solutions, ox.QuerySolutions)
     names_ = [variable.value for variable in solutions.variables]
     return [{n: s[n] for n in names_ if s[n] is not None} for s in solutions]
@@ -98,8 +107,7 @@ async def rows(store: Store, query: str) -> list[Row]:
 
 async def texts(store: Store, query: str) -> list[dict[str, str]]:
     """Return the solutions of one of our own SELECT queries as text, in a third of the time: variable → IRI or literal."""
-    answer = await store.answer(read_query(query), Dataset(), TABLE_FORMATS[0])
-    solutions = json.loads(await answer.read())["results"]["bindings"]
+    solutions = json.loads(await ask(store, read_query(query), TABLE_FORMATS[0]))["results"]["bindings"]
     return [{name: term["value"] for name, term in solution.items()} for solution in solutions]
 
 
@@ -118,8 +126,8 @@ def things_in(table: bytes, rows: int | None = None) -> list[str]:
 
 async def triples(store: Store, query: str) -> list[ox.Triple]:
     """Return the triples of one of our own CONSTRUCT queries."""
-    answer = await store.answer(read_query(query), Dataset(), N_TRIPLES)
-    return [quad.triple for quad in ox.parse(await answer.read(), format=ox.RdfFormat.N_TRIPLES)]
+    found = ox.parse(await ask(store, read_query(query), N_TRIPLES), format=ox.RdfFormat.N_TRIPLES)
+    return [quad.triple for quad in found]
 
 
 async def graphs(store: Store) -> dict[str, int]:

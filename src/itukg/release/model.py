@@ -81,6 +81,10 @@ class Release:
         """What lists and pages know of the graph."""
         return Overview.read((self.path / "overview.json").read_bytes())
 
+    def read(self) -> None:
+        """Read the small files that many answers need: what happens to them later does not matter then. Raises OSError."""
+        _ = self.overview, self.saved, self.manifest, self.examples, self.files, self.order
+
     @cached_property
     def documents(self) -> Documents:
         """The documents, with what was made of each line."""
@@ -159,12 +163,12 @@ class Release:
 def find(home: Path, name: str) -> Release | None:
     """Return the release `name` below `home`, if it has been built and is whole."""
     path = home / "releases" / name
-    return Release(path) if is_whole(path) else None
+    return Release(path) if is_name(name) and is_whole(path) else None
 
 
 def known(home: Path) -> list[Release]:
     """Return the releases below `home` that are whole, in the order in which they were built."""
-    found = [_read(path) for path in home.glob("releases/[!.]*") if is_whole(path)]
+    found = [_read(path) for path in home.glob("releases/[!.]*") if is_name(path.name) and is_whole(path)]
     return sorted(found, key=lambda release: release.order)
 
 
@@ -216,4 +220,9 @@ def pointed(home: Path) -> str:
         raise DataError(
             f"{home / 'current'}, which names the current release, cannot be read: {error.strerror}."
         ) from None
-    return name if re.fullmatch(r"\w[\w.-]*", name) else ""
+    return name if is_name(name) else ""
+
+
+def is_name(name: str) -> bool:
+    """Tell whether a release may be called so: no other folder is one."""
+    return re.fullmatch(r"\w[\w.-]*", name, re.ASCII) is not None

@@ -15,7 +15,7 @@ import pyoxigraph as ox
 from itukg.corpus import replace_file
 from itukg.errors import BadRequest, DataError, NotFound, ReleaseDamaged
 from itukg.release.integrity import faults, is_whole, sync
-from itukg.release.model import Release, current, find, known, pointed
+from itukg.release.model import Release, current, find, is_name, known, pointed
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,8 @@ def newest(home: Path) -> Release | None:
 
 
 def folders(home: Path) -> list[Path]:
-    """Return the folders of all releases, damaged ones too, sorted by name."""
-    return sorted(path for path in home.glob("releases/[!.]*") if path.is_dir())
+    """Return the folders of all releases, damaged ones too, sorted by name; what cannot be the name of one is none."""
+    return sorted(path for path in home.glob("releases/[!.]*") if is_name(path.name) and path.is_dir())
 
 
 def check(home: Path, name: str) -> list[str]:
@@ -121,7 +121,7 @@ def roll_back(home: Path, name: str | None = None) -> RolledBack:
 def withdrawn(home: Path) -> set[str]:
     """Return the names of the releases that were gone back from, which no build publishes."""
     noted = home / "withdrawn"
-    return set(noted.read_text(errors="replace").split()) if noted.is_file() else set()
+    return set(filter(is_name, noted.read_text(errors="replace").split())) if noted.is_file() else set()
 
 
 def _withdraw(home: Path, names: set[str]) -> None:
@@ -153,7 +153,8 @@ def prune(home: Path, keep: int, *, dry_run: bool = False) -> list[Folder]:
     removed = []
     with alone(home / "releases"):
         for path, what in [(path, "left by a process that was killed") for path in leftovers(home)] + found:
-            size = sum(each.stat().st_size for each in path.rglob("*") if each.is_file())
+            inside = () if path.is_symlink() else path.rglob("*")
+            size = sum(each.stat().st_size for each in inside if each.is_file())
             in_use = _is_held(path)
             if not dry_run and not in_use:
                 try:
@@ -175,7 +176,10 @@ def remove(folder: Path) -> None:
     if not folder.name.startswith("."):
         hidden = folder.rename(folder.with_name(f".discarded-{folder.name}"))
         sync(folder.parent)
-    shutil.rmtree(hidden)
+    if hidden.is_symlink():  # whose target is not ours
+        hidden.unlink()
+    else:
+        shutil.rmtree(hidden)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from itukg.engine.pool import BUFFER_BYTES
 from itukg.engine.worker import Work, Writable, main
 from itukg.errors import BadRequest, DataError, ItukgError, MemoryLimit
 from itukg.formats import HTML, JSON, PDF, choose, write_json
+from itukg.release.integrity import faults
 from itukg.release.model import Release
 from itukg.upload.context import ValidationContext
 from itukg.upload.plan import read_plan
@@ -39,6 +40,8 @@ def load(release: str) -> Work:
     """Read the release in the folder `release`, and return the function that does the tasks. Raises DataError."""
     warnings.simplefilter("ignore")  # libraries warn about uploads, which is not for the server's log
     logging.disable()
+    if wrong := faults(Path(release)):  # this is read when the first upload comes
+        raise DataError(f"{release}: {'; '.join(wrong)}")
     try:
         context = ValidationContext.of_release(Release(Path(release)))
     except (OSError, ValueError, SyntaxError) as error:

@@ -15,7 +15,7 @@ import pyoxigraph as ox
 from itukg import names
 from itukg.engine.describe import NESTED
 from itukg.engine.sparql import read_query
-from itukg.engine.store import Dataset, Store, rows, triples
+from itukg.engine.store import Store, ask, rows, triples
 from itukg.errors import BadRequest, Gone, NotFound
 from itukg.formats import JSON, Format, write_json
 from itukg.graphs import in_form, write_graph
@@ -172,7 +172,7 @@ async def _framed(store: Store, iri: str, syntax: Format) -> bytes:
     content = b""
     if is_iri(iri):
         asked = read_query(query.bound(root=iri))._replace(root=iri)
-        content = await (await store.answer(asked, Dataset(), syntax)).read()
+        content = await ask(store, asked, syntax)
     if content in (b"", _NOTHING_FRAMED):
         await description(store, iri)
         raise BadRequest(f'The frame "{syntax.frame}" is for {query.summary}, and <{iri}> is none.')

@@ -94,7 +94,7 @@ def create_app(
     routes = [*app.routes, *(route for router in ROUTERS for route in router.routes)]
     for router in ROUTERS:
         app.include_router(router, dependencies=[Depends(well_formed), Depends(service_of)])
-    problems.install(app, routes)
+    problems.install(app, routes, release)
     app.add_middleware(
         ResponseMiddleware,
         release=release,

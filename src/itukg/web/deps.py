@@ -24,7 +24,7 @@ from itukg.errors import (
 from itukg.formats import FORMATS, HTML, JSONLD, PROFILES, Format, choose, in_profile, labels_wanted
 from itukg.rdf.jsonld import frames
 from itukg.web.problems import PROBLEM, unknown_parameter
-from itukg.web.requests import accepted, address_in, network_of
+from itukg.web.requests import accepted, address_in, client_in
 from itukg.web.service import Service
 
 MAX_VALUE = 8000
@@ -103,9 +103,8 @@ def query_of(request: Request) -> str:
 
 
 def client_of(request: Request) -> str:
-    """Return what stands for the client, for turns and quotas; see `network_of`."""
-    client = request.scope.get("client")
-    return network_of(client[0]) if client else ""
+    """Return what stands for the client, for turns and quotas; see `client_in`."""
+    return client_in(request.scope)
 
 
 async def _client(request: Request) -> str:  # FastAPI would call a plain function in a thread

@@ -17,7 +17,9 @@ from typing import Any, Literal
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from itukg.engine.store import CLIENT
 from itukg.web.metrics import Metrics
+from itukg.web.requests import client_in
 
 log = logging.getLogger("itukg")
 
@@ -129,7 +131,7 @@ def log_request(
 
 
 class RequestLog:
-    """Logs and counts each request of a release's application, and gives its answer the id of the request: the client's own, or a new one."""
+    """Logs and counts each request of a release's application, and notes whose it is; the answer has the request's id, the client's or a new one."""
 
     def __init__(self, app: ASGIApp, *, release: str, metrics: Metrics) -> None:
         self.app, self.release, self.metrics = app, release, metrics
@@ -143,6 +145,7 @@ class RequestLog:
         given = next((value for name, value in scope["headers"] if name == HEADER), b"")
         identifier = given if _IDENTIFIER.fullmatch(given) else token_hex(8).encode()
         _REQUEST.set(identifier.decode())
+        CLIENT.set(client_in(scope))
         started, status = perf_counter(), None
 
         async def send_with_id(message: Message) -> None:

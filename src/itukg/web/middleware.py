@@ -177,7 +177,7 @@ class ResponseMiddleware:
         except Exception as error:
             if exchange.started:
                 raise
-            await failure(scope, error)(scope, receive, exchange)
+            await failure(scope, error, self.release)(scope, receive, exchange)
 
     def _options(self, scope: Scope) -> Response:
         """Answer OPTIONS, and the preflight request of a browser (CORS), which follows no redirect."""

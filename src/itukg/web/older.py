@@ -7,10 +7,11 @@ from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from time import monotonic
 
-from itukg.errors import BadRequest, NotFound, NotSupported, Overloaded, ReleaseDamaged
+from itukg.errors import BadRequest, NotFound, NotSupported, Overloaded
 from itukg.release.integrity import is_whole
 from itukg.release.model import Release
 from itukg.release.upkeep import held
+from itukg.web.problems import damaged
 from itukg.web.service import Service
 
 log = logging.getLogger("itukg")
@@ -27,9 +28,7 @@ def named(service: Service, name: str) -> Release:
     if is_whole(release.path):
         return release
     if release is service.release:
-        raise ReleaseDamaged(
-            f"The files of release {release.name} were damaged on the server, which still answers queries."
-        )
+        raise damaged(release)
     raise NotFound(f"Release {release.name} was removed or damaged on the server. /data lists those there are.")
 
 

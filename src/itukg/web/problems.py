@@ -14,9 +14,11 @@ from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
 
 from itukg import names
-from itukg.errors import BadRequest, DataError, ItukgError, NotAllowed, NotFound, NotReady
+from itukg.errors import BadRequest, DataError, ItukgError, NotAllowed, NotFound, NotReady, ReleaseDamaged
 from itukg.formats import HTML, JSON, write_json
 from itukg.pages import render
+from itukg.release.integrity import is_whole
+from itukg.release.model import Release
 from itukg.web.logs import current_request
 from itukg.web.requests import accepted
 
@@ -85,8 +87,15 @@ def problem_of(error: ItukgError, scope: Scope | None = None) -> Response:
     return response
 
 
-def failure(scope: Scope, error: Exception) -> Response:
-    """Return the problem for any error, and log what the operator should know; the unforeseen with its traceback."""
+def failure(scope: Scope, error: Exception, release: Release) -> Response:
+    """Return the problem for any error, and log what the operator should know; the unforeseen with its traceback.
+
+    If the files of the `release` that is served are no longer whole, that is the reason for what is unforeseen or cannot be read.
+    """
+    is_ours = isinstance(error, ItukgError) and not isinstance(error, DataError)
+    if not is_ours and not is_whole(release.path):
+        log.error("%s %s: %r", scope["method"], scope["path"], error)
+        error = damaged(release)
     if not isinstance(error, ItukgError):
         log.error("%s %s", scope["method"], scope["path"], exc_info=error)
         return problem(scope, 500, "about:blank", "Internal Server Error", "The server failed; its log says why.")
@@ -97,11 +106,18 @@ def failure(scope: Scope, error: Exception) -> Response:
     return problem_of(error, scope)
 
 
-def install(app: FastAPI, routes: list[BaseRoute]) -> None:
-    """Let `app`, which has these routes, answer every error with a problem."""
+def damaged(release: Release) -> ReleaseDamaged:
+    """Return the error for what needs files of the served release that are no longer whole."""
+    return ReleaseDamaged(
+        f"The files of release {release.name} were damaged on the server, which still answers queries."
+    )
+
+
+def install(app: FastAPI, routes: list[BaseRoute], release: Release) -> None:
+    """Let `app`, which has these routes and serves `release`, answer every error with a problem."""
 
     async def on_error(request: Request, error: Exception) -> Response:
-        return failure(request.scope, error)
+        return failure(request.scope, error, release)
 
     async def on_refusal(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)

@@ -117,11 +117,11 @@ class Reloading:
     async def _follow(self, tasks: TaskGroup, following: CancelScope) -> None:
         """Take up each release that becomes current, and look again where one could not be loaded and something has changed."""
         with following:
-            await self._served.service.settled.wait()
+            await self._settled_or_replaced()
             if self._served.service.failure is not None:
                 self._failed(self._served.service.failure)
                 return
-            refused = None
+            refused, seen = None, 0
             while not self._pinned:
                 with move_on_after(LOOK_SECONDS) as looking:
                     await self._look.wait()
@@ -136,12 +136,25 @@ class Reloading:
                         self._refuse("Which release is current cannot be read, as the log says")
                     refused = state
                     continue
+                if seen != (seen := await to_thread.run_sync(_changed, self._settings.home)):
+                    self._served.service.cache.clear()  # of answers that list or are of releases that were removed
                 if not looking.cancelled_caught and state[0] == self._served.service.release.name:
                     log.info("release %s is current, and served already", state[0])
                 if state[0] in ("", self._served.service.release.name):
                     refused, self._served.service.refused = None, ""
                 elif state != refused:
                     refused = None if await self._taken_up(tasks, state[0]) else state
+
+    async def _settled_or_replaced(self) -> None:
+        """Wait until the first release is loaded, or cannot be, or another has become current meanwhile."""
+        settled, name = self._served.service.settled, self._served.service.release.name
+        while not settled.is_set():
+            with move_on_after(LOOK_SECONDS):
+                await settled.wait()
+            with suppress(DataError):
+                state = await to_thread.run_sync(_state, self._settings.home)
+                if not self._pinned and state[0] not in ("", name):
+                    return
 
     async def _taken_up(self, tasks: TaskGroup, name: str) -> bool:
         """Take up a release, whatever is wrong with it; return whether that was done."""
@@ -180,6 +193,13 @@ class Reloading:
         self._served.service.refused = f"{reason}; {self._served.service.release.name} is served on."
         log.error("%s", self._served.service.refused)
         return False
+
+
+def _changed(home: Path) -> int:
+    """Return when a release was last added or removed."""
+    with suppress(OSError):
+        return (home / "releases").stat().st_mtime_ns
+    return 0
 
 
 def _state(home: Path) -> tuple[str, int]:

@@ -35,6 +35,12 @@ def address_in(scope: Scope, public: str | None) -> str:
     return f"{scope['scheme']}://{host}{scope.get('root_path', '')}" if HOST.fullmatch(host) else ""
 
 
+def client_in(scope: Scope) -> str:
+    """Return what stands for the client of a request; see `network_of`."""
+    client = scope.get("client")
+    return network_of(client[0]) if client else ""
+
+
 @lru_cache(maxsize=10_000)
 def network_of(address: str) -> str:
     """Return what stands for one client: an address of IPv4, and of IPv6 the network of 64 bits, which one client has to itself."""

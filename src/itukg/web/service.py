@@ -118,7 +118,7 @@ class Service:
         pause = RETRY_SECONDS
         while self._store is None:
             try:
-                await run_in_threadpool(lambda: self.release.overview)  # which may have to be computed
+                await run_in_threadpool(self.release.read)
                 with CancelScope(shield=True):  # what is half open could not be closed
                     self._store = await open_store(self.release.dataset, self.settings)
             except StoreUnavailable as error:
