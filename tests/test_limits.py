@@ -11,11 +11,13 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from itertools import count
+from itertools import count, cycle
 from math import inf
 from pathlib import Path
 from urllib.parse import quote, urlsplit
@@ -711,3 +713,28 @@ def test_an_accept_header_that_is_too_long_is_400(client: httpx2.Client) -> None
     problem = problem_of(client.get("/sparql", params={"query": "ASK {}"}, headers={"accept": "a/b," * 1001}), 400)
     assert "Accept has more than 4000" in problem["detail"]
     assert ask(client, "ASK {}", "a/b;q=0.1," * 100 + "text/csv").status_code == 406
+
+
+def test_pages_of_one_client_take_no_turns_from_others(release: Release, home: Path) -> None:
+    running = serving({"ITUKG_HOME": str(home), "ITUKG_QUEUE_CLIENT": "12", "ITUKG_CACHE": "0"})
+    things = [f"/id/buap-2018-2021/output/{priority}.{number}" for priority in range(1, 5) for number in range(1, 5)]
+    assert release.path.is_dir()
+    over, refused = threading.Event(), Counter[int]()
+
+    def crowd(first: int) -> None:
+        with client_of(running, "127.0.0.2") as client:
+            for path in cycle(things[first % 16 :] + things[: first % 16]):
+                if over.is_set():
+                    return
+                refused[client.get(path, headers={"accept": "text/html"}).status_code] += 1
+
+    with running, ThreadPoolExecutor(16) as pool, client_of(running, "127.0.0.3") as client:
+        asking = [pool.submit(crowd, number) for number in range(16)]
+        try:
+            eventually(lambda: refused[503] > 5, "the crowd is not refused", 60)
+            found = [client.get(path, headers={"accept": "text/html"}).status_code for path in ("/readyz", *things[:6])]
+        finally:
+            over.set()
+        for each in asking:
+            each.result()
+    assert found == [200] * 7
