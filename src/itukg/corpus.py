@@ -115,13 +115,15 @@ def file_hash(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def replace_file(path: Path, content: bytes) -> None:
-    """Write a file at once: who reads it meanwhile sees the whole of the old one or of the new one."""
+def replace_file(path: Path, content: bytes, mode: int | None = None) -> None:
+    """Write a file at once: who reads it meanwhile sees the whole of the old one or of the new one; `mode` is who may."""
     beside = path.with_name(f".{path.name}-{os.getpid()}")
     try:
         with beside.open("wb") as file:
             file.write(content)
             file.flush()
+            if mode is not None:
+                os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())  # else a power cut may leave an empty file under the new name
         beside.replace(path)
     finally:
