@@ -247,6 +247,15 @@ def test_rollback_publishes_the_release_before_and_a_build_does_not_undo_it(thre
     assert three.current == first  # not what was gone back from before
 
 
+def test_the_service_may_read_what_is_current_whoever_published_it(three: Installation) -> None:
+    before = os.umask(0o077)
+    try:
+        ok(three.itukg("rollback"))
+    finally:
+        os.umask(before)
+    assert {(three.home / name).stat().st_mode & 0o777 for name in ("current", "withdrawn")} == {0o644}
+
+
 def test_rollback_goes_forward_too(three: Installation) -> None:
     first, second, third = three.names
     ok(three.itukg("rollback", first))
