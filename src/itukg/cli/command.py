@@ -41,7 +41,8 @@ def corpus_of(settings: "Settings") -> "Corpus":
 def built(settings: "Settings", *, publishes: bool = False) -> "Release":
     """Return the release that the settings name, else that of the files; build it if it does not exist.
 
-    It becomes the current one, which a running server takes up, only if `publishes`, or if there is no current one. Where that of the files was gone back from, says so and returns the current one.
+    It becomes the current one, which a running server takes up, only if `publishes`, or if there is no current one.
+    Where that of the files was gone back from, says so and returns the current one.
     """
     from itukg.release.build import build as make
     from itukg.release.upkeep import whole

@@ -16,13 +16,13 @@ from itukg.settings import Settings
 class EmbeddedStore:
     """One release in memory. Its default graph is the merged one, written at build."""
 
-    def __init__(self, release: Path, settings: Settings) -> None:
-        self.pool = query_pool("itukg.engine.evaluate", f"{digest_of(release)}  {release}", settings)
+    def __init__(self, release: Path, digest: str, settings: Settings) -> None:
+        self.pool = query_pool("itukg.engine.evaluate", f"{digest}  {release}", settings)
 
     @classmethod
     async def open(cls, release: Path, settings: Settings) -> "EmbeddedStore":
         """Load the release and start the workers. Raises DataError for a file that cannot be loaded."""
-        store = cls(release, settings)
+        store = cls(release, await asyncio.to_thread(digest_of, release), settings)
         try:
             await store.pool.start()
         except BaseException:

@@ -265,9 +265,7 @@ def _write(path: Path, text: str) -> None:
         with alone(path.parent / "releases"):
             for left in path.parent.glob(f".{path.name}-*"):  # by a process that was killed
                 left.unlink()
-            replace_file(
-                path, text.encode(), 0o644
-            )  # as the releases: the service may be another user than who runs this
+            replace_file(path, text.encode(), 0o644)  # the service may be another user
             sync(path.parent)
     except OSError as error:
         raise DataError(f"{path} cannot be written: {error.strerror}.") from None
