@@ -15,6 +15,7 @@ from test_resources import Page, get, media_type
 from test_sparql import ask, graph_of, post, problem_of
 
 from itukg.corpus import Corpus
+from itukg.errors import DataError
 from itukg.formats import GRAPH_FORMATS
 from itukg.release.build import build
 from itukg.release.model import Release
@@ -149,7 +150,7 @@ def test_what_cannot_be_written_or_read_is_said_with_exit_code_2(itukg: Run, tmp
 def test_a_folder_that_cannot_be_written_is_noticed_before_the_work(corpus: Corpus, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     steps: list[str] = []
-    with pytest.raises(OSError, match="file"):
+    with pytest.raises(DataError, match=r"file/home/current, .*: Not a directory"):
         build(corpus, tmp_path / "file" / "home", steps.append)
     assert steps == []
 
