@@ -138,6 +138,7 @@ async def served_page(store: Store, overview: Overview, iri: str) -> bytes | Non
     below, siblings = (
         [*{row["x"]: row for row in around if row.get("as") == place}.values()] for place in ("below", "beside")
     )
+    kinds_below = [row["kind"] for row in around if row.get("as") == "below"]
     things, counts = await asyncio.gather(
         _called(store, frame, [row["x"] for row in (*linked, *about_all)]), _counts(store, [row["x"] for row in below])
     )
@@ -175,10 +176,8 @@ async def served_page(store: Store, overview: Overview, iri: str) -> bytes | Non
         after=_item(siblings[place + 1]) if place + 1 < len(siblings) else None,
         columns=columns,
         parts=parts,
-        parts_word=inside(plural(overview.reader(frame.most_specific(row["kind"] for row in below)))).removeprefix(
-            "SDG "
-        )
-        if below
+        parts_word=inside(plural(overview.reader(frame.most_specific(kinds_below)))).removeprefix("SDG ")
+        if kinds_below
         else "",
         others=page.others([row for row in linked if "out" not in row]),
         outward=page.outward([row for row in linked if "out" in row]),
