@@ -112,7 +112,7 @@ def test_a_start_after_a_server_that_was_killed_while_it_swapped_serves_the_curr
             assert answer.text.split("\r\n")[1] == expected, number
             if number < kills:
                 ok(three.itukg("rollback", three.names[number % 3]))
-                time.sleep(moment(0, 2))
+                time.sleep(moment(0, 2))  # before, while and after it swaps: it looks each second
                 server.process.kill()
         states.add(any("is served now, in the place of" in line for line in server.log))
     assert kills < 20 or states == {True, False}

@@ -472,9 +472,6 @@ def test_a_release_that_is_damaged_or_removed_while_another_is_served_is_left_ou
         assert client.get("/sparql?query=ASK%7B%7D").status_code == 200
 
 
-# --- full and read-only disks ---
-
-
 def test_a_worker_that_is_replaced_answers_from_the_same_release_or_not_at_all(three: Installation) -> None:
     served = serving({**three.environment, "ITUKG_TIMEOUT": "2"})
     dataset = three.folder(three.current) / "dataset.nq"
@@ -541,6 +538,9 @@ def test_prune_removes_a_link_to_a_release_and_not_what_it_leads_to(three: Insta
     assert len(three.names) == 3
     assert f"removed: {first} (release, 0 bytes)" in ok(three.itukg("prune", "--keep", "1"))
     assert faults(elsewhere) == [] and not [*three.home.glob("releases/.*")]
+
+
+# --- full and read-only disks ---
 
 
 @pytest.fixture

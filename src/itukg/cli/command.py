@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -179,15 +180,15 @@ def on_terminal(output: str) -> bool:
     return output == "-" and sys.stdout.isatty()
 
 
-_heard: list[Callable[[str], None]] = []
+_write: Callable[[str], None] = partial(typer.echo, err=True)
 
 
 def say(text: str) -> None:
-    """Print a message on standard error, or give it to who listens: see `listen`."""
-    for hear in _heard or [lambda text: typer.echo(text, err=True)]:
-        hear(text)
+    """Print a message on standard error, or as `say_by` has said."""
+    _write(text)
 
 
-def listen(hear: Callable[[str], None]) -> None:
-    """Let `hear` have all messages from now on: those of a server whose log is JSON are lines of it."""
-    _heard[:] = [hear]
+def say_by(write: Callable[[str], None]) -> None:
+    """Let `write` have all messages from now on: those of a server whose log is JSON are lines of it."""
+    global _write  # noqa: PLW0603  (a command is a process of its own)
+    _write = write

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from itukg.cli.command import built, listen, say
+from itukg.cli.command import built, say, say_by
 
 if TYPE_CHECKING:
     import socket
@@ -43,7 +43,7 @@ def serve(
     settings = read_settings(host=host, port=port, release=pinned)
     configure(settings.log, settings.log_level)
     if settings.log == "json":
-        listen(log.warning)
+        say_by(log.warning)
     tell = say if settings.log == "text" else log.info
     for warning in misspelt():
         say(warning)

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from itukg import names
 from itukg.engine.store import Row, Store, rows
@@ -103,7 +104,8 @@ async def lineage(
         raise NotFound(
             f"Nothing is known of <{iri}>. Name a thing by its path, as in /id/<plan>/<kind>/<code>; things are found at /search."
         )
-    every = await rows(store, _STEPS)
+    if (every := _every.get(store)) is None:
+        every = _every[store] = await rows(store, _STEPS)
     ways = (("newer", "older"), ("older", "newer"))
     chain = {iri}.union(*(reached(iri, _steps_of(every, *ends)) for ends in ways))
     judged = [row for row in every if {row[end].value for end in ("newer", "older")} <= chain]
@@ -146,6 +148,8 @@ async def lineage(
 _PLANS = ("newerPlan", "olderPlan")
 
 
+_every: WeakKeyDictionary[Store, list[Row]] = WeakKeyDictionary()
+"""Every step of a release, which most of the time of a chain would go into."""
 _STEPS = f"""{names.PROLOGUE}SELECT ?newer ?older ?newerPlan ?olderPlan ?how ?same ?confidence ?rationale WHERE {{
   ?linkage itu:subject ?newer ; itu:object ?older ; itu:basis itu:judged ; itu:predicate ?how ; itu:rationale ?rationale .
   FILTER(?how IN ({_KINDS}))

@@ -121,7 +121,7 @@ class Reloading:
             if self._served.service.failure is not None:
                 self._failed(self._served.service.failure)
                 return
-            refused, seen = None, 0
+            refused, seen = None, await to_thread.run_sync(_changed, self._settings.home)
             while not self._pinned:
                 with move_on_after(LOOK_SECONDS) as looking:
                     await self._look.wait()
