@@ -383,7 +383,7 @@ class _Lines:
 
 def out_of_time(seconds: float) -> TimeLimit:
     """Return the error for a query without an answer after `seconds`."""
-    return TimeLimit(f"No answer within {seconds:.3g} s. Ask for less, or bind more of the pattern.")
+    return TimeLimit(f"No answer within {seconds:.2g} s. Ask for less, or bind more of the pattern.")
 
 
 async def _collected(response: httpx2.Response) -> bytes:
